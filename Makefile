@@ -1,0 +1,138 @@
+# Two commands do everything on a machine with Python, a C compiler and make:
+#   make demo    set-up, build, and the main job
+#   make test    set-up, build, and the whole suite
+# Everything lives in .venv (compiled), .venv-pure (uncompiled) and build/. Installs are real ones, not editable, so what is tested is what a
+# user gets. Stamp files remember what is done: the second run of anything starts at once.
+
+PYTHON ?= python3
+VENV ?= .venv
+PURE ?= .venv-pure
+# Test processes: one per core.
+WORKERS ?= auto
+# Passed on to pytest, benchmarks and the demo: make test ARGS="-k timers"
+ARGS ?=
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+SOURCES := pyproject.toml setup.py LICENSE README.md $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name py.typed)
+# Errors only: how a build failed is an error, a mirror that lacks something is not.
+PIP_INSTALL = -m pip install -qq
+# The package without its dependencies or an isolated build: the build tools are in the environment already, and build/ keeps the rest.
+PACKAGE = --no-deps --no-build-isolation --force-reinstall .
+PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
+
+# requirements NAME...: prints what pyproject.toml lists under [build-system] ("build"), or as an extra of that name
+define REQUIREMENTS
+import sys, tomllib
+with open("pyproject.toml", "rb") as file:
+    project = tomllib.load(file)
+lists = {**project["project"]["optional-dependencies"], "build": project["build-system"]["requires"]}
+lists["build-pure"] = [item for item in lists["build"] if not item.lower().startswith("cython")]
+print(*(item for name in sys.argv[1:] for item in lists[name]), sep="\n")
+endef
+export REQUIREMENTS
+
+define install_lists
+	@"$(1)/bin/python" -c "$$REQUIREMENTS" $(2) > "$@.txt"
+	@"$(1)/bin/python" $(PIP_INSTALL) -r "$@.txt"
+	@touch "$@"
+endef
+
+.PHONY: help
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- set-up -----------------------------------------------------------------------------------------------------------------
+
+%/.python:
+	@echo "== environment $*"
+	@"$(PYTHON)" -c 'import sys; sys.exit("cede needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@"$(PYTHON)" -m venv "$*" || { echo "$(PYTHON) cannot make a virtual environment (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@touch "$@"
+
+$(VENV)/.deps: pyproject.toml | $(VENV)/.python
+	@echo "== build and test tools into $(VENV)"
+	$(call install_lists,$(VENV),build test)
+
+$(PURE)/.deps: pyproject.toml | $(PURE)/.python
+	@echo "== test tools into $(PURE)"
+	$(call install_lists,$(PURE),build-pure test)
+
+$(VENV)/.deps-lint: pyproject.toml | $(VENV)/.python
+	@echo "== lint tools into $(VENV)"
+	$(call install_lists,$(VENV),lint)
+
+$(VENV)/.deps-bench: pyproject.toml | $(VENV)/.python
+	@echo "== peers to measure against into $(VENV)"
+	$(call install_lists,$(VENV),bench)
+
+$(VENV)/.installed: $(VENV)/.deps $(SOURCES)
+	@echo "== cede, compiled, into $(VENV) (about a minute the first time)"
+	@touch "$@.begun" # what is edited while the compiler runs must count as newer
+	@"$(VENV)/bin/python" $(PIP_INSTALL) $(PACKAGE)
+	@mv "$@.begun" "$@"
+
+$(PURE)/.installed: $(PURE)/.deps $(SOURCES)
+	@echo "== cede, uncompiled, into $(PURE)"
+	@touch "$@.begun"
+	@CEDE_PURE=1 "$(PURE)/bin/python" $(PIP_INSTALL) $(PACKAGE)
+	@mv "$@.begun" "$@"
+
+.PHONY: build
+build: $(VENV)/.installed  ## compile cede and install it into .venv
+	@echo "cede is built: $(VENV)/bin/cede"
+
+# --- what it is for -----------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV)/.installed  ## chat server with 1,000 clients, on cede and on asyncio
+	@"$(VENV)/bin/python" examples/demo/main.py $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.installed $(VENV)/.deps-bench  ## measure cede beside its peers, write benchmarks/results
+	@"$(VENV)/bin/python" -m benchmarks $(ARGS)
+
+# --- tests ------------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: compiled-test pure-test  ## the whole suite, on the compiled and on the pure install
+
+.PHONY: compiled-test
+compiled-test: $(VENV)/.installed  ## the suite on the compiled install
+	@echo "== tests, compiled"
+	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks $(ARGS)
+
+.PHONY: pure-test
+pure-test: $(PURE)/.installed  ## the suite on the pure install
+	@echo "== tests, pure"
+	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks $(ARGS)
+
+.PHONY: conformance
+conformance: $(VENV)/.installed  ## CPython's own asyncio tests, run against cede
+	@"$(VENV)/bin/python" -m tests.conformance $(ARGS)
+
+.PHONY: leaks
+leaks: $(VENV)/.installed  ## the tests under a debug allocator, then the reference-leak loop
+	@echo "== tests, under PYTHONMALLOC=debug"
+	@PYTHONMALLOC=debug "$(VENV)/bin/python" $(PYTEST) -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks $(ARGS)
+	@echo "== reference leaks"
+	@"$(VENV)/bin/python" $(PYTEST) tests/leaks $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.installed $(VENV)/.deps-lint  ## ruff, mypy (strict) and the floors
+	@echo "== ruff"
+	@"$(VENV)/bin/python" -m ruff check .
+	@echo "== mypy"
+	@"$(VENV)/bin/python" -m mypy
+	@echo "== floors"
+	@"$(VENV)/bin/python" -m pytest -q tests/test_floors.py
+
+.PHONY: clean
+clean:  ## remove both environments and everything built
+	rm -rf "$(VENV)" "$(PURE)" build dist .pytest_cache .ruff_cache src/*.egg-info
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

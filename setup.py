@@ -1,0 +1,171 @@
+"""Builds cede: which modules become C, and what happens where there is no C compiler.
+
+A module is compiled when a `.pxd` of the same name lies beside its `.py`; a `.pyx` always is. Nothing is listed by hand.
+`CEDE_PURE=1` asks for the plain Python install. Without a C compiler the plain install is made as well. Which of these happened is
+written into the installed package as `_build.json`, and `cede info` tells it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+os.chdir(ROOT)  # every path below, and those inside the generated C, are relative to the project
+SRC = Path("src")
+GENERATED_C = Path("build/cython")
+INCLUDE_DIRS = ["src/cede/core", "src/cede/drivers"]
+LINUX_ONLY = ("cede.drivers.epoll", "cede.drivers.uring")  # and what their names begin
+DIRECTIVES = {
+    "language_level": 3,
+    "annotation_typing": False,  # annotations are for the type checker; C types live in the .pxd
+    "binding": False,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "embedsignature": False,
+}
+
+
+def find_sources() -> dict[str, Path]:
+    """Module name -> file, for everything that is to be compiled on this platform."""
+    found = list(SRC.rglob("*.pyx"))
+    # An `__init__.pxd` only marks a package that can be cimported from.
+    found += [py for py in SRC.rglob("*.py") if py.stem != "__init__" and py.with_suffix(".pxd").exists()]
+    named = {".".join(path.relative_to(SRC).with_suffix("").parts): path for path in found}
+    if not sys.platform.startswith("linux"):
+        named = {name: path for name, path in named.items() if not name.startswith(LINUX_ONLY)}
+    return dict(sorted(named.items()))
+
+
+def missing_for_c() -> str:
+    """What keeps us from compiling C for this Python here, in one line; "" when nothing does.
+
+    A real file is compiled, because a compiler that is on the path can still lack the Python headers or a C library.
+    """
+    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    if shutil.which(command[0]) is None:
+        return f"no C compiler: {command[0]!r} was not found"
+    include = {sysconfig.get_path("include"), sysconfig.get_path("platinclude")}
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch, "probe.c")
+        source.write_text("#include <stdio.h>\n#include <Python.h>\nint probe(void) { return 0; }\n")
+        command += [*(f"-I{path}" for path in include), "-c", str(source), "-o", str(Path(scratch, "probe.o"))]
+        try:
+            probe = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        except OSError as error:
+            return f"no C compiler: {command[0]!r} cannot be started ({error.strerror})"
+        if probe.returncode == 0:
+            return ""
+        if "Python.h" in probe.stderr:
+            return "no Python headers: Python.h was not found (install the python3-dev package of this Python)"
+        first = next((line for line in probe.stderr.splitlines() if "error" in line), f"exit status {probe.returncode}")
+        return f"no working C compiler: {first.strip()}"
+
+
+def choose_mode() -> tuple[str, str]:
+    """(mode, reason): "compiled", "pure" (wanted, or nothing to compile) or "pure-no-compiler"."""
+    if os.environ.get("CEDE_PURE", "") not in ("", "0"):
+        return "pure", "asked for with CEDE_PURE=1"
+    if sys.implementation.name != "cpython":
+        return "pure", f"the extensions are for CPython, this is {platform.python_implementation()}"
+    if not find_sources():
+        return "pure", "nothing to compile"
+    reason = missing_for_c()
+    return ("pure-no-compiler", reason) if reason else ("compiled", "")
+
+
+def one_build_at_a_time() -> object:
+    """Holds the build folder for as long as the returned object lives, so that two installs cannot mix their files."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return None
+    Path("build").mkdir(exist_ok=True)
+    lock = open("build/.lock", "w")  # noqa: SIM115 - the process ends with it
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+MODE, REASON = choose_mode()
+LOCK = one_build_at_a_time()
+
+
+class BuildPython(build_py):
+    """Copies the Python files, drops what an earlier build left behind, and writes down how this one was made."""
+
+    def run(self) -> None:
+        if not self.editable_mode:
+            self.drop_stale()
+        super().run()
+        if not self.editable_mode:
+            record = Path(self.build_lib, "cede", "_build.json")
+            record.parent.mkdir(parents=True, exist_ok=True)
+            record.write_text(json.dumps({"mode": MODE, "reason": REASON}) + "\n")
+        if MODE == "pure-no-compiler":
+            self.warn(f"cede is installed uncompiled, and slower: {REASON}")
+
+    def drop_stale(self) -> None:
+        # build_lib survives from build to build, which makes rebuilds quick; a module deleted since, or an extension whose .pxd
+        # is gone, would otherwise be installed for ever, and shadow the Python file of its name.
+        wanted = {Path(path).resolve() for path in self.get_outputs(include_bytecode=False)}
+        extensions = self.get_finalized_command("build_ext")
+        wanted |= {Path(extensions.get_ext_fullpath(ext.name)).resolve() for ext in self.distribution.ext_modules or []}
+        for path in Path(self.build_lib, "cede").rglob("*"):
+            if path.is_file() and path.resolve() not in wanted:
+                path.unlink()
+
+
+class BuildExtensions(build_ext):
+    """Turns the modules into C, then compiles them, several at a time."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = os.cpu_count() or 1
+
+    def run(self) -> None:
+        # Only here, when something is really built: pip asks for metadata several times before that.
+        if self.extensions:
+            from Cython.Build import cythonize
+
+            generated = cythonize(
+                self.extensions,
+                build_dir=str(GENERATED_C),
+                include_path=[str(SRC)],
+                compiler_directives=DIRECTIVES,
+                nthreads=min(os.cpu_count() or 1, len(self.extensions)),
+            )
+            sources = {ext.name: ext.sources for ext in generated}
+            for ext in self.extensions:
+                ext.sources = sources[ext.name]
+        super().run()
+
+
+def extensions() -> list[Extension]:
+    headers = sorted(str(path) for path in SRC.rglob("*.h"))
+    # The user's CFLAGS are repeated at the end, so that they win over ours.
+    flags = ["-O2", "-g0", *shlex.split(os.environ.get("CFLAGS", ""))]
+    return [
+        Extension(name, [str(path)], include_dirs=INCLUDE_DIRS, depends=headers, extra_compile_args=flags)
+        for name, path in find_sources().items()
+    ]
+
+
+setup(
+    ext_modules=extensions() if MODE == "compiled" else [],
+    cmdclass={"build_py": BuildPython, "build_ext": BuildExtensions},
+)
