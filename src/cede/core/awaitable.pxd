@@ -1,0 +1,15 @@
+cdef extern from "awaitable.h":
+    int install_iternext "cede_install_iternext"(object kind, void *advance, void *value) except -1
+    int install_await "cede_install_await"(object kind, void *advance, void *value) except -1
+    enum:
+        ENDED "CEDE_ENDED"
+        SUSPENDED "CEDE_SUSPENDED"
+        FAILED "CEDE_FAILED"
+
+cdef class Operation:
+    cdef object value
+    cdef int advance(self) except -1
+    cdef int abandon(self) except -1
+
+cdef int _advance(Operation operation) except -1
+cdef object _value(Operation operation)

@@ -1,0 +1,18 @@
+# Declarations of call.h; cede.core.pure holds the same functions for uncompiled modules.
+
+cdef extern from "call.h":
+    object call_in "cede_call_in"(object context, object callback, tuple args)
+    object call_method_in "cede_call_method_in"(object context, object owner, object name, object argument)
+    object failure_of "cede_failure_of"(object context, object callback, tuple args)
+    object resume_step "cede_resume"(object context, object coroutine, object exception, int *outcome)
+    object resume_step_with "cede_resume_with"(object context, object coroutine, object value, int *outcome)
+    bint nobody_else_holds "cede_nobody_else_holds"(object thing)
+    double monotonic "cede_monotonic"() noexcept
+    object copy_context "PyContext_CopyCurrent"()
+    enum:
+        PENDING "CEDE_PENDING"
+        CANCELLED "CEDE_CANCELLED"
+        FINISHED "CEDE_FINISHED"
+        RETURNED "CEDE_RETURNED"
+        YIELDED "CEDE_YIELDED"
+        RAISED "CEDE_RAISED"

@@ -1,0 +1,32 @@
+"""Task factories, called as each version of asyncio calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from cede.core.task import Task
+
+
+def start_with_factory(
+    loop: Any, factory: Any, coro: Any, name: Any, context: Any, options: dict[str, Any]
+) -> Any:
+    """``loop.create_task`` where a factory is set."""
+    if factory is getattr(asyncio, "eager_task_factory", None):
+        # asyncio's ready-made factory means "start eagerly", not "use asyncio's own task class".
+        options.setdefault("eager_start", True)
+        return Task(coro, loop=loop, name=name, context=context, **options)
+    if context is not None:
+        options["context"] = context
+    if sys.version_info >= (3, 14):
+        # From here on the name is an option like the others.
+        if name is not None:
+            options["name"] = name
+        return factory(loop, coro, **options)
+    task = factory(loop, coro, **options)
+    if name is not None:
+        set_name = getattr(task, "set_name", None)
+        if set_name is not None:
+            set_name(name)
+    return task

@@ -1,0 +1,65 @@
+cimport cython
+from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED, Operation, install_await
+from cede.core.call cimport CANCELLED, FINISHED, PENDING, copy_context
+from cede.core.handle cimport Runnable, creation_stack
+from cede.core.kernel cimport Kernel
+
+cdef extern from "attributes.h":
+    int no_attributes "cede_no_attributes"(Py_ssize_t *before)
+    int install_attributes "cede_install_attributes"(object kind, object example, Py_ssize_t *before) except -1
+
+cdef extern from "pool.h":
+    """
+    CEDE_POOL(future)
+    """
+    int pool_future "cede_pool_future"(object kind) except -1
+
+cdef object CancelledError
+
+cdef class FutureIterator(Operation)
+
+cdef class Future(Runnable):
+    cdef object loop
+    cdef Kernel kernel
+    cdef Py_ssize_t state  # the field before the dictionary's place, which has no address in Cython's eyes
+    cdef object attributes
+    cdef public bint blocking
+    cdef bint log_traceback
+    cdef bint misused
+    cdef object value
+    cdef object failure
+    cdef object trace
+    cdef Runnable waiter
+    cdef list callbacks
+    cdef object cancel_message
+    cdef readonly object _cancelled_exc
+    cdef public object _source_traceback
+    cdef object __weakref__
+
+    cdef int hold_no_attributes(self)
+    cdef int expose_attributes(self) except -1
+    cdef int born(self, Kernel kernel) except -1
+    cdef int start(self, object loop) except -1
+    cdef int refuse_second_birth(self) except -1
+    @cython.locals(iterator=FutureIterator)
+    cdef object iterate(self)
+    cdef bint cancel_now(self, object message) except -1
+    cdef int finish(self, object result) except -1
+    cdef int fail(self, object exception) except -1
+    @cython.locals(callbacks=list)
+    cdef int wake(self) except -1
+    cpdef object _make_cancelled_error(self)
+    cdef int refuse_result(self) except -1
+    cdef int need_loop(self) except -1
+    cdef int report_unfetched(self) except -1
+
+cdef class FutureIterator(Operation):
+    cdef Future future
+    @cython.locals(future=Future, outcome=int)
+    cdef int advance(self) except -1
+    cdef int abandon(self) except -1
+
+cdef int expose_attributes(Future example) except -1
+
+cdef int await_step(Future future) except -1
+cdef object await_value(Future future)

@@ -1,0 +1,20 @@
+from cede.core.call cimport failure_of
+
+cpdef object creation_stack()
+
+cdef class Runnable:
+    cdef bint is_task
+    cdef int run_ready(self) except -1
+
+cdef class Handle(Runnable):
+    cdef public object _callback
+    cdef public tuple _args
+    cdef public object _loop
+    cdef public object _context
+    cdef public bint _cancelled
+    cdef public object _repr
+    cdef public object _source_traceback
+    cdef object __weakref__
+    cdef int _failed(self, object error) except -1
+    cpdef list _describe(self)
+    cpdef cancel(self)

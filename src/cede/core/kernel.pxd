@@ -1,0 +1,50 @@
+from cede.core.call cimport copy_context, monotonic, nobody_else_holds
+from cede.core.handle cimport Handle, Runnable, creation_stack
+from cede.core.inbox cimport Inbox
+from cede.core.ports cimport DriverPort, OrderPort
+from cede.core.ring cimport CompiledRing, slot_put, slot_take
+from cede.core.timers cimport Heap, TimerHandle
+cimport cython
+
+cdef object swap_current
+cdef int SPARE_HANDLES
+
+cdef class Kernel:
+    cdef readonly DriverPort driver
+    cdef public OrderPort order
+    cdef readonly unsigned long long steps
+    cdef CompiledRing _ready
+    cdef Heap _timers
+    cdef list spares
+    cdef Py_ssize_t spare_count
+    cdef readonly Inbox _inbox
+    cdef readonly object _shown
+    cdef public bint _stopping
+    cdef public bint _debug
+    cdef public int _state
+    cdef public bint clock_replaced
+    cdef public object _thread_id
+    cdef public object slow_callback_duration
+    cdef object __weakref__
+
+    cdef double later(self, double delay) except? -1.0
+    cdef double now(self) except? -1.0
+    @cython.locals(handle=Handle)
+    cdef Handle _new_handle(self, object callback, tuple args, object context)
+    @cython.locals(timer=TimerHandle)
+    cdef TimerHandle _new_timer(self, double when, object callback, tuple args, object context, str name)
+    cdef int push(self, Runnable runnable) except -1
+    cdef int show(self, object task) except -1
+    cdef int recycle(self, Handle handle) except -1
+    cdef int enter_callback(self) except -1
+    cpdef int run_until_stopped(self) except -1
+    @cython.locals(driver=DriverPort, timeout=double)
+    cdef int _wait(self, bint look) except -1
+    @cython.locals(ring=CompiledRing, count=Py_ssize_t, runnable=Runnable, now=double)
+    cdef int turn(self) except -1
+    cdef Runnable take(self, Py_ssize_t index)
+    @cython.locals(began=double)
+    cpdef int run_one(self, Runnable runnable) except -1
+    cdef int _refuse(self) except -1
+    cdef int _check(self, object callback, str method) except -1
+    cpdef int _drop_all(self) except -1

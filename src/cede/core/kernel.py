@@ -1,0 +1,377 @@
+# cython: auto_pickle=False
+"""The kernel: a machine that is stepped.
+
+One **turn** is: look at the world, take the timers that are due, run what is ready. The kernel has no I/O, no thread and no
+clock of its own; those come in through the ports (``cede.core.ports``).
+
+Invariants
+----------
+* What is on the ring when a turn begins runs in that turn; what becomes ready meanwhile runs in the next.
+* The world is looked at once a turn, before the ready work. The look is left out only while nothing is registered with the
+  driver (`quiet`): it could tell nothing, and it would cost as much as two task switches.
+* A timer never runs early. Timers due together run by time, then in the order in which they were set.
+* A KeyboardInterrupt or SystemExit leaves the turn at once; the work behind it stays on the ring for the next run.
+* ``_shown`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
+  code runs, so nobody can tell the difference, and never between two steps of the same task.
+* Only the inbox may be touched by another thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from cede.core.handle import Handle, Runnable, creation_stack
+from cede.core.inbox import Inbox
+from cede.core.ports import DriverPort, NoDriver, OrderPort
+from cede.core.register import swap_current
+from cede.core.ring import Ring
+from cede.core.slow import report_if_slow
+from cede.core.timers import Heap, TimerHandle
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.pure import copy_context, monotonic
+
+NO_DRIVER = NoDriver()
+
+OPEN = 0
+CLOSED = 1
+FORKED = 2
+UNBORN = 3
+
+# asyncio's upper bound of one sleep, a day: no system call refuses it, and a clock that was set back does no lasting harm.
+LONGEST_SLEEP = 24 * 3600.0
+
+# Shells of handles kept for reuse, a loop: what one busy turn uses up.
+SPARE_HANDLES = 256
+
+
+class Kernel:
+    """Scheduler of one thread: ready work, timers, the turn. `EventLoop` adds what asyncio calls a loop, and the exception handler."""
+
+    if cython.compiled:
+
+        def __cinit__(self, *args: Any, **kwargs: Any) -> None:
+            # Whoever forgets to call __init__ gets an error, not a look into empty fields.
+            self._ready = Ring()
+            self._timers = Heap()
+            self._inbox = Inbox(None)
+            self.driver: Any = NO_DRIVER
+            self.spares = [None] * SPARE_HANDLES
+            self._state = UNBORN
+
+    def __init__(self, driver: DriverPort | None = None, order: OrderPort | None = None) -> None:
+        self.driver = driver
+        self.order = order
+        self.steps = 0
+        self.clock_replaced = type(self).time is not Kernel.time
+        if cython.compiled:
+            self.spares = [None] * SPARE_HANDLES
+            self.spare_count = 0
+        self._ready = Ring()
+        self._timers = Heap()
+        self._inbox = Inbox(driver)
+        self._shown = None
+        self._stopping = False
+        self._debug = False
+        self._state = OPEN
+        self._thread_id = None
+        self.slow_callback_duration = 0.1
+
+    # -- the clock port
+
+    def time(self) -> float:
+        """Seconds of the loop's clock: the monotonic one, unless a subclass or the instance replaces this method."""
+        return monotonic()
+
+    def later(self, delay: float) -> float:
+        return self.now() + delay
+
+    def now(self) -> float:
+        """The clock's reading, for the kernel: a method call less while nobody has replaced `time`."""
+        if self.clock_replaced:
+            return float(self.time())
+        return monotonic()
+
+    # -- scheduling
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
+        """Run ``callback(*args)`` in the next turn, in `context` (a copy of the current one by default).
+
+        Raises RuntimeError on a closed loop and, in debug mode, from a thread that is not the loop's; TypeError where
+        `callback` cannot be called.
+        """
+        if self._state or self._debug:
+            self._check(callback, "call_soon")
+            self._check_thread()
+        elif not callable(callback):
+            self._check(callback, "call_soon")
+        handle = self._new_handle(callback, args, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
+        """As `call_soon`, from any thread or signal handler; wakes the loop."""
+        self._check(callback, "call_soon_threadsafe")
+        handle = self._new_handle(callback, args, context)
+        self._inbox.post(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> TimerHandle:
+        """Run ``callback(*args)`` in `delay` seconds, never sooner. A delay of 0 or less: in the next turn."""
+        if delay is None:
+            raise TypeError("call_later(): delay must be a number of seconds, got None")
+        return self._new_timer(self.later(delay), callback, args, context, "call_later")
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> TimerHandle:
+        """Run ``callback(*args)`` when ``loop.time()`` has reached `when`, never sooner."""
+        if when is None:
+            raise TypeError("call_at(): when must be a number, in seconds of loop.time(), got None")
+        return self._new_timer(when, callback, args, context, "call_at")
+
+    def _new_handle(self, callback: Any, args: Any, context: Context | None) -> Handle:
+        if cython.compiled and self.spare_count:
+            self.spare_count -= 1
+            handle = slot_take(self.spares, self.spare_count)  # type: ignore # noqa: F821
+        else:
+            handle = Handle.__new__(Handle)
+        handle._callback = callback
+        handle._args = args
+        handle._loop = self
+        handle._context = copy_context() if context is None else context
+        if self._debug:
+            handle._source_traceback = creation_stack()
+        return handle
+
+    def _new_timer(self, when: float, callback: Any, args: Any, context: Context | None, name: str) -> TimerHandle:
+        if self._state or self._debug:
+            self._check(callback, name)
+            self._check_thread()
+        elif not callable(callback):
+            self._check(callback, name)
+        if when != when:
+            raise ValueError(f"{name}(): the time must not be NaN")
+        timer = TimerHandle.__new__(TimerHandle)
+        timer._callback = callback
+        timer._args = args
+        timer._loop = self
+        timer._context = copy_context() if context is None else context
+        if self._debug:
+            timer._source_traceback = creation_stack()
+        timer._when = when
+        self._timers.push(timer)
+        return timer
+
+    def push(self, runnable: Runnable) -> int:
+        """Put `runnable` on the ready ring: it runs in the next turn."""
+        if runnable is None:
+            raise TypeError("push(): runnable must be a Runnable, got None")
+        self._ready.append(runnable)
+        return 0
+
+    # -- who runs
+
+    def show(self, task: Any) -> int:
+        """Tell asyncio that `task` runs now (None: no task)."""
+        swap_current(self, task)
+        self._shown = task
+        return 0
+
+    def enter_callback(self) -> int:
+        """User code that is no task's is about to run, straight from the driver."""
+        if self._shown is not None:
+            self.show(None)
+        return 0
+
+    # -- the turn
+
+    def run_until_stopped(self) -> int:
+        """Turn after turn, until `stop` was called. At least one turn, with a look at the world in it."""
+        first = True
+        try:
+            while True:
+                self._wait(first)
+                first = False
+                self.turn()
+                if self._stopping:
+                    return 0
+        finally:
+            self._inbox.awake()
+            self.enter_callback()
+
+    def _wait(self, look: bool) -> int:
+        """Look at the world, asleep until the next timer where nothing is ready."""
+        driver = self.driver
+        if self._ready.size() or self._stopping or self._inbox.pending:
+            if look or not driver.quiet:
+                driver.wait(0.0)
+            return 0
+        timeout = -1.0
+        if self._timers.entries:
+            timeout = self._timers.peek()._when - self.now()
+            if timeout <= 0.0:
+                timeout = 0.0
+            elif timeout > LONGEST_SLEEP:
+                timeout = LONGEST_SLEEP
+        if timeout != 0.0:
+            # A thread that asks asyncio.current_task(loop) of a sleeping loop is told the truth.
+            self.enter_callback()
+            if not self._inbox.about_to_sleep():
+                timeout = 0.0
+        try:
+            driver.wait(timeout)
+        finally:
+            self._inbox.awake()
+        return 0
+
+    def turn(self) -> int:
+        """Run what is ready now: posts, due timers, the ring."""
+        ring = self._ready
+        if self._inbox.pending:
+            for item in self._inbox.take_all():
+                ring.append(item)
+        if self._timers.entries:
+            now = self.now()
+            while self._timers.entries and self._timers.peek()._when <= now:
+                ring.append(self._timers.pop())
+        if self.order is not None:
+            return self.order.run_turn(self)
+        count = ring.size()
+        if self._debug:
+            while count > 0:
+                count -= 1
+                self.run_one(ring.popleft())
+            return 0
+        while count > 0:
+            count -= 1
+            runnable = ring.popleft()
+            if not runnable.is_task and self._shown is not None:
+                self.show(None)
+            self.steps += 1
+            runnable.run_ready()
+            if cython.compiled and type(runnable) is Handle:
+                self.recycle(runnable)
+        runnable = None  # uncompiled, a traceback may keep this frame: see task.py
+        return 0
+
+    if cython.compiled:
+
+        def recycle(self, handle: Any) -> int:
+            """Keep the shell of a handle that nobody holds, for the next `call_soon`: a third of the price of a new one."""
+            if self.spare_count < SPARE_HANDLES and handle._source_traceback is None and nobody_else_holds(handle):  # type: ignore # noqa: F821
+                if not handle._cancelled:
+                    handle._callback = None
+                    handle._args = None
+                    handle._context = None
+                    handle._loop = None
+                    slot_put(self.spares, self.spare_count, handle)  # type: ignore # noqa: F821
+                    self.spare_count += 1
+            return 0
+
+    def _run_once(self) -> None:
+        """One turn, with a look at the world (asleep where nothing is ready): for tools that step a loop by hand."""
+        self._wait(True)
+        self.turn()
+
+    def take(self, index: int) -> Runnable:
+        """Remove from the ring the item `index` places behind its head, for an order of one's own."""
+        if not 0 <= index < self._ready.size():
+            raise IndexError(f"take(): index must be below {self._ready.size()}, the number of ready items, got {index}")
+        return self._ready.take(index)
+
+    def ready_count(self) -> int:
+        """How many items are ready."""
+        return self._ready.size()
+
+    def run_one(self, runnable: Runnable) -> int:
+        """Run one item; in debug mode, report it if it was slow."""
+        if runnable is None:
+            raise TypeError("run_one(): runnable must be a Runnable, got None")
+        if not runnable.is_task and self._shown is not None:
+            self.show(None)
+        self.steps += 1
+        if not self._debug:
+            runnable.run_ready()
+        else:
+            began = monotonic()
+            try:
+                runnable.run_ready()
+            finally:
+                report_if_slow(self, runnable, monotonic() - began)
+        runnable = None  # uncompiled, a traceback may keep this frame: see task.py
+        return 0
+
+    def stop(self) -> None:
+        """End the run after the current turn."""
+        self._stopping = True
+
+    # -- state
+
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._state != OPEN
+
+    def get_debug(self) -> bool:
+        """Whether the loop is in debug mode."""
+        return bool(self._debug)
+
+    def _refuse(self) -> int:
+        if self._state == CLOSED:
+            raise RuntimeError("Event loop is closed")
+        if self._state == FORKED:
+            raise RuntimeError(
+                "this event loop belongs to the parent process and cannot be used after a fork: "
+                "make a new one in the child, with asyncio.run() or cede.new_event_loop()"
+            )
+        if self._state == UNBORN:
+            raise RuntimeError("the event loop is not initialized: call its __init__ first")
+        return 0
+
+    def _check_closed(self) -> None:
+        if self._state:
+            self._refuse()
+
+    def _check(self, callback: Any, method: str) -> int:
+        if self._state:
+            self._refuse()
+        if not callable(callback):
+            raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
+        if self._debug and is_coroutine_like(callback):
+            raise TypeError(f"coroutines cannot be used with {method}()")
+        return 0
+
+    def _check_thread(self) -> None:
+        """In debug mode: a call from another thread than the loop's would corrupt it silently, so it raises."""
+        if self._debug and self._thread_id is not None and self._thread_id != threading.get_ident():
+            raise RuntimeError(
+                "Non-thread-safe operation invoked on an event loop other than the current one: "
+                "use loop.call_soon_threadsafe() from another thread"
+            )
+
+    def _drop_all(self) -> int:
+        """Forget all ready work and timers, when the loop closes."""
+        self._ready.clear()
+        self._timers.clear()
+        self._inbox.items.clear()
+        self.driver = NO_DRIVER
+        self._inbox.driver = NO_DRIVER
+        return 0
+
+
+def is_coroutine_like(callback: Any) -> bool:
+    """A coroutine or a coroutine function, which a callback must not be."""
+    from asyncio import coroutines
+    from inspect import iscoroutinefunction
+
+    return coroutines.iscoroutine(callback) or iscoroutinefunction(callback)

@@ -1,0 +1,17 @@
+"""Stands in for `import cython` where Cython is not installed, which is where nothing is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+compiled = False
+
+
+def cclass(kind: type) -> type:
+    """Compiled: an extension type."""
+    return kind
+
+
+def freelist(size: int) -> Callable[[type], type]:
+    """Compiled: up to `size` dead objects are kept for new ones. Must stand above `cclass`; in a .pxd it is ignored."""
+    return lambda kind: kind

@@ -1,0 +1,53 @@
+"""The uncompiled twins of what call.h declares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import Any
+
+__all__ = (
+    "CANCELLED",
+    "FINISHED",
+    "PENDING",
+    "RAISED",
+    "RETURNED",
+    "YIELDED",
+    "call_in",
+    "call_method_in",
+    "copy_context",
+    "failure_of",
+    "monotonic",
+)
+
+PENDING = 0
+CANCELLED = 1
+FINISHED = 2
+
+RETURNED = 0
+YIELDED = 1
+RAISED = 2
+
+monotonic = time.monotonic
+
+
+def call_in(context: Context, callback: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """``callback(*args)`` inside `context`."""
+    return context.run(callback, *args)
+
+
+def call_method_in(context: Context, owner: Any, name: str, argument: Any) -> Any:
+    """``owner.name(argument)`` inside `context`."""
+    return context.run(getattr(owner, name), argument)
+
+
+def failure_of(context: Context, callback: Callable[..., Any], args: tuple[Any, ...]) -> BaseException | None:
+    """What ``callback(*args)`` raised, or None."""
+    try:
+        context.run(callback, *args)
+    except BaseException as error:
+        return error
+    finally:
+        callback = args = None  # type: ignore[assignment]  # a traceback may keep this frame: see task.py
+    return None

@@ -1,0 +1,80 @@
+"""The ready ring: the queue of what runs next.
+
+Invariants
+----------
+* The slots from ``head`` up to ``tail`` (both counted without end, masked on use) hold the queued items, oldest first;
+  every other slot holds None, so the ring keeps nothing alive that has left it.
+* The number of slots is a power of two, and at least one more than fit never happens: a full ring doubles before it takes the item.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+SMALLEST = 64
+
+
+class CompiledRing:
+    """A growing ring buffer with the operations of ``collections.deque`` that a scheduler needs."""
+
+    def __init__(self) -> None:
+        self.slots = [None] * SMALLEST
+        self.mask = SMALLEST - 1
+        self.head = 0
+        self.tail = 0
+
+    # append, popleft and size are inline, in ring.pxd: they run several times in each step.
+
+    def take(self, index: int) -> Any:
+        """Remove the item that stands `index` places behind the oldest; the order of the others stays."""
+        where = self.head + index
+        item = self.slots[where & self.mask]
+        while where > self.head:
+            self.slots[where & self.mask] = self.slots[(where - 1) & self.mask]
+            where -= 1
+        self.slots[self.head & self.mask] = None
+        self.head += 1
+        return item
+
+    def grow(self) -> int:
+        count = self.tail - self.head
+        self.slots = [self.slots[(self.head + i) & self.mask] for i in range(count)] + [None] * count
+        self.mask = 2 * count - 1
+        self.head = 0
+        self.tail = count
+        return 0
+
+    def clear(self) -> int:
+        self.slots = [None] * SMALLEST
+        self.mask = SMALLEST - 1
+        self.head = self.tail = 0
+        return 0
+
+    def __len__(self) -> int:
+        return int(self.tail - self.head)
+
+    def __iter__(self) -> Any:
+        return iter([self.slots[(self.head + i) & self.mask] for i in range(self.tail - self.head)])
+
+
+class InterpretedRing(deque):  # type: ignore[type-arg]
+    """The same for the interpreter, where a deque's C code beats any ring written in Python."""
+
+    size = deque.__len__
+
+    def take(self, index: int) -> Any:
+        item = self[index]
+        del self[index]
+        return item
+
+
+if TYPE_CHECKING or not cython.compiled:
+    Ring = InterpretedRing
+else:
+    Ring = CompiledRing

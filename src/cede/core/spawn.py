@@ -1,0 +1,75 @@
+# cython: auto_pickle=False
+"""Making futures and tasks: the last compiled layer below the event loop."""
+
+from __future__ import annotations
+
+from types import CoroutineType
+from typing import Any
+
+from cede.core.factory import start_with_factory
+from cede.core.future import Future
+from cede.core.kernel import Kernel
+from cede.core.task import Task
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+
+class Spawner(Kernel):
+    """A kernel that makes futures and tasks of its own."""
+
+    def __init__(self, driver: Any = None, order: Any = None) -> None:
+        Kernel.__init__(self, driver, order)
+        self._task_factory = None
+
+    def create_future(self) -> Future:
+        """A pending future of this loop."""
+        return self.new_future()
+
+    def new_future(self) -> Future:
+        future = Future.__new__(Future)
+        future.born(self)
+        return future
+
+    def new_task(self, coro: Any, name: Any, context: Any, eager: bool) -> Task:
+        task = Task.__new__(Task)
+        if type(coro) is not CoroutineType:
+            task.check_coroutine(coro)
+        task.born(self)
+        task.launch(coro, name, context, eager)
+        if cython.compiled:
+            return task
+        try:
+            return task
+        finally:
+            task = coro = None  # an eager task has run under this frame, and a traceback may keep it: see task.py
+
+    def create_task(self, coro: Any, *, name: Any = None, context: Any = None, **options: Any) -> Any:
+        """Run a coroutine, or a generator, as a task; a bare ``yield`` in a generator gives way.
+
+        name: the task's name. context: the contextvars.Context to run in, a copy of the current one by default.
+        eager_start=True: run the first step now. Other options are for the task factory, where one is set.
+        Raises TypeError where `coro` is no coroutine, RuntimeError on a closed loop.
+        """
+        if self._state:
+            self._refuse()
+        if self._task_factory is not None:
+            return start_with_factory(self, self._task_factory, coro, name, context, options)
+        if not options:
+            return self.new_task(coro, name, context, False)
+        eager = options.pop("eager_start", False)
+        if options:
+            raise TypeError(f"create_task() got an unexpected keyword argument {next(iter(options))!r}")
+        return self.new_task(coro, name, context, bool(eager))
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Make tasks by ``factory(loop, coro, **options)``; None restores our own."""
+        if factory is not None and not callable(factory):
+            raise TypeError(f"task factory must be a callable or None, got {factory!r}")
+        self._task_factory = factory
+
+    def get_task_factory(self) -> Any:
+        """The task factory, or None."""
+        return self._task_factory

@@ -1,0 +1,52 @@
+cimport cython
+from cede.core.call cimport CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, resume_step, resume_step_with
+from cede.core.future cimport Future
+from cede.core.handle cimport Runnable
+from cede.core.kernel cimport Kernel
+
+cdef extern from "pool.h":
+    """
+    CEDE_POOL(task)
+    """
+    int pool_task "cede_pool_task"(object kind) except -1
+
+cdef object CancelledError
+cdef object CoroutineType
+cdef object GeneratorType
+cdef object next_number
+cdef object register
+cdef object unregister
+
+cdef class Task(Future):
+    cdef object coro
+    cdef object context
+    cdef object name
+    cdef object number
+    cdef object waits_for
+    cdef object sends
+    cdef int outcome
+    cdef Py_ssize_t cancels
+    cdef bint gives_way
+    cdef public bint _must_cancel
+    cdef bint tells_if_destroyed
+
+    cdef int check_coroutine(self, object coro) except -1
+    @cython.locals(kernel=Kernel)
+    cdef int launch(self, object coro, object name, object context, bint eager_start) except -1
+    @cython.locals(waited=Future)
+    cdef int run_ready(self) except -1
+    @cython.locals(kernel=Kernel)
+    cdef int step(self, object failure) except -1
+    @cython.locals(kernel=Kernel)
+    cdef int step_eagerly(self) except -1
+    cdef int refuse_step(self) except -1
+    cdef int refuse_context(self) except -1
+    cdef int resume(self, object failure) except -1
+    cdef int park(self, Future future) except -1
+    cdef int park_elsewhere(self, object result) except -1
+    cdef int wait_for_awaitable(self, object awaitable) except -1
+    cdef int step_soon(self, object error) except -1
+    cdef int end_by(self, object error) except -1
+    cdef int leave(self) except -1
+
+cdef object failure_of_future(Future future)

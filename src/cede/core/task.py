@@ -1,0 +1,564 @@
+# cython: auto_pickle=False
+"""Task: a coroutine that the loop drives.
+
+Invariants
+----------
+* A task is in exactly one place: running, on the ready ring, parked (``waits_for`` is the future, which knows the task), or done.
+  ``waits_for`` stays set from the moment of parking until the step that follows.
+* A cancellation is counted first, then passed to what the task waits for; only if that refuses is the task marked (``_must_cancel``),
+  and the mark is cleared when the error is delivered. So a request is delivered once, and none is lost.
+* A pending task of our loop is known to asyncio, which keeps it alive; when it is done it is forgotten there, and nothing keeps it
+  but those who hold it. A failed task that nobody holds dies, and reports, at once.
+* A step enters the task's context and leaves it again, whatever happens in it.
+* Uncompiled, each method under which a coroutine runs lets go of its locals at its end. A traceback keeps the coroutine's frame, that
+  frame keeps the frames that called it, and their `self` would be the task: a cycle, and a failed task that is reported late.
+
+On a loop that is not ours the task works as well, by that loop's ``call_soon``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import itertools
+import reprlib
+import types
+from asyncio import base_futures, base_tasks, coroutines, exceptions, futures
+from collections.abc import Awaitable
+from typing import Any
+
+from cede.core.future import Future, loop_of_thread
+from cede.core.register import enter_task, leave_task, register, register_weak, swap_current, unregister, unregister_weak
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context
+
+CancelledError = exceptions.CancelledError
+CoroutineType = types.CoroutineType
+
+
+def stands_still(coroutine: Any) -> bool:
+    """Whether a coroutine that can go no further has never begun."""
+    return getattr(coroutine, "cr_frame", None) is not None or getattr(coroutine, "gi_frame", None) is not None
+
+
+@reprlib.recursive_repr()
+def described(task: Any) -> str:
+    """asyncio's text; not its function, which would write the class that `__class__` pretends."""
+    if coroutines.iscoroutine(task._coro):
+        info = base_tasks._task_repr_info(task)  # type: ignore[attr-defined]
+    else:
+        # asyncio has no words for a generator, nor for an eager task that ended in its first step.
+        info = base_futures._future_repr_info(task)  # type: ignore[attr-defined]
+        if task.cancelling() and not task.done():
+            info[0] = "cancelling"
+        info.insert(1, f"name={task.get_name()!r}")
+        if task._coro is not None:
+            info.insert(2, f"generator=<{where_in(task._coro)}>")
+        if task._fut_waiter is not None:
+            info.insert(3, f"wait_for={task._fut_waiter!r}")
+    return f"<{type(task).__name__} {' '.join(info)}>"
+
+
+def where_in(generator: Any) -> str:
+    """What a generator is, and at which line it stands."""
+    code = generator.gi_code
+    if generator.gi_frame is None:
+        return f"{generator.__qualname__}() done, defined at {code.co_filename}:{code.co_firstlineno}"
+    return f"{generator.__qualname__}() running at {code.co_filename}:{generator.gi_frame.f_lineno}"
+GeneratorType = types.GeneratorType
+CO_ITERABLE_COROUTINE = inspect.CO_ITERABLE_COROUTINE
+
+next_number = itertools.count(1).__next__
+
+# Handles of a foreign loop, and wake-ups by foreign futures, run in this context; the step itself enters the task's own.
+_no_context = contextvars.Context
+
+
+class Task(Future):
+    """A coroutine, or a generator, run by an event loop. asyncio.Task's API, and ``isinstance(task, asyncio.Task)`` holds.
+
+    coro: a coroutine; an object with the methods of one; or a generator, whose bare ``yield`` gives way and whose
+    ``value = yield awaitable`` waits. Raises TypeError for anything else.
+    """
+
+    is_step_of_task = True
+
+    def __init__(
+        self, coro: Any, *, loop: Any = None, name: Any = None, context: Any = None, eager_start: bool = False
+    ) -> None:
+        self.refuse_second_birth()
+        if loop is None:
+            loop = loop_of_thread()
+        self.tells_if_destroyed = False
+        self.check_coroutine(coro)
+        self.start(loop)
+        self.name = None
+        self.waits_for = None
+        self.sends = None
+        self._must_cancel = False
+        self.cancels = 0
+        self.launch(coro, name, context, eager_start)
+        if not cython.compiled:
+            coro = None
+            del self
+
+    if not cython.compiled:
+        # What a compiled object is born with.
+        name: Any = None
+        number: Any = None
+        coro: Any = None
+        context: Any = None
+        waits_for: Any = None
+        sends: Any = None
+        gives_way = False
+        _must_cancel = False
+        tells_if_destroyed = False
+        cancels = 0
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return asyncio.Task
+
+    def check_coroutine(self, coro: Any) -> int:
+        if type(coro) is not CoroutineType:
+            if isinstance(coro, GeneratorType):
+                # A generator made by @types.coroutine follows asyncio's strict protocol; a plain one is free to give way.
+                self.gives_way = not coro.gi_code.co_flags & CO_ITERABLE_COROUTINE
+            elif not coroutines.iscoroutine(coro):
+                raise TypeError(f"a coroutine was expected, got {coro!r}")
+        return 0
+
+    def launch(self, coro: Any, name: Any, context: Any, eager_start: bool) -> int:
+        """The rest of the birth: the task is queued, or takes its first step."""
+        kernel = self.kernel
+        self.is_task = True
+        if context is None:
+            self.context = copy_context()
+        elif isinstance(context, contextvars.Context):
+            self.context = context
+        else:
+            raise TypeError(f"a contextvars.Context was expected as context, got {context!r}")
+        if name is None:
+            # The number is drawn now, the text made when somebody reads it: most names are never read.
+            self.number = next_number()
+        else:
+            self.name = str(name)
+        self.coro = coro
+        self.tells_if_destroyed = True
+        if eager_start and self.loop.is_running():
+            self.step_eagerly()
+        elif kernel is not None:
+            if kernel._state:
+                kernel._refuse()
+            kernel._ready.append(self)
+            register(self)
+        else:
+            self.loop.call_soon(self._step_on_foreign_loop, context=_no_context())
+            register_weak(self)
+        if not cython.compiled:
+            coro = None
+            del self
+        return 0
+
+    # -- asking
+
+    def get_coro(self) -> Any:
+        """The coroutine, or None where an eager task ended in its first step."""
+        return self.coro
+
+    def get_context(self) -> contextvars.Context:
+        """The context that the task runs in."""
+        return self.context
+
+    def get_name(self) -> str:
+        """The name of the task."""
+        if self.name is None:
+            self.name = f"Task-{self.number}"
+        return self.name
+
+    def set_name(self, value: object) -> None:
+        """Name the task."""
+        self.name = str(value)
+
+    def get_stack(self, *, limit: int | None = None) -> Any:
+        """The frames of the task's stack: where it waits, or, if it failed, the traceback's."""
+        return base_tasks._task_get_stack(self, limit)  # type: ignore[attr-defined,arg-type]
+
+    def print_stack(self, *, limit: int | None = None, file: Any = None) -> None:
+        """Print `get_stack` as a traceback, to stderr by default."""
+        base_tasks._task_print_stack(self, limit, file)  # type: ignore[attr-defined,arg-type]
+
+    def set_result(self, result: Any) -> None:
+        raise RuntimeError("Task does not support set_result operation")
+
+    def set_exception(self, exception: Any) -> None:
+        raise RuntimeError("Task does not support set_exception operation")
+
+    # -- cancelling
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Ask the task to stop: CancelledError is thrown in where it waits. False where it is done already.
+
+        The request is counted (`cancelling`), and taken back with `uncancel`.
+        """
+        self.need_loop()
+        self.log_traceback = False
+        if self.state != PENDING:
+            return False
+        self.cancels += 1
+        if self.waits_for is not None:
+            if self.waits_for.cancel(msg=msg):
+                return True
+        self._must_cancel = True
+        self.cancel_message = msg
+        return True
+
+    def cancelling(self) -> int:
+        """How many requests to cancel were made and not taken back."""
+        return int(self.cancels)
+
+    def uncancel(self) -> int:
+        """Take one request back; returns how many remain. At none, a request that was not yet delivered is dropped."""
+        if self.cancels > 0:
+            self.cancels -= 1
+            if self.cancels == 0:
+                self._must_cancel = False
+        return int(self.cancels)
+
+    # -- stepping
+
+    def run_ready(self) -> int:
+        """The ready ring's turn of this task."""
+        waited = self.waits_for
+        if waited is None:
+            self.step(None)
+        else:
+            self.waits_for = None
+            if waited.state == FINISHED and waited.failure is None:
+                if self.gives_way:
+                    self.sends = waited.value
+                self.step(None)
+            else:
+                self.step(failure_of_future(waited))
+        if not cython.compiled:
+            waited = None
+            del self
+        return 0
+
+    def _wakeup(self, future: Any) -> None:
+        """A future that is not ours, or whose loop is not ours, is done."""
+        failure = None
+        self.waits_for = None
+        try:
+            value = future.result()
+        except BaseException as error:
+            failure = error
+        else:
+            if self.gives_way:
+                self.sends = value
+        try:
+            self.step(failure)
+        finally:
+            failure = future = value = None
+            if not cython.compiled:
+                del self
+
+    def wakeup_callback(self) -> Any:
+        """What this task adds to a future as its callback."""
+        return self._wakeup
+
+    def _step_on_foreign_loop(self) -> None:
+        self.step(None)
+        if not cython.compiled:
+            del self
+
+    def _step_with(self, error: Any) -> None:
+        self.step(error)
+        if not cython.compiled:
+            error = None
+            del self
+
+    def step(self, failure: Any) -> int:
+        """Resume the coroutine once, throwing `failure` where that is not None, and see to what comes of it."""
+        if self.state != PENDING:
+            return self.refuse_step()
+        if self._must_cancel:
+            if not isinstance(failure, CancelledError):
+                failure = self._make_cancelled_error()
+            self._must_cancel = False
+        kernel = self.kernel
+        if kernel is not None:
+            if kernel._shown is not self:
+                kernel.show(self)
+            self.resume(failure)
+        else:
+            enter_task(self.loop, self)
+            try:
+                self.resume(failure)
+            finally:
+                leave_task(self.loop, self)
+        if not cython.compiled:
+            failure = None
+            del self
+        return 0
+
+    def refuse_step(self) -> int:
+        """Somebody finished the task behind its back (``Future.set_result(task, ...)``) while it was queued."""
+        self.leave()
+        error = exceptions.InvalidStateError(f"step(): already done: {self!r}")
+        if self.kernel is None:
+            raise error
+        self.loop.call_exception_handler({"message": "A task that is done was to go on", "exception": error, "task": self})
+        return 0
+
+    def step_eagerly(self) -> int:
+        """The first step, inside the constructor: the task that makes this one is interrupted, and current again afterwards."""
+        kernel = self.kernel
+        shown = None if kernel is None else kernel._shown
+        previous = swap_current(self.loop, self)
+        if kernel is not None:
+            kernel._shown = self
+        began = True
+        try:
+            register(self)
+            self.resume(None)
+            began = self.outcome != RAISED or not stands_still(self.coro)
+        finally:
+            if kernel is not None:
+                kernel._shown = shown
+            swap_current(self.loop, previous)
+            if self.state != PENDING:
+                self.coro = None
+                unregister(self)
+            elif kernel is None:
+                # On a loop that is not ours a pending task is known weakly, as that loop's own are.
+                register_weak(self)
+                unregister(self)
+        if not began:
+            self.refuse_context()
+        if not cython.compiled:
+            previous = shown = None
+            del self
+        return 0
+
+    def refuse_context(self) -> int:
+        """The context is entered already: the caller made a mistake, which is no failure of the coroutine's."""
+        self.log_traceback = False
+        raise self.failure
+
+    def resume(self, failure: Any) -> int:
+        if cython.compiled:
+            if self.sends is not None and failure is None:
+                value = self.sends
+                self.sends = None
+                result = resume_step_with(self.context, self.coro, value, cython.address(self.outcome))  # type: ignore # noqa: F821
+            else:
+                result = resume_step(self.context, self.coro, failure, cython.address(self.outcome))  # type: ignore # noqa: F821
+        else:
+            # The interpreted twin of what call.h does, in place: a call more would cost a tenth of the step.
+            self.outcome = YIELDED
+            try:
+                if failure is not None:
+                    result = self.context.run(self.coro.throw, failure)
+                elif self.sends is None:
+                    result = self.context.run(self.coro.send, None)
+                else:
+                    value = self.sends
+                    self.sends = None
+                    result = self.context.run(self.coro.send, value)
+            except StopIteration as stop:
+                self.outcome = RETURNED
+                result = stop.value
+            except BaseException as error:
+                # This frame holds `failure`, which may be the very error: without the cut that is a reference cycle.
+                self.outcome = RAISED
+                result = error.with_traceback(error.__traceback__.tb_next)  # type: ignore[union-attr]
+
+        if self.outcome == YIELDED:
+            if result is None and self.kernel is not None:
+                self.kernel._ready.append(self)
+            elif type(result) is Future or type(result) is Task:
+                self.park(result)
+            else:
+                self.park_elsewhere(result)
+        elif self.outcome == RETURNED:
+            if self._must_cancel:
+                # Cancelled by itself, or by what it called, in its last step.
+                self._must_cancel = False
+                self.cancel_now(self.cancel_message)
+            else:
+                self.finish(result)
+            self.leave()
+        else:
+            self.end_by(result)
+        if not cython.compiled:
+            failure = result = None
+            del self
+        return 0
+
+    def park(self, future: Any) -> int:
+        """Wait for a future of ours."""
+        if not future.blocking or future.loop is not self.loop or future is self or self.kernel is None:
+            return self.park_elsewhere(future)
+        future.blocking = False
+        self.waits_for = future
+        if future.state != PENDING:
+            self.kernel.push(self)
+        elif future.waiter is None and future.callbacks is None:
+            future.waiter = self
+        else:
+            # Somebody came before: the order of arrival decides. A task that waits is a callback like any other here.
+            future.add_done_callback(self._wakeup, context=_no_context())
+        if self._must_cancel and future.cancel(msg=self.cancel_message):
+            self._must_cancel = False
+        return 0
+
+    def park_elsewhere(self, result: Any) -> int:
+        """Wait for whatever else a coroutine may yield, or tell it that it must not."""
+        if result is None:
+            self.loop.call_soon(self._step_on_foreign_loop, context=_no_context())
+            return 0
+        blocking = getattr(result, "_asyncio_future_blocking", None)
+        error: Any = None
+        if blocking is not None:
+            if futures._get_loop(result) is not self.loop:  # type: ignore[attr-defined]
+                error = RuntimeError(f"Task {self!r} got Future {result!r} attached to a different loop")
+            elif blocking or self.gives_way:
+                if result is self:
+                    error = RuntimeError(f"Task cannot await on itself: {self!r}")
+                else:
+                    result._asyncio_future_blocking = False
+                    result.add_done_callback(self._wakeup, context=_no_context())
+                    self.waits_for = result
+                    if self._must_cancel and result.cancel(msg=self.cancel_message):
+                        self._must_cancel = False
+                    return 0
+            else:
+                error = RuntimeError(
+                    f"yield was used instead of yield from in task {self!r} with {result!r}: use 'await'"
+                )
+        elif self.gives_way:
+            if isinstance(result, Awaitable) or coroutines.iscoroutine(result):
+                return self.wait_for_awaitable(result)
+            return self.step_soon(None)
+        elif inspect.isgenerator(result):
+            error = RuntimeError(
+                f"yield was used instead of yield from for generator in task {self!r} with {result!r}"
+            )
+        else:
+            error = RuntimeError(f"Task got bad yield: {result!r}")
+        return self.step_soon(error)
+
+    def wait_for_awaitable(self, awaitable: Any) -> int:
+        """A generator task yielded an awaitable that is no future: it is driven by a task of its own."""
+        from cede.core.wrap import as_coroutine
+
+        child = Task(as_coroutine(awaitable), loop=self.loop, context=self.context)
+        child.add_done_callback(self._wakeup, context=_no_context())
+        self.waits_for = child
+        if self._must_cancel and child.cancel(msg=self.cancel_message):
+            self._must_cancel = False
+        return 0
+
+    def step_soon(self, error: Any) -> int:
+        if error is None and self.kernel is not None:
+            self.kernel.push(self)
+        else:
+            self.loop.call_soon(self._step_with, error, context=_no_context())
+        return 0
+
+    def end_by(self, error: BaseException) -> int:
+        """The coroutine raised."""
+        if isinstance(error, CancelledError):
+            self._cancelled_exc = error
+            self.cancel_now(None)
+            self.leave()
+        elif isinstance(error, (KeyboardInterrupt, SystemExit)):
+            self.fail(error)
+            self.leave()
+            raise error
+        else:
+            self.fail(error)
+            self.leave()
+        return 0
+
+    def leave(self) -> int:
+        """The task is done: asyncio need not know it any more, and nothing but its holders keeps it."""
+        if self.kernel is not None:
+            unregister(self)
+        else:
+            unregister_weak(self)
+        return 0
+
+    def forget(self) -> None:
+        """The loop is closed with this task pending: stop keeping it alive."""
+        unregister(self)
+
+    # -- what libraries read
+
+    @property
+    def _coro(self) -> Any:
+        return self.coro
+
+    @property
+    def _context(self) -> Any:
+        return self.context
+
+    @property
+    def _name(self) -> str:
+        return self.get_name()
+
+    @property
+    def _fut_waiter(self) -> Any:
+        return self.waits_for
+
+    @property
+    def _log_destroy_pending(self) -> bool:
+        return bool(self.tells_if_destroyed)
+
+    @_log_destroy_pending.setter
+    def _log_destroy_pending(self, value: Any) -> None:
+        self.tells_if_destroyed = bool(value)
+
+    @_log_destroy_pending.deleter
+    def _log_destroy_pending(self) -> None:
+        raise AttributeError("_log_destroy_pending cannot be deleted")
+
+    @property
+    def _num_cancels_requested(self) -> int:
+        return int(self.cancels)
+
+    def __repr__(self) -> str:
+        if self.loop is None:
+            return f"<{type(self).__name__} (not initialized)>"
+        return described(self)
+
+    def __del__(self) -> None:
+        if self.loop is None:
+            return
+        if self.state == PENDING and self.tells_if_destroyed:
+            context = {"task": self, "message": "Task was destroyed but it is pending!"}
+            if self._source_traceback:
+                context["source_traceback"] = self._source_traceback
+            self.loop.call_exception_handler(context)
+        if self.log_traceback:
+            self.report_unfetched()
+
+
+def failure_of_future(future: Any) -> Any:
+    """The exception with which a future of ours ended, marked as fetched."""
+    if future.state == CANCELLED:
+        return future._make_cancelled_error()
+    future.log_traceback = False
+    return future.failure.with_traceback(future.trace)
+
+
+if cython.compiled:
+    pool_task(Task)  # type: ignore # noqa: F821
