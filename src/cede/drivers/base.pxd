@@ -1,0 +1,67 @@
+from cede.core.ports cimport DriverPort
+
+cdef enum:
+    READ = 1
+    WRITE = 2
+
+cdef class Sink:
+    cdef readonly bint buffered
+    cdef int received(self, object data) except -1
+    cdef object get_buffer(self)
+    cdef int buffer_updated(self, Py_ssize_t count) except -1
+    cdef int eof(self) except -1
+    cdef int read_failed(self, object error) except -1
+    cdef int writable(self) except -1
+
+cdef class Channel:
+    cdef readonly int fd
+    cdef readonly int wanted
+    cdef readonly int armed
+    cdef readonly bint edge
+    cdef readonly unsigned int generation
+    cdef int fire(self, int events) except -1
+
+cdef class Stream(Channel):
+    cdef readonly object sock
+    cdef readonly bint closed
+    cdef Sink sink
+    cpdef int resume(self) except -1
+    cpdef int pause(self) except -1
+    cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -2
+    cpdef Py_ssize_t writev(self, list buffers) except -2
+    cpdef int want_writable(self, bint on) except -1
+    cpdef int shutdown_write(self) except -1
+    cpdef int close(self) except -1
+
+cdef class AcceptSink:
+    cdef object __weakref__
+    cpdef int accepted(self, object sock, object address) except -1
+    cpdef int accept_failed(self, object error) except -1
+
+cdef class Acceptor(Channel):
+    cdef readonly object sock
+    cdef readonly bint closed
+    cpdef int start(self) except -1
+    cpdef int stop(self) except -1
+    cpdef int close(self) except -1
+
+cdef class Driver(DriverPort):
+    cpdef int attach(self, object kernel) except -1
+    cpdef int wakeup_fd(self) except -2
+    cpdef Stream open_stream(self, object sock, Sink sink)
+    cpdef Acceptor open_acceptor(self, object sock, object sink, int backlog)
+    cpdef object stream_owner(self, int fd)
+    cpdef object op_recv(self, object sock, Py_ssize_t count)
+    cpdef object op_recv_into(self, object sock, object buffer)
+    cpdef object op_recvfrom(self, object sock, Py_ssize_t count)
+    cpdef object op_recvfrom_into(self, object sock, object buffer, Py_ssize_t count)
+    cpdef object op_sendall(self, object sock, object data)
+    cpdef object op_sendto(self, object sock, object data, object address)
+    cpdef object op_accept(self, object sock)
+    cpdef object op_connect(self, object sock, object address)
+    cpdef int add_reader(self, int fd, object handle) except -1
+    cpdef bint remove_reader(self, int fd) except -1
+    cpdef int add_writer(self, int fd, object handle) except -1
+    cpdef bint remove_writer(self, int fd) except -1
+    cpdef int after_fork(self) except -1
+    cpdef int close(self) except -1

@@ -1,0 +1,241 @@
+"""What the floors above ask of a driver, and what a driver tells them.
+
+The contract is completion-shaped: "receive from this until told otherwise", "take these bytes", "accept here", and the
+driver tells the result. Whether it learns that from epoll, from a ring or from a simulated network is its own affair; no
+transport makes a system call, and none is told of readiness.
+
+Invariants
+----------
+* **One owner per descriptor.** From `open_stream` to `Stream.close` the stream alone uses its descriptor, and the same holds
+  for an acceptor. A second registration of the number is refused with RuntimeError, unless the socket behind the first was
+  closed by somebody else; then the first is told that its socket is gone, before the number serves anybody new.
+* **A number is not an identity.** A driver looks at the socket object before it uses the number, each time: a socket that was
+  closed behind our back gives EBADF, never somebody else's connection.
+* **Closed is silent.** After `close` (and after `pause`, for what is received) the sink hears nothing more, not even what
+  the same batch of events still held.
+* **Forget first, close second.** A registration is removed from the kernel before the descriptor is closed: a duplicate of the
+  descriptor, in a forked child for one, would otherwise keep it alive with nobody to answer.
+* A sink handles the errors of the user's code. KeyboardInterrupt and SystemExit leave `wait`; the rest of the batch is dispatched
+  by the next `wait`, nothing of it is lost.
+* `quiet` is true exactly while no channel wants anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cede.core.ports import DriverPort
+
+
+class Sink:
+    """What a stream tells its owner. `StreamTransport` is one.
+
+    ``buffered`` is true where data goes into the owner's own buffer: `get_buffer`, then `buffer_updated`, instead of `received`.
+    Only KeyboardInterrupt and SystemExit may leave these methods.
+    """
+
+    buffered: bool
+
+    def received(self, data: bytes) -> int:
+        """`data` arrived: never empty."""
+        raise NotImplementedError
+
+    def get_buffer(self) -> Any:
+        """A writable buffer of at least one byte for what arrives next, or None: the sink has dealt with an error of its own."""
+        raise NotImplementedError
+
+    def buffer_updated(self, count: int) -> int:
+        """`count` bytes (at least one) are in the buffer that was asked for last; it is no longer exported."""
+        raise NotImplementedError
+
+    def eof(self) -> int:
+        """The peer sends no more. The stream receives no more either: it has paused itself."""
+        raise NotImplementedError
+
+    def read_failed(self, error: BaseException) -> int:
+        """Receiving failed for good."""
+        raise NotImplementedError
+
+    def writable(self) -> int:
+        """There is room again; asked for with ``want_writable(True)``, and told until that is taken back."""
+        raise NotImplementedError
+
+
+class Channel:
+    """One descriptor in a driver's hands.
+
+    ``wanted`` is what the owner asks for (READ, WRITE), ``armed`` what the kernel was told. `armed` may hold more than `wanted` for
+    a while: interest is withdrawn only when an event shows that it must be, which makes pause and resume free of system calls.
+    """
+
+    fd: int
+    wanted: int
+    armed: int
+    edge: bool
+    generation: int
+
+    def fire(self, events: int) -> int:
+        """Something of `events` happened: the inner entrance of drivers that learn of readiness."""
+        raise NotImplementedError
+
+
+class Stream(Channel):
+    """A connected stream socket inside the driver, which owns the socket object until `close`."""
+
+    sock: Any
+    closed: bool
+    sink: Sink
+
+    def resume(self) -> int:
+        """Receive from now on, whatever comes, until `pause`."""
+        raise NotImplementedError
+
+    def pause(self) -> int:
+        """Receive nothing from now on."""
+        raise NotImplementedError
+
+    def write(self, data: Any, start: int) -> int:
+        """Send ``data[start:]`` (bytes) now; the number of bytes taken, 0 where there is no room. Raises OSError."""
+        raise NotImplementedError
+
+    def writev(self, buffers: list[bytes]) -> int:
+        """Send the first buffers of the list with one system call; the number of bytes taken, 0 where there is no room.
+
+        How many of them are offered is the driver's business. Raises OSError.
+        """
+        raise NotImplementedError
+
+    def want_writable(self, on: bool) -> int:
+        """Ask to be told, by `Sink.writable`, when there is room."""
+        raise NotImplementedError
+
+    def shutdown_write(self) -> int:
+        """Send no more: the peer sees the end of the stream. Raises OSError."""
+        raise NotImplementedError
+
+    def close(self) -> int:
+        """Forget the descriptor, then close the socket. Any number of times."""
+        raise NotImplementedError
+
+
+class AcceptSink:
+    """What an acceptor tells its owner."""
+
+    def accepted(self, sock: Any, address: Any) -> int:
+        """A connection: `sock` is non-blocking, and the sink's from now on."""
+        raise NotImplementedError
+
+    def accept_failed(self, error: BaseException) -> int:
+        """Accepting failed, and not for want of resources. The acceptor goes on."""
+        raise NotImplementedError
+
+
+class Acceptor(Channel):
+    """A listening socket inside the driver."""
+
+    sock: Any
+    closed: bool
+
+    def start(self) -> int:
+        """Accept from now on. Where descriptors or memory run out: one report, a pause of a second, and on."""
+        raise NotImplementedError
+
+    def stop(self) -> int:
+        """Accept nothing from now on; the socket goes on listening."""
+        raise NotImplementedError
+
+    def close(self) -> int:
+        """Forget the descriptor, then close the socket. Any number of times."""
+        raise NotImplementedError
+
+
+class Driver(DriverPort):
+    """How transports and socket operations meet the world.
+
+    The ``op_*`` methods make awaitable operations: nothing happens until they are awaited; then each tries at once and waits
+    only if it must, and a cancelled one has taken no data and left nothing behind.
+    """
+
+    def attach(self, kernel: Any) -> int:
+        """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
+        raise NotImplementedError
+
+    def wakeup_fd(self) -> int:
+        """A descriptor for `signal.set_wakeup_fd`: a byte written to it makes `wait` return, and Python's signal handlers run.
+
+        Without it a signal that another thread receives, or that arrives just before the wait, is noticed with the next event.
+        """
+        raise NotImplementedError
+
+    def open_stream(self, sock: Any, sink: Sink) -> Stream:
+        """Take over `sock`, connected and non-blocking. It is paused at first, and never delays small writes (TCP_NODELAY).
+
+        RuntimeError where the descriptor is in use here."""
+        raise NotImplementedError
+
+    def open_acceptor(self, sock: Any, sink: AcceptSink, backlog: int) -> Acceptor:
+        """Take over `sock`, listening and non-blocking; at most `backlog` connections are accepted in a row. Stopped at first."""
+        raise NotImplementedError
+
+    def stream_owner(self, fd: int) -> Sink | None:
+        """The sink of the stream that owns `fd`, if one does."""
+        raise NotImplementedError
+
+    def op_recv(self, sock: Any, count: int) -> Any:
+        """Await up to `count` bytes; b"" at the end of the stream."""
+        raise NotImplementedError
+
+    def op_recv_into(self, sock: Any, buffer: Any) -> Any:
+        """Await data in `buffer`; the number of bytes."""
+        raise NotImplementedError
+
+    def op_recvfrom(self, sock: Any, count: int) -> Any:
+        """Await one datagram of up to `count` bytes, and its sender."""
+        raise NotImplementedError
+
+    def op_recvfrom_into(self, sock: Any, buffer: Any, count: int) -> Any:
+        """Await one datagram in the first `count` bytes of `buffer` (0: all of it); its length and sender."""
+        raise NotImplementedError
+
+    def op_sendall(self, sock: Any, data: Any) -> Any:
+        """Await that all of `data` is sent. None."""
+        raise NotImplementedError
+
+    def op_sendto(self, sock: Any, data: Any, address: Any) -> Any:
+        """Await that one datagram is sent to `address`; its length."""
+        raise NotImplementedError
+
+    def op_accept(self, sock: Any) -> Any:
+        """Await one connection: a non-blocking socket and its address."""
+        raise NotImplementedError
+
+    def op_connect(self, sock: Any, address: Any) -> Any:
+        """Await the connection to `address`, which names no host that has still to be looked up. None."""
+        raise NotImplementedError
+
+    def add_reader(self, fd: int, handle: Any) -> int:
+        """Push `handle` on the ready ring in each turn in which `fd` can be read from. Replaces, and cancels, the one before."""
+        raise NotImplementedError
+
+    def remove_reader(self, fd: int) -> bool:
+        """Cancel the reader of `fd`. False where there is none."""
+        raise NotImplementedError
+
+    def add_writer(self, fd: int, handle: Any) -> int:
+        """As `add_reader`, for writing."""
+        raise NotImplementedError
+
+    def remove_writer(self, fd: int) -> bool:
+        """As `remove_reader`, for writing."""
+        raise NotImplementedError
+
+    def after_fork(self) -> int:
+        """In the child of a fork: give back the driver's descriptors, and leave the parent's registrations as they are.
+
+        The driver is closed from then on.
+        """
+        raise NotImplementedError
+
+    def close(self) -> int:
+        """Forget every descriptor and give back the driver's own. Sockets stay open: they belong to their owners."""
+        raise NotImplementedError

@@ -1,0 +1,221 @@
+"""The native driver: Linux epoll, system calls from C. `epoll_wait` waits, this is what is done then."""
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memset
+
+from cede.drivers.base cimport READ, WRITE, Sink, Stream
+from cede.drivers.epoll_ops cimport NativeReceive, NativeReceiveInto, NativeSendAll
+from cede.drivers.epoll_wait cimport EpollWaiter, native, os_error, plain_socket
+from cede.drivers.portable cimport PortableDriver
+from cede.drivers.sys_epoll cimport *
+
+
+cdef class EpollDriver(EpollWaiter):
+    """Streams and operations of plain sockets, natively; those of other sockets through their methods."""
+
+    cpdef Stream open_stream(self, object sock, Sink sink):
+        cdef EpollStream stream
+        if not native or type(sock) is not plain_socket:
+            return PortableDriver.open_stream(self, sock, sink)
+        stream = EpollStream.__new__(EpollStream)
+        stream.driver = self
+        stream.sock = sock
+        stream.sink = sink
+        stream.fd = socket_number(sock)
+        self.admit(stream)
+        set_nodelay(stream.fd)  # a Unix socket refuses, and needs it no more than it has it
+        return stream
+
+    cpdef object op_recv(self, object sock, Py_ssize_t count):
+        cdef NativeReceive operation
+        if not native or type(sock) is not plain_socket:
+            return PortableDriver.op_recv(self, sock, count)
+        if count < 0:
+            raise ValueError(f"sock_recv(): nbytes must not be negative, got {count}")
+        operation = NativeReceive.__new__(NativeReceive)
+        operation.driver = operation.epoll = self
+        operation.sock = sock
+        operation.fd = -2
+        operation.direction = READ
+        operation.count = count
+        return operation
+
+    cpdef object op_recv_into(self, object sock, object buffer):
+        cdef NativeReceiveInto operation
+        if not native or type(sock) is not plain_socket:
+            return PortableDriver.op_recv_into(self, sock, buffer)
+        operation = NativeReceiveInto.__new__(NativeReceiveInto)
+        operation.driver = operation.epoll = self
+        operation.sock = sock
+        operation.fd = -2
+        operation.direction = READ
+        operation.buffer = buffer
+        return operation
+
+    cpdef object op_sendall(self, object sock, object data):
+        cdef NativeSendAll operation
+        if not native or type(sock) is not plain_socket:
+            return PortableDriver.op_sendall(self, sock, data)
+        operation = NativeSendAll.__new__(NativeSendAll)
+        operation.driver = operation.epoll = self
+        operation.sock = sock
+        operation.fd = -2
+        operation.direction = WRITE
+        operation.data = data
+        return operation
+
+
+@cython.final
+cdef class EpollStream(Stream):
+    """A stream over a plain socket."""
+
+    cdef EpollDriver driver
+
+    cdef int check(self) except -1:
+        """The number still is the socket's: nobody has closed it behind our back."""
+        if socket_number(self.sock) != self.fd or self.closed:
+            raise os_error(EBADF)
+        return 0
+
+    cpdef int resume(self) except -1:
+        return 0 if self.closed else self.driver.want(self, self.wanted | READ)
+
+    cpdef int pause(self) except -1:
+        return 0 if self.closed else self.driver.want(self, self.wanted & ~READ)
+
+    cpdef int want_writable(self, bint on) except -1:
+        if self.closed:
+            return 0
+        if on:
+            return self.driver.want(self, self.wanted | WRITE)
+        if self.wanted & WRITE:
+            self.driver.want(self, self.wanted & ~WRITE)
+            # There nearly always is room: left armed, this would be told at once, and again in each turn.
+            self.driver.arm(self)
+        return 0
+
+    cdef int fire(self, int events) except -1:
+        cdef int due = events & self.wanted
+        if not due:
+            return self.driver.arm(self)
+        if due & READ:
+            self.receive()
+        if due & self.wanted & WRITE:
+            self.sink.writable()
+        return 0
+
+    cdef int receive(self) except -1:
+        cdef Py_ssize_t count
+        cdef int code
+        if socket_number(self.sock) != self.fd:
+            return self.driver.evict(self)
+        if self.sink.buffered:
+            return self.receive_into()
+        count = c_recv(self.fd, self.driver.scratch, SCRATCH, MSG_DONTWAIT)
+        if count > 0:
+            return self.sink.received(PyBytes_FromStringAndSize(self.driver.scratch, count))
+        return self.nothing(count, errno_now)
+
+    cdef int receive_into(self) except -1:
+        cdef Py_buffer view
+        cdef Py_ssize_t count
+        cdef int code
+        buffer = self.sink.get_buffer()
+        if buffer is None:
+            return 0
+        try:
+            PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
+        except BaseException as error:
+            return self.sink.read_failed(error)
+        count = c_recv(self.fd, view.buf, view.len, MSG_DONTWAIT)
+        code = errno_now
+        # Before any user code: it may want to resize what it lent us.
+        PyBuffer_Release(&view)
+        buffer = None
+        if count > 0:
+            return self.sink.buffer_updated(count)
+        return self.nothing(count, code)
+
+    cdef int nothing(self, Py_ssize_t count, int code) except -1:
+        if count == 0:
+            self.pause()
+            return self.sink.eof()
+        if would_block(code):
+            return 0
+        return self.sink.read_failed(os_error(code))
+
+    cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -2:
+        cdef Py_buffer view
+        cdef Py_ssize_t count
+        if socket_number(self.sock) != self.fd:
+            self.check()
+        if PyBytes_CheckExact(data):
+            count = send_some(self.fd, PyBytes_AS_STRING(data) + start, PyBytes_GET_SIZE(data) - start)
+        else:
+            PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+            count = send_some(self.fd, <char *>view.buf + start, view.len - start)
+            PyBuffer_Release(&view)
+        if count < 0:
+            raise os_error(<int>-count)
+        return count
+
+    cpdef Py_ssize_t writev(self, list buffers) except -2:
+        cdef iovec vectors[VECTORS]
+        cdef Py_buffer views[16]
+        cdef msghdr message
+        cdef Py_ssize_t count
+        cdef Py_ssize_t offered = 0, total = 0
+        cdef int viewed = 0, code
+        self.check()
+        for data in buffers:
+            if offered == VECTORS:
+                break
+            if PyBytes_CheckExact(data):
+                vectors[offered].iov_base = PyBytes_AS_STRING(data)
+                vectors[offered].iov_len = PyBytes_GET_SIZE(data)
+            else:
+                # Rarely more than one: the first, when it was sent in part.
+                if viewed == 16:
+                    break
+                PyObject_GetBuffer(data, &views[viewed], PyBUF_SIMPLE)
+                vectors[offered].iov_base = views[viewed].buf
+                vectors[offered].iov_len = views[viewed].len
+                viewed += 1
+            total += vectors[offered].iov_len
+            offered += 1
+        memset(&message, 0, sizeof(message))
+        message.msg_iov = vectors
+        message.msg_iovlen = offered
+        if total >= LONG_SEND:
+            with nogil:
+                count = c_sendmsg(self.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
+                code = errno_now
+        else:
+            count = c_sendmsg(self.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
+            code = errno_now
+        while viewed:
+            viewed -= 1
+            PyBuffer_Release(&views[viewed])
+        if count < 0:
+            if would_block(code):
+                return 0
+            raise os_error(code)
+        return count
+
+    cpdef int shutdown_write(self) except -1:
+        self.check()
+        if c_shutdown(self.fd, SHUT_WR) < 0:
+            raise os_error(errno_now)
+        return 0
+
+    cpdef int close(self) except -1:
+        if not self.closed:
+            self.closed = True
+            self.driver.dismiss(self, socket_number(self.sock) == self.fd)
+            self.sock.close()
+        return 0
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {'closed' if self.closed else 'open'} fd={self.fd}>"

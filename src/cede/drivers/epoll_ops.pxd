@@ -1,0 +1,21 @@
+cimport cython
+from cede.drivers.epoll_wait cimport EpollWaiter
+from cede.drivers.ops cimport SocketOperation
+
+cdef class NativeOperation(SocketOperation):
+    cdef EpollWaiter epoll
+    cdef int failed(self, int code) except -1
+
+@cython.final
+cdef class NativeReceive(NativeOperation):
+    cdef Py_ssize_t count
+
+@cython.final
+cdef class NativeReceiveInto(NativeOperation):
+    cdef object buffer
+
+@cython.final
+cdef class NativeSendAll(NativeOperation):
+    cdef object data
+    cdef Py_ssize_t sent
+    cdef Py_ssize_t send_from(self, const char *data, Py_ssize_t size) noexcept

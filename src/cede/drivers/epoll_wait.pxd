@@ -1,0 +1,28 @@
+from cpython.object cimport PyObject
+from cede.drivers.portable cimport PortableDriver
+from cede.drivers.sys_epoll cimport epoll_event, uint32_t
+
+cdef object plain_socket
+cdef bint native
+
+cdef object os_error(int code)
+
+cdef class EpollWaiter(PortableDriver):
+    cdef readonly bint closed
+    cdef int epoll
+    cdef int bell
+    cdef bint rung
+    cdef bint signalled
+    cdef bint fine
+    cdef int born
+    cdef object signal_pipe
+    cdef PyObject **table
+    cdef int capacity
+    cdef epoll_event *events
+    cdef int position
+    cdef int count
+    cdef char *scratch
+    cdef int give_back(self) noexcept
+    cdef int listen(self, int fd, uint32_t mark) except -1
+    cdef int dispatch(self) except -1
+    cdef int hush(self, bint signals) except -1

@@ -1,0 +1,56 @@
+cimport cython
+from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED, Operation
+from cede.core.call cimport CANCELLED, PENDING
+from cede.core.future cimport Future
+from cede.drivers.base cimport READ, WRITE
+from cede.drivers.readiness cimport ReadinessDriver
+
+cdef enum:
+    BLOCKED = 3
+
+cdef class SocketOperation(Operation):
+    cdef ReadinessDriver driver
+    cdef object sock
+    cdef Future future
+    cdef int fd
+    cdef int direction
+    @cython.locals(future=Future, outcome=int)
+    cdef int advance(self) except -1
+    cdef int prepare(self) except -1
+    cdef int attempt(self) except -1
+    @cython.locals(future=Future)
+    cdef int suspend(self) except -1
+    @cython.locals(future=Future)
+    cdef int abandon(self) except -1
+    @cython.locals(future=Future)
+    cdef int retry_later(self) except -1
+    cdef int number(self) except -2
+
+cdef class Receive(SocketOperation):
+    cdef Py_ssize_t count
+
+cdef class ReceiveInto(SocketOperation):
+    cdef object buffer
+
+cdef class ReceiveFrom(SocketOperation):
+    cdef Py_ssize_t count
+
+cdef class ReceiveFromInto(SocketOperation):
+    cdef object buffer
+    cdef Py_ssize_t count
+
+cdef class SendAll(SocketOperation):
+    cdef object data
+    cdef Py_ssize_t sent
+
+cdef class SendTo(SocketOperation):
+    cdef object data
+    cdef object address
+
+cdef class Accept(SocketOperation):
+    pass
+
+cdef class Connect(SocketOperation):
+    cdef object address
+    cdef bint started
+    cdef object timer

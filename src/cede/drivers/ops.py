@@ -1,0 +1,295 @@
+"""Socket operations that are awaited: try at once, wait only if it must be, try again.
+
+Invariants
+----------
+* An operation takes or gives data only in an attempt whose result goes straight to the awaiting task. Between two attempts it
+  holds no data, so cancelling it there loses nothing; of a `SendAll`, what was sent so far is sent.
+* While it waits its future stands in the watch of its socket; `abandon` takes it out. Nothing else is left behind.
+* The operation keeps its socket alive; the watch does not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import Any
+
+from cede.core.awaitable import Operation
+from cede.core.future import Future
+from cede.drivers.readiness import ReadinessDriver
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.awaitable import ENDED, FAILED, SUSPENDED
+    from cede.core.pure import CANCELLED, PENDING
+    from cede.drivers.pure import READ, WRITE
+
+    BLOCKED = 3
+
+# A Unix socket whose peer has a full backlog answers EAGAIN, and no event ever tells that there is room again.
+BACKLOG_RETRY_SECONDS = 0.01
+
+WOULD_BLOCK = (BlockingIOError, InterruptedError)
+
+
+class SocketOperation(Operation):
+    """One operation on one socket. A subclass says how it is tried; this class waits in between."""
+
+    driver: ReadinessDriver
+    sock: Any
+    future: Future | None
+    fd: int
+    direction: int
+
+    def __init__(self, driver: ReadinessDriver, sock: Any) -> None:
+        self.value = None
+        self.driver = driver
+        self.sock = sock
+        self.future = None
+        self.fd = -2
+        self.direction = READ
+
+    def advance(self) -> int:
+        future = self.future
+        if future is None:
+            if self.fd != -2:
+                self.value = RuntimeError("cannot reuse already awaited socket operation")
+                return FAILED
+            self.prepare()
+        else:
+            if future.state == PENDING:
+                # Resumed by hand: still waiting.
+                future.blocking = True
+                self.value = future
+                return SUSPENDED
+            self.future = None
+            if future.state == CANCELLED:
+                self.value = future._make_cancelled_error()
+                return FAILED
+            if future.failure is not None:
+                self.value = future.exception()
+                return FAILED
+        outcome = self.attempt()
+        if outcome == BLOCKED:
+            return self.suspend()
+        return outcome
+
+    def prepare(self) -> int:
+        self.fd = self.number()
+        if self.fd >= 0:
+            owner = self.driver.stream_owner(self.fd)
+            if owner is not None:
+                raise RuntimeError(f"File descriptor {self.fd} is used by transport {owner!r}")
+        return 0
+
+    def number(self) -> int:
+        """The socket's descriptor at this moment, -1 where it is closed."""
+        return self.sock.fileno()  # type: ignore[no-any-return]
+
+    def attempt(self) -> int:
+        """Try: ENDED or FAILED with `value` set, or BLOCKED."""
+        raise NotImplementedError
+
+    def suspend(self) -> int:
+        # The number is asked for again: the socket may have been closed, and the number given away, while the task slept.
+        self.fd = self.number()
+        if self.fd < 0:
+            self.value = OSError(errno.EBADF, os.strerror(errno.EBADF))
+            return FAILED
+        future = self.driver.park(self.sock, self.fd, self.direction)
+        self.future = future
+        future.blocking = True
+        self.value = future
+        return SUSPENDED
+
+    def retry_later(self) -> int:
+        raise NotImplementedError
+
+    def abandon(self) -> int:
+        future = self.future
+        if future is not None:
+            self.future = None
+            self.driver.unpark(self.fd, future, self.direction)
+        if self.fd == -2:
+            self.fd = -1  # closed before it was ever awaited: it must not start now
+        return 0
+
+    def __repr__(self) -> str:
+        state = "waiting" if self.future is not None else "new" if self.fd == -2 else "started"
+        return f"<cede socket operation {type(self).__name__} {state} {self.sock!r}>"
+
+
+class Receive(SocketOperation):
+    """sock_recv"""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, count: int) -> None:
+        SocketOperation.__init__(self, driver, sock)
+        self.count = count
+
+    def attempt(self) -> int:
+        try:
+            self.value = self.sock.recv(self.count)
+        except WOULD_BLOCK:
+            return BLOCKED
+        return ENDED
+
+
+class ReceiveInto(SocketOperation):
+    """sock_recv_into"""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, buffer: Any) -> None:
+        SocketOperation.__init__(self, driver, sock)
+        self.buffer = buffer
+
+    def attempt(self) -> int:
+        try:
+            self.value = self.sock.recv_into(self.buffer)
+        except WOULD_BLOCK:
+            return BLOCKED
+        return ENDED
+
+
+class ReceiveFrom(SocketOperation):
+    """sock_recvfrom"""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, count: int) -> None:
+        SocketOperation.__init__(self, driver, sock)
+        self.count = count
+
+    def attempt(self) -> int:
+        try:
+            self.value = self.sock.recvfrom(self.count)
+        except WOULD_BLOCK:
+            return BLOCKED
+        return ENDED
+
+
+class ReceiveFromInto(SocketOperation):
+    """sock_recvfrom_into"""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, buffer: Any, count: int) -> None:
+        SocketOperation.__init__(self, driver, sock)
+        self.buffer = buffer
+        self.count = count
+
+    def attempt(self) -> int:
+        try:
+            self.value = self.sock.recvfrom_into(self.buffer, self.count)
+        except WOULD_BLOCK:
+            return BLOCKED
+        return ENDED
+
+
+class SendAll(SocketOperation):
+    """sock_sendall"""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, data: Any) -> None:
+        SocketOperation.__init__(self, driver, sock)
+        self.direction = WRITE
+        self.data = data
+        self.sent = 0
+
+    def attempt(self) -> int:
+        if self.sent == 0 and not isinstance(self.data, bytes):
+            self.data = memoryview(self.data).cast("B")
+        # Until the socket says that it would block, not only until it took less than all: where edges are told, there is none
+        # to come while it has room.
+        while True:
+            rest = self.data if self.sent == 0 else memoryview(self.data)[self.sent :]
+            try:
+                self.sent += self.sock.send(rest)
+            except WOULD_BLOCK:
+                return BLOCKED
+            if self.sent >= len(self.data):
+                self.value = None
+                return ENDED
+
+
+class SendTo(SocketOperation):
+    """sock_sendto"""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, data: Any, address: Any) -> None:
+        SocketOperation.__init__(self, driver, sock)
+        self.direction = WRITE
+        self.data = data
+        self.address = address
+
+    def attempt(self) -> int:
+        try:
+            self.value = self.sock.sendto(self.data, self.address)
+        except WOULD_BLOCK:
+            return BLOCKED
+        return ENDED
+
+
+class Accept(SocketOperation):
+    """sock_accept"""
+
+    def attempt(self) -> int:
+        try:
+            connection, address = self.sock.accept()
+        except WOULD_BLOCK:
+            return BLOCKED
+        connection.setblocking(False)
+        self.value = (connection, address)
+        return ENDED
+
+
+class Connect(SocketOperation):
+    """sock_connect"""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, address: Any) -> None:
+        SocketOperation.__init__(self, driver, sock)
+        self.direction = WRITE
+        self.address = address
+        self.started = False
+        self.timer = None
+
+    def attempt(self) -> int:
+        if not self.started:
+            try:
+                self.sock.connect(self.address)
+            except WOULD_BLOCK as error:
+                if error.errno == errno.EAGAIN:
+                    return self.retry_later()
+                self.started = True
+                return BLOCKED
+            self.value = None
+            return ENDED
+        failure = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure:
+            self.value = OSError(failure, f"Connect call failed {self.address}")
+            return FAILED
+        try:
+            # An event may be of an earlier state of the socket: only one that has a peer is connected.
+            self.sock.getpeername()
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
+            return BLOCKED
+        self.value = None
+        return ENDED
+
+    def retry_later(self) -> int:
+        future = self.driver.kernel.new_future()
+        self.future = future
+        self.timer = self.driver.kernel.call_later(BACKLOG_RETRY_SECONDS, wake, future)
+        future.blocking = True
+        self.value = future
+        return SUSPENDED
+
+    def abandon(self) -> int:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        return SocketOperation.abandon(self)
+
+
+def wake(future: Future) -> None:
+    if not future.done():
+        future.set_result(None)

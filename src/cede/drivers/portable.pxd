@@ -1,0 +1,10 @@
+from cede.drivers.base cimport READ, WRITE, Acceptor, Sink, Stream
+from cede.drivers.readiness cimport ReadinessDriver
+
+cdef class MethodStream(Stream):
+    cdef ReadinessDriver driver
+    cdef int receive(self) except -1
+    cdef int receive_into(self) except -1
+
+cdef class PortableDriver(ReadinessDriver):
+    pass

@@ -1,0 +1,181 @@
+"""Streams and operations through the methods of the socket object.
+
+This is how the selector driver does everything, and how the epoll driver serves sockets that are not exactly `socket.socket`: a
+subclass may override `recv` and `send`, and is then taken at its word.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from cede.drivers import ops
+from cede.drivers.base import Acceptor, AcceptSink, Sink, Stream
+from cede.drivers.listen import ListenAcceptor
+from cede.drivers.readiness import ReadinessDriver
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.drivers.pure import READ, WRITE
+
+RECEIVE_SIZE = 256 * 1024
+
+# At most this many buffers go into one system call; POSIX lets a system refuse more than 16, every one we know of takes 1,024.
+BUFFERS_AT_ONCE = 1024
+
+HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
+
+INTERNET = (socket.AF_INET, socket.AF_INET6) if socket.has_ipv6 else (socket.AF_INET,)
+
+WOULD_BLOCK = (BlockingIOError, InterruptedError)
+
+
+class MethodStream(Stream):
+    """A stream over the socket's own methods."""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, sink: Sink) -> None:
+        self.driver = driver
+        self.sock = sock
+        self.sink = sink
+        self.fd = sock.fileno()
+        self.wanted = 0
+        self.armed = 0
+        self.edge = False
+        self.generation = 0
+        self.closed = False
+
+    def resume(self) -> int:
+        return 0 if self.closed else self.driver.want(self, self.wanted | READ)
+
+    def pause(self) -> int:
+        return 0 if self.closed else self.driver.want(self, self.wanted & ~READ)
+
+    def want_writable(self, on: bool) -> int:
+        if self.closed:
+            return 0
+        if on:
+            return self.driver.want(self, self.wanted | WRITE)
+        if self.wanted & WRITE:
+            self.driver.want(self, self.wanted & ~WRITE)
+            # There nearly always is room: left armed, this would be told at once, and again in each turn.
+            self.driver.arm(self)
+        return 0
+
+    def fire(self, events: int) -> int:
+        if not events & self.wanted:
+            return self.driver.arm(self)
+        if events & self.wanted & READ:
+            if self.sink.buffered:
+                self.receive_into()
+            else:
+                self.receive()
+        if events & self.wanted & WRITE:
+            self.sink.writable()
+        return 0
+
+    def receive(self) -> int:
+        try:
+            data = self.sock.recv(RECEIVE_SIZE)
+        except WOULD_BLOCK:
+            return 0
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            return self.sink.read_failed(error)
+        if data:
+            return self.sink.received(data)
+        self.pause()
+        return self.sink.eof()
+
+    def receive_into(self) -> int:
+        buffer = self.sink.get_buffer()
+        if buffer is None:
+            return 0
+        try:
+            count = self.sock.recv_into(buffer)
+        except WOULD_BLOCK:
+            return 0
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            return self.sink.read_failed(error)
+        buffer = None
+        if count:
+            return self.sink.buffer_updated(count)
+        self.pause()
+        return self.sink.eof()
+
+    def write(self, data: Any, start: int) -> int:
+        try:
+            return self.sock.send(data if start == 0 else memoryview(data)[start:])  # type: ignore[no-any-return]
+        except WOULD_BLOCK:
+            return 0
+
+    def writev(self, buffers: list[bytes]) -> int:
+        try:
+            if HAS_SENDMSG:
+                return self.sock.sendmsg(buffers[:BUFFERS_AT_ONCE])  # type: ignore[no-any-return]
+            return self.sock.send(buffers[0])  # type: ignore[no-any-return]
+        except WOULD_BLOCK:
+            return 0
+
+    def shutdown_write(self) -> int:
+        self.sock.shutdown(socket.SHUT_WR)
+        return 0
+
+    def close(self) -> int:
+        if not self.closed:
+            self.closed = True
+            self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            self.sock.close()
+        return 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'closed' if self.closed else 'open'} fd={self.fd}>"
+
+
+class PortableDriver(ReadinessDriver):
+    """The driver's contract over socket methods; a subclass brings the waiting."""
+
+    def open_stream(self, sock: Any, sink: Sink) -> Stream:
+        stream = MethodStream(self, sock, sink)
+        self.admit(stream)
+        if sock.family in INTERNET:
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError:
+                pass  # no TCP, or no connection any more: what follows will tell
+        return stream
+
+    def open_acceptor(self, sock: Any, sink: AcceptSink, backlog: int) -> Acceptor:
+        acceptor = ListenAcceptor(self, sock, sink, backlog)
+        self.admit(acceptor)
+        return acceptor
+
+    def op_recv(self, sock: Any, count: int) -> Any:
+        return ops.Receive(self, sock, count)
+
+    def op_recv_into(self, sock: Any, buffer: Any) -> Any:
+        return ops.ReceiveInto(self, sock, buffer)
+
+    def op_recvfrom(self, sock: Any, count: int) -> Any:
+        return ops.ReceiveFrom(self, sock, count)
+
+    def op_recvfrom_into(self, sock: Any, buffer: Any, count: int) -> Any:
+        return ops.ReceiveFromInto(self, sock, buffer, count)
+
+    def op_sendall(self, sock: Any, data: Any) -> Any:
+        return ops.SendAll(self, sock, data)
+
+    def op_sendto(self, sock: Any, data: Any, address: Any) -> Any:
+        return ops.SendTo(self, sock, data, address)
+
+    def op_accept(self, sock: Any) -> Any:
+        return ops.Accept(self, sock)
+
+    def op_connect(self, sock: Any, address: Any) -> Any:
+        return ops.Connect(self, sock, address)

@@ -1,0 +1,68 @@
+cimport cython
+from cede.core.call cimport PENDING
+from cede.core.future cimport Future
+from cede.core.handle cimport Handle
+from cede.core.spawn cimport Spawner
+from cede.drivers.base cimport READ, WRITE, Channel, Driver, Sink, Stream
+
+cdef class ReadinessDriver(Driver):
+    cdef readonly Spawner kernel
+    cdef readonly dict channels
+    cdef readonly int interests
+    cdef readonly bint edges
+    cdef unsigned int generations
+    cdef int arm(self, Channel channel) except -1
+    cdef int enroll(self, Channel channel) except -1
+    cdef int dismiss(self, Channel channel, bint known) except -1
+    cdef int disarm(self, Channel channel, bint known) except -1
+    @cython.locals(before=int)
+    cdef int want(self, Channel channel, int mask) except -1
+    @cython.locals(fd=int, watch=Watch)
+    cdef int admit(self, Channel channel) except -1
+    @cython.locals(fd=int, watch=Watch, stream=Stream)
+    cdef int evict(self, Channel channel) except -1
+    @cython.locals(watch=Watch)
+    cdef Watch watch_number(self, int fd)
+    @cython.locals(watch=Watch)
+    cdef Watch watch_socket(self, object sock, int fd)
+    @cython.locals(watch=Watch, future=Future)
+    cdef Future park(self, object sock, int fd, int direction)
+    @cython.locals(watch=Watch)
+    cdef int unpark(self, int fd, Future future, int direction) except -1
+    cdef int report(self, object error, str message) except -1
+    @cython.locals(watch=Watch, channel=Channel)
+    cdef int forget_all(self) except -1
+    cdef bint refuse_transport(self, int fd) except -1
+    @cython.locals(stream=Stream)
+    cpdef object stream_owner(self, int fd)
+    @cython.locals(watch=Watch)
+    cpdef int add_reader(self, int fd, object handle) except -1
+    @cython.locals(watch=Watch)
+    cpdef bint remove_reader(self, int fd) except -1
+    @cython.locals(watch=Watch)
+    cpdef int add_writer(self, int fd, object handle) except -1
+    @cython.locals(watch=Watch)
+    cpdef bint remove_writer(self, int fd) except -1
+
+cdef class Watch(Channel):
+    cdef ReadinessDriver driver
+    cdef object sock
+    cdef Handle reader
+    cdef Handle writer
+    cdef list readers
+    cdef list writers
+    @cython.locals(mask=int)
+    cdef int needs(self) except -1
+    cdef int update(self) except -1
+    @cython.locals(before=Handle)
+    cdef int set_handle(self, int direction, Handle handle) except -1
+    @cython.locals(before=Handle)
+    cdef Handle swap_handle(self, int direction, Handle handle)
+    @cython.locals(handle=Handle)
+    cdef bint take_handle(self, int direction) except -1
+    cdef int fail(self, object error) except -1
+    cdef int use_levels(self) except -1
+    cdef bint stale(self) except -1
+
+@cython.locals(future=Future)
+cdef int release(list waiting) except -1

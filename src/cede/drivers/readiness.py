@@ -1,0 +1,394 @@
+"""What the drivers that learn of readiness have in common: who owns which number, what is wanted of it, and who waits.
+
+Two kinds of channel stand in the table of numbers: those that own their descriptor (streams and acceptors), and watches. A
+watch owns nothing. It serves a descriptor that belongs to the user, for parked socket operations and for `add_reader` and
+`add_writer`, and it stays registered from one operation to the next, so that waiting costs no system call after the first.
+
+That a watch outlives the operation is the danger here: the number may by then belong to somebody else. So
+
+* a watch made for a socket object holds a weak reference to it and goes when the object goes;
+* before a watch is used its socket is asked for its number, and where that has changed the watch is dropped, those who still wait
+  on it get EBADF, and a new one is made;
+* an event carries the generation of the registration that asked for it, and one of an older generation is not delivered.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import weakref
+from typing import Any
+
+from cede.core.future import Future
+from cede.core.handle import Handle
+from cede.core.spawn import Spawner
+from cede.drivers.base import Channel, Driver, Sink, Stream
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.pure import PENDING
+    from cede.drivers.pure import READ, WRITE
+
+
+class ReadinessDriver(Driver):
+    """Keeps the table of channels. A subclass tells the kernel about them (`arm`) and waits."""
+
+    kernel: Any
+    channels: dict[int, Channel]
+    interests: int
+    edges: bool
+    generations: int
+
+    def __init__(self) -> None:
+        self.quiet = True
+        self.kernel = None
+        self.channels = {}
+        self.interests = 0
+        self.edges = False  # whether `arm` honours Channel.edge
+        self.generations = 0
+
+    def attach(self, kernel: Spawner) -> int:
+        """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
+        self.kernel = kernel
+        return 0
+
+    # -- what a subclass does
+
+    def arm(self, channel: Channel) -> int:
+        """Make the kernel's registration of the channel what `wanted` says (0: none), and set `armed`. Raises OSError."""
+        raise NotImplementedError
+
+    def enroll(self, channel: Channel) -> int:
+        """The channel has entered the table."""
+        return 0
+
+    def disarm(self, channel: Channel, known: bool) -> int:
+        """The channel has left the table. `known`: its number is still its own, so the kernel can be told by number."""
+        raise NotImplementedError
+
+    # -- the table
+
+    def admit(self, channel: Channel) -> int:
+        """Enter a channel that owns its descriptor."""
+        fd = channel.fd
+        if fd < 0:
+            raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: the socket is closed")
+        there: Any = self.channels.get(fd)
+        if there is not None:
+            if isinstance(there, Watch):
+                watch = there
+                if watch.wanted and not watch.stale():
+                    raise RuntimeError(
+                        f"File descriptor {fd} is being waited on: let the socket operations on it end, "
+                        "and call remove_reader() and remove_writer(), before it is given to a transport or server"
+                    )
+            elif there.sock.fileno() == fd:
+                raise RuntimeError(f"File descriptor {fd} is used by transport {self.stream_owner(fd) or there!r}")
+            self.evict(there)
+        self.generations += 1
+        channel.generation = self.generations
+        channel.wanted = 0
+        channel.armed = 0
+        self.channels[fd] = channel
+        self.enroll(channel)
+        return 0
+
+    def evict(self, channel: Channel) -> int:
+        """The number has been found to belong to somebody else, or is about to: tell whoever still counts on it."""
+        fd = channel.fd
+        if isinstance(channel, Watch):
+            watch = channel
+            self.dismiss(watch, not watch.stale())
+            watch.fail(OSError(errno.EBADF, f"the socket with descriptor {fd} was closed while it was waited on"))
+            return 0
+        self.dismiss(channel, False)
+        error = OSError(errno.EBADF, f"the socket with descriptor {fd} was closed by somebody other than its transport")
+        if isinstance(channel, Stream):
+            stream = channel
+            stream.sink.read_failed(error)
+        else:
+            self.report(error, "a listening socket was closed by somebody other than its server")
+        return 0
+
+    def dismiss(self, channel: Channel, known: bool) -> int:
+        """The channel leaves the table, if it is there. Must not raise: it is part of closing."""
+        if self.channels.get(channel.fd) is channel:
+            self.want(channel, 0)
+            del self.channels[channel.fd]
+            self.disarm(channel, known)
+            channel.armed = 0
+        return 0
+
+    def want(self, channel: Channel, mask: int) -> int:
+        """From now on `mask` is wanted of the channel; the kernel is told where that is more than it knows."""
+        before = channel.wanted
+        if mask == before:
+            return 0
+        channel.wanted = mask
+        if mask & ~channel.armed:
+            try:
+                self.arm(channel)
+            except BaseException:
+                channel.wanted = before
+                raise
+        if before == 0:
+            self.interests += 1
+            self.quiet = False
+        elif mask == 0:
+            self.interests -= 1
+            self.quiet = self.interests == 0
+        return 0
+
+    def stream_owner(self, fd: int) -> Sink | None:
+        channel = self.channels.get(fd)
+        if isinstance(channel, Stream):
+            stream = channel
+            if stream.sock.fileno() == fd:
+                return stream.sink
+        return None
+
+    def report(self, error: BaseException, message: str) -> int:
+        """Hand an error that has no better place to the exception handler."""
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
+        self.kernel.call_exception_handler({"message": message, "exception": error})
+        return 0
+
+    # -- watches
+
+    def watch_number(self, fd: int) -> Watch:
+        """The watch of a bare number, for add_reader and add_writer."""
+        if fd < 0:
+            raise ValueError(f"Invalid file descriptor: {fd}")
+        channel: Any = self.channels.get(fd)
+        if channel is not None:
+            if isinstance(channel, Watch):
+                watch = channel
+                if not watch.stale():
+                    return watch
+            elif channel.sock.fileno() == fd:
+                raise RuntimeError(f"File descriptor {fd} is used by transport {self.stream_owner(fd) or channel!r}")
+            self.evict(channel)
+        watch = Watch(self, fd)
+        self.admit(watch)
+        return watch
+
+    def watch_socket(self, sock: Any, fd: int) -> Watch:
+        """The watch of a socket object, whose number is `fd` at this moment."""
+        channel = self.channels.get(fd)
+        if isinstance(channel, Watch):
+            watch = channel
+            if watch.sock is not None and watch.sock() is sock:
+                return watch
+        watch = self.watch_number(fd)
+        if watch.sock is None:
+            try:
+                watch.sock = weakref.ref(sock, watch.socket_died)
+            except TypeError:
+                # A socket of the user's own make that cannot be referred to weakly: levels, withdrawn when nobody waits.
+                return watch
+            watch.edge = self.edges and watch.armed == 0
+        return watch
+
+    def park(self, sock: Any, fd: int, direction: int) -> Future:
+        """A future that is finished when the socket may be tried again."""
+        watch = self.watch_socket(sock, fd)
+        future = self.kernel.new_future()
+        if direction == READ:
+            watch.readers.append(future)
+        else:
+            watch.writers.append(future)
+        try:
+            self.want(watch, watch.wanted | direction)
+        except BaseException:
+            self.unpark(fd, future, direction)
+            raise
+        return future
+
+    def unpark(self, fd: int, future: Future, direction: int) -> int:
+        """The operation that waits for `future` has been given up."""
+        channel = self.channels.get(fd)
+        if isinstance(channel, Watch):
+            watch = channel
+            waiting = watch.readers if direction == READ else watch.writers
+            if future in waiting:
+                waiting.remove(future)
+                watch.update()
+        return 0
+
+    # -- handles
+
+    def add_reader(self, fd: int, handle: Handle) -> int:
+        return self.watch_number(fd).set_handle(READ, handle)
+
+    def add_writer(self, fd: int, handle: Handle) -> int:
+        return self.watch_number(fd).set_handle(WRITE, handle)
+
+    def remove_reader(self, fd: int) -> bool:
+        channel = self.channels.get(fd)
+        if not isinstance(channel, Watch):
+            return self.refuse_transport(fd)
+        watch = channel
+        return watch.take_handle(READ)
+
+    def remove_writer(self, fd: int) -> bool:
+        channel = self.channels.get(fd)
+        if not isinstance(channel, Watch):
+            return self.refuse_transport(fd)
+        watch = channel
+        return watch.take_handle(WRITE)
+
+    def refuse_transport(self, fd: int) -> bool:
+        owner = self.stream_owner(fd)
+        if owner is not None:
+            raise RuntimeError(f"File descriptor {fd} is used by transport {owner!r}")
+        return False
+
+    def forget_all(self) -> int:
+        """Empty the table when the driver closes: those who wait are cancelled, streams are silent from now on."""
+        channels = list(self.channels.values())
+        for channel in channels:
+            self.dismiss(channel, True)
+            if isinstance(channel, Watch):
+                watch = channel
+                watch.sock = None
+                for waiting in (watch.readers, watch.writers):
+                    while waiting:
+                        waiting.pop().cancel()
+        return 0
+
+
+class Watch(Channel):
+    """Who waits on a descriptor that belongs to the user."""
+
+    driver: ReadinessDriver
+    sock: Any
+    reader: Handle | None
+    writer: Handle | None
+    readers: list[Future]
+    writers: list[Future]
+
+    def __init__(self, driver: ReadinessDriver, fd: int) -> None:
+        self.fd = fd
+        self.wanted = 0
+        self.armed = 0
+        self.edge = False
+        self.generation = 0
+        self.driver = driver
+        self.sock = None
+        self.reader = None
+        self.writer = None
+        self.readers = []
+        self.writers = []
+
+    def stale(self) -> bool:
+        """Whether the socket that the watch was made for has another number by now, or none."""
+        if self.sock is None:
+            return False
+        sock = self.sock()
+        return sock is None or sock.fileno() != self.fd
+
+    def needs(self) -> int:
+        mask = 0
+        if self.reader is not None or self.readers:
+            mask = READ
+        if self.writer is not None or self.writers:
+            mask |= WRITE
+        return mask
+
+    def update(self) -> int:
+        return self.driver.want(self, self.needs())
+
+    def fire(self, events: int) -> int:
+        if not events & self.wanted:
+            # Nobody waits for it any more. An edge is told once; a level would be told for ever, so it is withdrawn here.
+            return 0 if self.edge else self.driver.arm(self)
+        if events & READ:
+            if self.reader is not None:
+                self.driver.kernel.push(self.reader)
+            if self.readers:
+                release(self.readers)
+        if events & WRITE:
+            if self.writer is not None:
+                self.driver.kernel.push(self.writer)
+            if self.writers:
+                release(self.writers)
+        return self.update()
+
+    def set_handle(self, direction: int, handle: Handle) -> int:
+        before = self.swap_handle(direction, handle)
+        if before is not None:
+            before.cancel()
+        self.use_levels()
+        try:
+            self.update()
+        except BaseException:
+            # A descriptor that cannot be waited on, a regular file for one.
+            self.take_handle(direction)
+            raise
+        return 0
+
+    def use_levels(self) -> int:
+        """Handles are told again and again while the descriptor is ready, as asyncio's are.
+
+        The kernel is told anew even where nothing changes: a bare number may have been closed and opened again since.
+        """
+        self.edge = False
+        if self.armed:
+            self.driver.arm(self)
+        return 0
+
+    def swap_handle(self, direction: int, handle: Handle | None) -> Handle | None:
+        if direction == READ:
+            before = self.reader
+            self.reader = handle
+        else:
+            before = self.writer
+            self.writer = handle
+        return before
+
+    def take_handle(self, direction: int) -> bool:
+        handle = self.swap_handle(direction, None)
+        if handle is None:
+            return False
+        handle.cancel()
+        self.update()
+        if self.wanted == 0:
+            # The user may close the descriptor next and never come back with it: keep nothing registered on a bare number.
+            self.driver.dismiss(self, not self.stale())
+        return True
+
+    def fail(self, error: BaseException) -> int:
+        """The descriptor is gone."""
+        self.sock = None
+        for direction in (READ, WRITE):
+            handle = self.reader if direction == READ else self.writer
+            if handle is not None:
+                handle.cancel()
+        self.reader = None
+        self.writer = None
+        for waiting in (self.readers, self.writers):
+            while waiting:
+                future = waiting.pop()
+                if not future.done():
+                    future.set_exception(error)
+        return 0
+
+    def socket_died(self, reference: Any) -> None:
+        """The socket object is gone, and its descriptor with it. May be called on any thread."""
+        if self.driver.channels.get(self.fd) is self:
+            self.driver.dismiss(self, False)
+            self.fail(OSError(errno.EBADF, f"the socket with descriptor {self.fd} was closed while it was waited on"))
+
+
+def release(waiting: list[Future]) -> int:
+    """Those who wait go on and try again, in order of arrival."""
+    for future in waiting:
+        if future.state == PENDING:
+            future.finish(None)
+    waiting.clear()
+    return 0

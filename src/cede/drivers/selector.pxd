@@ -1,0 +1,15 @@
+cimport cython
+from cede.drivers.base cimport READ, WRITE, Channel
+from cede.drivers.portable cimport PortableDriver
+
+cdef class SelectorDriver(PortableDriver):
+    cdef readonly object selector
+    cdef object bell
+    cdef object ear
+    cdef bint rung
+    cdef list rest
+    cdef readonly bint closed
+    @cython.locals(channel=Channel, generation=cython.uint, mask=int)
+    cdef int dispatch(self) except -1
+    cdef unsigned int stamp(self, Channel channel) except? 0
+    cdef int hush(self) except -1

@@ -1,0 +1,146 @@
+"""The portable driver: over `selectors.DefaultSelector` and the methods of socket objects. Runs compiled or not."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+from typing import Any
+
+from cede.drivers.base import Channel
+from cede.drivers.portable import PortableDriver
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    pass
+
+BELL_SIZE = 4096
+
+# Windows' select() takes at most about 49 days; the kernel asks again anyway.
+LONGEST_WAIT = 24 * 3600.0
+
+
+class SelectorDriver(PortableDriver):
+    """Waits with what the platform offers through `selectors`."""
+
+    rest: list[Any]
+
+    def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        PortableDriver.__init__(self)
+        self.selector = selectors.DefaultSelector() if selector is None else selector
+        self.ear, self.bell = socket.socketpair()
+        self.ear.setblocking(False)
+        self.bell.setblocking(False)
+        self.rung = False
+        self.rest = []
+        self.closed = False
+        self.selector.register(self.ear, selectors.EVENT_READ, None)
+
+    def arm(self, channel: Channel) -> int:
+        mask = channel.wanted
+        if not mask or mask == channel.armed:
+            self.disarm(channel, True)
+            channel.armed = 0
+        if not mask:
+            return 0
+        if channel.armed:
+            self.selector.modify(channel.fd, mask, channel)
+        else:
+            try:
+                self.selector.register(channel.fd, mask, channel)
+            except KeyError:
+                # Left behind by a descriptor that was closed before it was withdrawn.
+                self.selector.unregister(channel.fd)
+                self.selector.register(channel.fd, mask, channel)
+        channel.armed = mask
+        return 0
+
+    def disarm(self, channel: Channel, known: bool) -> int:
+        if channel.armed:
+            try:
+                self.selector.unregister(channel.fd)
+            except (KeyError, ValueError, OSError):
+                pass  # the system forgot it when the descriptor was closed
+        return 0
+
+    def wait(self, timeout: float) -> int:
+        if not self.rest:
+            if timeout < 0.0:
+                events = self.selector.select(None)
+            else:
+                events = self.selector.select(min(timeout, LONGEST_WAIT))
+            # Oldest last: an interrupt in the middle leaves the others for the next wait.
+            self.rest = [(key.data, self.stamp(key.data), mask) for key, mask in reversed(events)]
+        count = len(self.rest)
+        self.dispatch()
+        return count
+
+    def stamp(self, channel: Channel | None) -> int:
+        return 0 if channel is None else channel.generation
+
+    def dispatch(self) -> int:
+        rest = self.rest
+        while rest:
+            item = rest.pop()
+            channel = item[0]
+            generation = item[1]
+            mask = item[2]
+            if channel is None:
+                self.hush()
+                continue
+            if self.channels.get(channel.fd) is not channel or channel.generation != generation:
+                continue
+            try:
+                channel.fire(mask)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                self.report(error, f"Error in the driver while {channel!r} was served")
+        return 0
+
+    def wake(self) -> None:
+        if not self.rung:
+            self.rung = True
+            try:
+                self.bell.send(b"\0")
+            except OSError:
+                pass  # full: it is ringing already; closed: there is nobody to wake
+
+    def wakeup_fd(self) -> int:
+        return self.bell.fileno()  # type: ignore[no-any-return]
+
+    def hush(self) -> int:
+        try:
+            while len(self.ear.recv(BELL_SIZE)) == BELL_SIZE:
+                pass
+        except (BlockingIOError, InterruptedError):
+            pass
+        # Only now: a bell rung between the two would be neither in the pipe nor heard.
+        self.rung = False
+        return 0
+
+    def after_fork(self) -> int:
+        if not self.closed:
+            self.closed = True
+            self.rest = []
+            # Nothing is unregistered: an epoll instance inside the selector is shared with the parent.
+            self.channels.clear()
+            self.interests = 0
+            self.quiet = True
+            self.selector.close()
+            self.ear.close()
+            self.bell.close()
+        return 0
+
+    def close(self) -> int:
+        if not self.closed:
+            self.closed = True
+            self.rest = []
+            self.forget_all()
+            self.selector.close()
+            self.ear.close()
+            self.bell.close()
+        return 0

@@ -1,0 +1,111 @@
+/* The few things the epoll driver needs that no Python header declares. */
+
+#ifndef CEDE_SYS_EPOLL_H
+#define CEDE_SYS_EPOLL_H
+
+#include <Python.h>
+#include <errno.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441 /* the same number on every architecture that Linux gave it to */
+#endif
+
+/* The kernel's own 64-bit timespec: libc's may be smaller on 32-bit systems. */
+struct cede_timespec {
+    int64_t seconds;
+    int64_t nanoseconds;
+};
+
+/* timeout in seconds, below 0 for ever. Both variants round up: to wake before the time is to wake twice. */
+static inline int
+cede_epoll_wait_fine(int epoll, struct epoll_event *events, int count, double timeout)
+{
+    struct cede_timespec until, *limit = NULL;
+    if (timeout >= 0.0) {
+        until.seconds = (int64_t)timeout;
+        until.nanoseconds = (int64_t)ceil((timeout - (double)until.seconds) * 1e9);
+        if (until.nanoseconds >= 1000000000) {
+            until.seconds += 1;
+            until.nanoseconds -= 1000000000;
+        }
+        limit = &until;
+    }
+    return (int)syscall(SYS_epoll_pwait2, epoll, events, count, limit, NULL, (size_t)0);
+}
+
+static inline int
+cede_epoll_wait_coarse(int epoll, struct epoll_event *events, int count, double timeout)
+{
+    int milliseconds = -1;
+    if (timeout >= 0.0)
+        milliseconds = timeout > 2000000.0 ? 2000000000 : (int)ceil(timeout * 1e3);
+    return epoll_wait(epoll, events, count, milliseconds);
+}
+
+static inline void
+cede_set_event(struct epoll_event *event, uint32_t mask, uint32_t generation, uint32_t fd)
+{
+    event->events = mask;
+    event->data.u64 = ((uint64_t)generation << 32) | fd;
+}
+
+/* EAGAIN and EWOULDBLOCK are one number on Linux; an interrupted call that took nothing is tried again like one that would block. */
+static inline int
+cede_would_block(int code)
+{
+    return code == EAGAIN || code == EINTR;
+}
+
+/* The descriptor inside a socket object, read where CPython keeps it: first behind the object's head. It is -1 once the socket
+   is closed or detached, whoever did that. Reading it costs nothing, so it is read before each use of the number; a call of
+   fileno() would cost 40 ns. Whether the field is where we think is checked when the module is imported (see epoll.pyx). */
+static inline int
+cede_socket_number(PyObject *sock)
+{
+    int fd;
+    memcpy(&fd, (char *)sock + sizeof(PyObject), sizeof fd);
+    return fd;
+}
+
+static inline int
+cede_set_nodelay(int fd)
+{
+    int on = 1;
+    return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+/* From here on the copy takes long enough to let other threads run meanwhile. */
+#define CEDE_LONG_SEND (64 * 1024)
+
+/* Bytes taken, 0 where there is no room, or the negated errno. The caller keeps `data` alive. */
+static inline Py_ssize_t
+cede_send_some(int fd, const char *data, Py_ssize_t size)
+{
+    Py_ssize_t count;
+    if (size >= CEDE_LONG_SEND) {
+        Py_BEGIN_ALLOW_THREADS
+        count = send(fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (count < 0)
+            count = -(Py_ssize_t)errno;
+        Py_END_ALLOW_THREADS
+    }
+    else {
+        count = send(fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (count < 0)
+            count = -(Py_ssize_t)errno;
+    }
+    return count < 0 && cede_would_block((int)-count) ? 0 : count;
+}
+
+#endif

@@ -1,0 +1,49 @@
+# Declarations of sys_epoll.h.
+
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef extern from "sys_epoll.h" nogil:
+    ctypedef union epoll_data:
+        uint64_t u64
+    struct epoll_event:
+        uint32_t events
+        epoll_data data
+    struct iovec:
+        void *iov_base
+        size_t iov_len
+    enum:
+        EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET, EPOLL_CLOEXEC
+        EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
+        EFD_CLOEXEC, EFD_NONBLOCK
+        EINTR, EBADF, EEXIST, ENOENT
+        MSG_NOSIGNAL, MSG_DONTWAIT, SHUT_WR
+    int errno_now "errno"
+    bint would_block "cede_would_block"(int code)
+    int epoll_create1(int flags)
+    int epoll_ctl(int epoll, int operation, int fd, epoll_event *event)
+    int make_eventfd "eventfd"(unsigned int value, int flags)
+    Py_ssize_t c_read "read"(int fd, void *data, size_t size)
+    Py_ssize_t c_write "write"(int fd, const void *data, size_t size)
+    int c_close "close"(int fd)
+    Py_ssize_t c_recv "recv"(int fd, void *data, size_t size, int flags)
+    int c_shutdown "shutdown"(int fd, int how)
+    int wait_fine "cede_epoll_wait_fine"(int epoll, epoll_event *events, int count, double timeout)
+    int wait_coarse "cede_epoll_wait_coarse"(int epoll, epoll_event *events, int count, double timeout)
+    int set_nodelay "cede_set_nodelay"(int fd)
+    void set_event "cede_set_event"(epoll_event *event, uint32_t mask, uint32_t generation, uint32_t fd)
+
+cdef extern from "sys_epoll.h":
+    struct msghdr:
+        iovec *msg_iov
+        size_t msg_iovlen
+    Py_ssize_t c_sendmsg "sendmsg"(int fd, msghdr *message, int flags) nogil
+    int socket_number "cede_socket_number"(object sock) noexcept
+    Py_ssize_t send_some "cede_send_some"(int fd, const char *data, Py_ssize_t size) noexcept
+
+cdef enum:
+    BATCH = 256                 # events of one wait
+    SCRATCH = 256 * 1024        # the most that one receive takes; asyncio's figure
+    LONG_SEND = 64 * 1024       # from here on the copy takes long enough to let other threads run
+    VECTORS = 1024              # IOV_MAX
+    BELL = 0xFFFFFFFF           # stands for the bell where a descriptor stands otherwise
+    SIGNAL_PIPE = 0xFFFFFFFE
