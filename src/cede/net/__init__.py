@@ -1,0 +1,1 @@
+"""Transports, servers and names: what is built on a driver, below the loop."""

@@ -1,0 +1,202 @@
+"""Host names: literals are answered at once, everything else on a few threads that do nothing else.
+
+The answers always come from ``socket.getaddrinfo`` itself, looked up at call time, so they are the same lists and a
+replaced one (a proxy, a test's stub) is asked as it would be under asyncio. A literal costs no thread because the flag
+``AI_NUMERICHOST`` forbids the C library to look anything up; if it turns out not to be one, the thread is asked.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections import deque
+from concurrent.futures import Future as ThreadFuture
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
+
+# RFC 1035 allows 253 characters, and a dot at the end. Anything longer cannot be a name, and would only be encoded at
+# length.
+LONGEST_NAME = 254
+
+_real_getaddrinfo = socket.getaddrinfo
+_real_getnameinfo = socket.getnameinfo
+
+
+def check_host(host: Any) -> None:
+    """Refuse what can never be a host name, before any codec or resolver works on it.
+
+    Raises ValueError for an embedded NUL, and socket.gaierror (EAI_NONAME) for a name that is too long.
+    """
+    if not isinstance(host, (str, bytes, bytearray)):
+        return
+    nul = "\0" if isinstance(host, str) else b"\0"
+    if nul in host:  # type: ignore[operator]
+        raise ValueError(f"host name holds a NUL character: {host[:80]!r}")
+    if len(host) > LONGEST_NAME:
+        raise socket.gaierror(socket.EAI_NONAME, f"host name of {len(host)} characters is too long (at most 253): {host[:32]!r}...")
+
+
+def _plain_number(port: Any) -> bool:
+    """Whether `port` needs no service name to be looked up."""
+    if port is None or isinstance(port, int):
+        return True
+    return isinstance(port, (str, bytes)) and port.isdigit()
+
+
+def _may_be_literal(host: Any) -> bool:
+    """A cheap first look: a literal has a colon, or begins and ends with what a number may."""
+    if host is None:
+        return True
+    if isinstance(host, (bytes, bytearray)):
+        host = host.decode("ascii", "replace")
+    if not isinstance(host, str) or not host:
+        return False
+    return ":" in host or (host[0] in "0123456789" and host[-1] in "0123456789abcdefABCDEF")
+
+
+def answer_in_place(host: Any, port: Any, family: int, type: int, proto: int, flags: int) -> list[AddressInfo] | None:
+    """What ``socket.getaddrinfo`` says, where that needs no look-up; None where a thread must be asked."""
+    asked = socket.getaddrinfo
+    if asked is not _real_getaddrinfo or not _plain_number(port) or not _may_be_literal(host):
+        return None
+    try:
+        return asked(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)  # type: ignore[return-value]
+    except (OSError, UnicodeError):
+        # Not a literal after all, or an error whose wording is the resolver's own: the full question decides.
+        return None
+
+
+def needs_no_lookup(flags: int) -> bool:
+    """Whether ``socket.getnameinfo`` with these flags only formats numbers."""
+    numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+    return flags & numeric == numeric and socket.getnameinfo is _real_getnameinfo
+
+
+def literal_info(host: Any, port: Any, family: int, type: int, proto: int, flowinfo: int = 0, scopeid: int = 0) -> AddressInfo | None:
+    """The one address that `host` and `port` spell out by themselves for a connection; None if they do not.
+
+    Cheaper than `answer_in_place`, and never asks a replaced ``socket.getaddrinfo``, which asyncio does not do here
+    either.
+    """
+    if host is None or proto not in (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP):
+        return None
+    if type == socket.SOCK_STREAM:
+        proto = socket.IPPROTO_TCP
+    elif type == socket.SOCK_DGRAM:
+        proto = socket.IPPROTO_UDP
+    else:
+        return None
+    if port is None or port == "" or port == b"":
+        port = 0
+    else:
+        try:
+            port = int(port)
+        except (TypeError, ValueError):
+            return None  # a service name
+    if isinstance(host, bytes):
+        try:
+            host = host.decode("ascii")
+        except UnicodeDecodeError:
+            return None
+    if not isinstance(host, str) or "%" in host or not _may_be_literal(host):
+        return None  # a scope must be resolved to its number
+    wanted = (socket.AF_INET, socket.AF_INET6) if family == socket.AF_UNSPEC else (family,)
+    for candidate in wanted:
+        try:
+            socket.inet_pton(candidate, host)
+        except (OSError, ValueError):
+            continue
+        if candidate == socket.AF_INET6:
+            return candidate, type, proto, "", (host, port, flowinfo, scopeid)
+        return candidate, type, proto, "", (host, port)
+    return None
+
+
+def interleave(infos: list[AddressInfo], first_family_count: int = 1) -> list[AddressInfo]:
+    """Take turns among the families, after `first_family_count` addresses of the first one."""
+    by_family: dict[int, list[AddressInfo]] = {}
+    for info in infos:
+        by_family.setdefault(info[0], []).append(info)
+    lanes = list(by_family.values())
+    ordered: list[AddressInfo] = []
+    if lanes and first_family_count > 1:
+        ordered.extend(lanes[0][: first_family_count - 1])
+        del lanes[0][: first_family_count - 1]
+    for row in range(max(map(len, lanes), default=0)):
+        ordered.extend(lane[row] for lane in lanes if row < len(lane))
+    return ordered
+
+
+class NamePool:
+    """Threads that only look names up, started as they are needed and never more than `limit`.
+
+    They are daemons: a resolver that does not answer must not hold up the end of the program.
+    """
+
+    def __init__(self, limit: int = 32) -> None:
+        self._limit = limit
+        self._change = threading.Condition()
+        # All below is touched under the condition's lock only.
+        self._jobs: deque[tuple[ThreadFuture[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
+        self._threads: set[threading.Thread] = set()
+        self._resting: set[threading.Thread] = set()
+        self._spare = 0  # resting threads that no job has been counted on yet
+        self._started = 0
+        self._closed = False
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> ThreadFuture[Any]:
+        """Have `function(*args)` called on a thread. Raises RuntimeError after `close`."""
+        answer: ThreadFuture[Any] = ThreadFuture()
+        with self._change:
+            if self._closed:
+                raise RuntimeError("names cannot be looked up any more: the event loop is closed")
+            self._jobs.append((answer, function, args))
+            if self._spare:
+                self._spare -= 1
+                self._change.notify()
+            elif len(self._threads) < self._limit:
+                self._started += 1
+                thread = threading.Thread(target=self._serve, name=f"cede-names-{self._started}", daemon=True)
+                thread.start()
+                self._threads.add(thread)
+        return answer
+
+    def _serve(self) -> None:
+        me = threading.current_thread()
+        while True:
+            with self._change:
+                while not self._jobs:
+                    if self._closed:
+                        self._threads.discard(me)
+                        return
+                    self._spare += 1
+                    self._resting.add(me)
+                    self._change.wait()
+                    self._resting.discard(me)
+                answer, function, args = self._jobs.popleft()
+            if answer.set_running_or_notify_cancel():  # False: cancelled before it began
+                try:
+                    answer.set_result(function(*args))
+                except BaseException as error:  # handed on to whoever waits
+                    answer.set_exception(error)
+            # The error's traceback holds this frame; a name left bound here would make that a cycle, or keep an answer
+            # alive.
+            del answer, function, args
+
+    def close(self) -> None:
+        """Let the threads end. One that is inside a look-up ends after it, and nobody waits for that."""
+        with self._change:
+            self._closed = True
+            for answer, _, _ in self._jobs:
+                answer.cancel()
+            self._jobs.clear()
+            resting = list(self._resting)
+            self._change.notify_all()
+        if not sys.is_finalizing():
+            for thread in resting:
+                thread.join()  # at once: it holds no job, and there is none to take

@@ -1,0 +1,246 @@
+"""Listening: the server object, and what happens to each connection that comes in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import weakref
+from asyncio.trsock import TransportSocket
+from typing import TYPE_CHECKING, Any
+
+from cede.drivers.base import AcceptSink
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+
+class _Door(AcceptSink):
+    """What the driver tells of one listening socket."""
+
+    def __init__(self, server: Server, sock: socket.socket) -> None:
+        self.server = server
+        self.sock = sock
+
+    def accepted(self, sock: socket.socket, address: Any) -> int:
+        """A connection came in. Called from the poll phase, outside any task."""
+        server = self.server
+        # Each connection gets a copy of the context that was current when serving began, as if by a task of its own.
+        server._context.copy().run(server._admit, sock, address)
+        return 0
+
+    def accept_failed(self, error: BaseException) -> int:
+        """Nothing to do but tell: the driver goes on."""
+        self.server._loop.call_exception_handler(
+            {
+                "message": "Error on accepting a connection",
+                "exception": error,
+                "socket": TransportSocket(self.sock),
+            }
+        )
+        return 0
+
+
+class Server(asyncio.AbstractServer):
+    """What `create_server` returns: listening sockets, and the connections that came through them.
+
+    Its behaviour is the same on every Python: `wait_closed` waits until the server is closed *and* the last connection
+    is gone.
+    """
+
+    def __init__(
+        self,
+        loop: Any,
+        sockets: Sequence[socket.socket],
+        protocol_factory: Callable[[], Any],
+        *,
+        ssl: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        unlink: tuple[Any, int] | None = None,
+    ) -> None:
+        self._loop = loop
+        self._sockets: list[socket.socket] | None = list(sockets)
+        self._acceptors: list[Any] = []
+        # Weak, so that an abandoned transport can still be collected, and say so.
+        self._clients: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._waiters: list[asyncio.Future[None]] | None = []
+        self._factory = protocol_factory
+        self._backlog = backlog
+        self._ssl = ssl
+        self._tls_options: dict[str, Any] = {}
+        if ssl:
+            self._tls_options = {
+                "ssl": ssl,
+                "server_side": True,
+                "ssl_handshake_timeout": ssl_handshake_timeout,
+                "ssl_shutdown_timeout": ssl_shutdown_timeout,
+            }
+        self._unlink = unlink
+        self._context = contextvars.copy_context()
+        self._serving = False
+        self._forever: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} sockets={self.sockets!r}>"
+
+    # -- what the transports say
+
+    def _attach(self, transport: Any) -> None:
+        self._clients.add(transport)
+
+    def _detach(self, transport: Any) -> None:
+        self._clients.discard(transport)
+        self._wake_if_over()
+
+    def _wake_if_over(self) -> None:
+        if self._sockets is not None or self._clients or self._waiters is None:
+            return
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # -- what the listening sockets say
+
+    def _admit(self, sock: socket.socket, address: Any) -> None:
+        protocol = transport = None
+        try:
+            protocol = self._factory()
+            handshake = self._loop.create_future() if self._ssl else None
+            transport = self._loop._start_stream(sock, protocol, handshake, extra={"peername": address}, server=self, **self._tls_options)
+        except (KeyboardInterrupt, SystemExit):
+            sock.close()
+            raise
+        except BaseException as error:
+            sock.close()
+            self._report(error, protocol, transport)
+            return
+        if handshake is not None:
+            handshake.add_done_callback(lambda future: self._handshake_ended(future, protocol, transport))
+
+    def _handshake_ended(self, handshake: asyncio.Future[None], protocol: Any, transport: Any) -> None:
+        error = None if handshake.cancelled() else handshake.exception()
+        if error is not None:
+            transport.close()
+            if self._loop.get_debug():  # a peer that does not speak TLS is everyday noise, not a fault of the program
+                self._report(error, protocol, transport)
+
+    def _report(self, error: BaseException, protocol: Any, transport: Any) -> None:
+        context = {"message": "Error on transport creation for incoming connection", "exception": error}
+        if protocol is not None:
+            context["protocol"] = protocol
+        if transport is not None:
+            context["transport"] = transport
+        self._loop.call_exception_handler(context)
+
+    # -- what the program says
+
+    def get_loop(self) -> Any:
+        """The loop that serves."""
+        return self._loop
+
+    def is_serving(self) -> bool:
+        """Whether connections are being accepted."""
+        return self._serving
+
+    @property
+    def sockets(self) -> tuple[Any, ...]:
+        """The listening sockets, to look at; empty once the server is closed."""
+        return tuple(map(TransportSocket, self._sockets or ()))
+
+    def _start_serving(self) -> None:
+        if self._serving:
+            return
+        if self._sockets is None:
+            raise RuntimeError(f"server {self!r} is closed")
+        self._serving = True
+        self._context = contextvars.copy_context()
+        for sock in self._sockets:
+            sock.listen(self._backlog)
+            acceptor = self._loop.driver.open_acceptor(sock, _Door(self, sock), self._backlog)
+            self._acceptors.append(acceptor)
+            acceptor.start()
+
+    async def start_serving(self) -> None:
+        """Begin to accept connections; does nothing where that has begun. Raises RuntimeError on a closed server."""
+        self._start_serving()
+        await asyncio.sleep(0)
+
+    async def serve_forever(self) -> None:
+        """Serve until cancelled; then close, and wait until the last connection is gone.
+
+        Raises RuntimeError on a closed server, and when somebody awaits this already.
+        """
+        if self._forever is not None:
+            raise RuntimeError(f"server {self!r} is already being awaited on serve_forever()")
+        if self._sockets is None:
+            raise RuntimeError(f"server {self!r} is closed")
+        self._start_serving()
+        self._forever = self._loop.create_future()
+        try:
+            await self._forever
+        except asyncio.CancelledError:
+            self.close()
+            # A second cancellation, while we wait for the connections to go, is the same one to the caller.
+            try:
+                await self.wait_closed()
+            finally:
+                raise
+        finally:
+            self._forever = None
+
+    def close(self) -> None:
+        """Stop accepting and close the listening sockets. Connections live on. May be called twice."""
+        sockets, self._sockets = self._sockets, None
+        if sockets is None:
+            return
+        self._serving = False
+        acceptors, self._acceptors = self._acceptors, []
+        for acceptor in acceptors:
+            acceptor.close()
+        for sock in sockets:
+            sock.close()
+        self._remove_path()
+        if self._forever is not None and not self._forever.done():
+            self._forever.cancel()
+        self._wake_if_over()
+
+    def close_clients(self) -> None:
+        """Close every connection that came through this server, after what was written to it is sent."""
+        for transport in list(self._clients):
+            transport.close()
+
+    def abort_clients(self) -> None:
+        """Close every connection that came through this server, at once."""
+        for transport in list(self._clients):
+            transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the server is closed and its last connection is gone."""
+        if self._waiters is None:
+            return
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if self._waiters is not None:
+                self._waiters.remove(waiter)
+
+    def _remove_path(self) -> None:
+        """Remove the Unix socket's path, unless something else has taken it meanwhile."""
+        if self._unlink is None:
+            return
+        path, inode = self._unlink
+        try:
+            if os.stat(path).st_ino == inode:
+                os.unlink(path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._loop.call_exception_handler(
+                {"message": f"Unable to clean up listening UNIX socket {path!r}", "exception": error, "server": self}
+            )
