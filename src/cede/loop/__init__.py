@@ -1,0 +1,1 @@
+"""The asyncio face: the event loop, put together from the floors below."""

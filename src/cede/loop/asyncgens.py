@@ -1,0 +1,67 @@
+"""Asynchronous generators: the loop knows which are being iterated, and closes those that nobody finishes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from cede.loop.part import Part
+
+if TYPE_CHECKING:
+    import weakref
+    from collections.abc import AsyncGenerator
+
+
+class AsyncgensPart(Part):
+    """The interpreter's two hooks, installed for as long as the loop runs."""
+
+    _asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]]
+    _asyncgens_shutdown_called = False
+    _outer_hooks: Any = None
+
+    def _hook_asyncgens(self) -> None:
+        self._outer_hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(firstiter=self._asyncgen_begun, finalizer=self._asyncgen_abandoned)
+
+    def _unhook_asyncgens(self) -> None:
+        if self._outer_hooks is not None:
+            sys.set_asyncgen_hooks(*self._outer_hooks)
+            self._outer_hooks = None
+
+    def _asyncgen_begun(self, agen: AsyncGenerator[Any, Any]) -> None:
+        if self._asyncgens_shutdown_called:
+            warnings.warn(
+                f"asynchronous generator {agen!r} was iterated after loop.shutdown_asyncgens(): nobody will close it",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+        self._asyncgens.add(agen)
+
+    def _asyncgen_abandoned(self, agen: AsyncGenerator[Any, Any]) -> None:
+        # The collector calls this, on whatever thread it happens to run.
+        self._asyncgens.discard(agen)
+        if not self.is_closed():
+            self.call_soon_threadsafe(self.create_task, agen.aclose())
+
+    async def shutdown_asyncgens(self) -> None:
+        """Close all asynchronous generators that are still open; what one raises meanwhile goes to the exception
+        handler.
+        """
+        self._asyncgens_shutdown_called = True
+        closing = list(self._asyncgens)
+        self._asyncgens.clear()
+        if not closing:
+            return
+        outcomes = await asyncio.gather(*[agen.aclose() for agen in closing], return_exceptions=True)
+        for agen, outcome in zip(closing, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                self.call_exception_handler(
+                    {
+                        "message": f"an error occurred during closing of asynchronous generator {agen!r}",
+                        "exception": outcome,
+                        "asyncgen": agen,
+                    }
+                )

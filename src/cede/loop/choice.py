@@ -1,0 +1,45 @@
+"""Which driver a new loop gets."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+NAMES = ("epoll", "selector")
+VARIABLE = "CEDE_DRIVER"
+
+
+def make_driver(name: str | None = None) -> Any:
+    """A new driver: `name`, or what the environment variable CEDE_DRIVER says, or epoll where it is compiled in, else
+    selector.
+
+    Raises ValueError for an unknown name, RuntimeError where epoll was asked for and is not there.
+    """
+    asked_by = "driver"
+    if name is None:
+        name = os.environ.get(VARIABLE) or None
+        asked_by = VARIABLE
+    if name is None or name == "epoll":
+        try:
+            from cede.drivers.epoll import EpollDriver
+        except ImportError as error:
+            if name == "epoll":
+                raise RuntimeError(
+                    f"{asked_by} asks for the epoll driver, which this install does not have (it is compiled, and for Linux): {error}"
+                ) from error
+        else:
+            return EpollDriver()
+    elif name != "selector":
+        raise ValueError(f"{asked_by} must be one of {', '.join(NAMES)}, got {name!r}")
+    from cede.drivers.selector import SelectorDriver
+
+    return SelectorDriver()
+
+
+def driver_names() -> list[str]:
+    """The drivers that this install has, the default one first."""
+    try:
+        import cede.drivers.epoll  # noqa: F401
+    except ImportError:
+        return ["selector"]
+    return list(NAMES)

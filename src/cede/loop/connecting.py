@@ -1,0 +1,200 @@
+"""Connections: `create_connection`, `create_unix_connection`, `connect_accepted_socket`.
+
+Ownership: a socket given as ``sock=`` is the user's until the transport exists, and the transport's from then on.
+Whatever fails or is cancelled before that leaves it open; whatever fails after closes it through the transport.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from cede.loop.part import Part
+from cede.net import connect, names
+
+logger = logging.getLogger("asyncio")
+
+Factory = Callable[[], Any]
+
+
+class ConnectingPart(Part):
+    """Outgoing connections, and accepted sockets that come from elsewhere."""
+
+    async def create_connection(  # type: ignore[override]
+        self,
+        protocol_factory: Factory,
+        host: Any = None,
+        port: Any = None,
+        *,
+        ssl: Any = None,
+        family: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+        sock: socket.socket | None = None,
+        local_addr: tuple[Any, ...] | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        happy_eyeballs_delay: float | None = None,
+        interleave: int | None = None,
+        all_errors: bool = False,
+    ) -> tuple[Any, Any]:
+        """Connect to ``host:port``, or take the connected `sock`; return ``(transport, protocol)``.
+
+        `happy_eyeballs_delay` (seconds) tries the addresses side by side; None tries one after the other. `interleave`
+        is how many of the first family are tried before the families take turns. Timeouts are in seconds.
+        Raises OSError where no address can be connected to (an ExceptionGroup with `all_errors`), ValueError for
+        arguments that exclude each other, TypeError for an SSLSocket.
+        """
+        self._check_closed()
+        if server_hostname is not None and not ssl:
+            raise ValueError("server_hostname is only meaningful with ssl")
+        if server_hostname is None and ssl:
+            if not host:
+                raise ValueError("You must set server_hostname when using ssl without a host")
+            server_hostname = host
+        connect.refuse_tls_timeouts(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        if sock is not None:
+            connect.refuse_tls_socket(sock)
+        made_here = sock is None
+        if host is not None or port is not None:
+            if sock is not None:
+                raise ValueError("host/port and sock can not be specified at the same time")
+            infos = await self._resolve_or_fail((host, port), family, proto, flags)
+            local_infos = None
+            if local_addr is not None:
+                local_infos = await self._resolve_or_fail(local_addr, family, proto, flags)
+            if interleave is None and happy_eyeballs_delay is not None:
+                interleave = 1
+            if interleave:
+                infos = names.interleave(infos, interleave)
+            sock = await connect.connect(self, infos, local_infos, happy_eyeballs_delay, all_errors)
+        elif sock is None:
+            raise ValueError("host and port was not specified and no sock specified")
+        elif sock.type != socket.SOCK_STREAM:
+            raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+        transport, protocol = await self._open_transport(
+            sock,
+            protocol_factory,
+            made_here,
+            ssl=ssl,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        if self._debug:
+            logger.debug("%r connected to %s:%r: (%r, %r)", transport.get_extra_info("socket"), host, port, transport, protocol)
+        return transport, protocol
+
+    async def _resolve_or_fail(self, address: Any, family: int, proto: int, flags: int) -> list[Any]:
+        infos = await self._resolve(address, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags)
+        if not infos:
+            raise OSError(f"getaddrinfo() returned empty list for {address!r}")
+        return infos
+
+    async def create_unix_connection(  # type: ignore[override]
+        self,
+        protocol_factory: Factory,
+        path: Any = None,
+        *,
+        ssl: Any = None,
+        sock: socket.socket | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> tuple[Any, Any]:
+        """Connect to the Unix stream socket at `path`, or take the connected `sock`; return ``(transport, protocol)``.
+
+        Raises OSError where the connection fails, ValueError for arguments that exclude each other.
+        """
+        self._check_closed()
+        if server_hostname is not None and not isinstance(server_hostname, str):
+            raise TypeError(f"server_hostname must be a str or None, got {server_hostname!r}")
+        if ssl and server_hostname is None:
+            raise ValueError("you have to pass server_hostname when using ssl")
+        if not ssl and server_hostname is not None:
+            raise ValueError("server_hostname is only meaningful with ssl")
+        connect.refuse_tls_timeouts(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        made_here = False
+        if path is not None:
+            if sock is not None:
+                raise ValueError("path and sock can not be specified at the same time")
+            path = os.fspath(path)
+            made_here = True
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                sock.setblocking(False)
+                await self.sock_connect(sock, path)
+            except BaseException:
+                sock.close()
+                raise
+        elif sock is None:
+            raise ValueError("no path and sock were specified")
+        elif sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
+            raise ValueError(f"A UNIX Domain Stream Socket was expected, got {sock!r}")
+        return await self._open_transport(
+            sock,
+            protocol_factory,
+            made_here,
+            ssl=ssl,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+
+    async def connect_accepted_socket(  # type: ignore[override]
+        self,
+        protocol_factory: Factory,
+        sock: socket.socket,
+        *,
+        ssl: Any = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> tuple[Any, Any]:
+        """Serve `sock`, which was accepted elsewhere; return ``(transport, protocol)``.
+
+        Raises ValueError if it is no stream socket.
+        """
+        self._check_closed()
+        if sock.type != socket.SOCK_STREAM:
+            raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+        connect.refuse_tls_timeouts(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        connect.refuse_tls_socket(sock)
+        transport, protocol = await self._open_transport(
+            sock,
+            protocol_factory,
+            False,
+            ssl=ssl,
+            server_side=True,
+            server_hostname="",
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        if self._debug:
+            logger.debug("%r handled: (%r, %r)", transport.get_extra_info("socket"), transport, protocol)
+        return transport, protocol
+
+    async def _open_transport(self, sock: socket.socket, protocol_factory: Factory, made_here: bool, **options: Any) -> tuple[Any, Any]:
+        """Put a transport over the connected `sock`, and wait until the protocol knows of it (with TLS: of the
+        handshake's end).
+        """
+        try:
+            sock.setblocking(False)
+            protocol = protocol_factory()
+            waiter = self.create_future()
+            transport = self._start_stream(sock, protocol, waiter, **options)
+        except BaseException:
+            if made_here:
+                sock.close()
+            raise
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            raise
+        finally:
+            del waiter  # a TLS error in it holds this frame
+        return transport, protocol

@@ -1,0 +1,109 @@
+"""The event loop: asyncio's face on the kernel, put together from its parts. Each idea has a file of its own beside
+this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from asyncio import coroutines
+from typing import Any
+
+from cede.core.kernel import Kernel
+from cede.core.spawn import Spawner
+from cede.loop.asyncgens import AsyncgensPart
+from cede.loop.children import ChildrenPart
+from cede.loop.connecting import ConnectingPart
+from cede.loop.datagrams import DatagramsPart
+from cede.loop.executor import ExecutorPart
+from cede.loop.failures import FailuresPart
+from cede.loop.forking import ForkingPart
+from cede.loop.naming import NamingPart
+from cede.loop.pipes import PipesPart
+from cede.loop.running import RunningPart
+from cede.loop.sendfile import SendfilePart
+from cede.loop.serving import ServingPart
+from cede.loop.signals import SignalsPart
+from cede.loop.sockets import SocketsPart
+from cede.loop.streaming import StreamingPart
+from cede.loop.watching import WatchingPart
+
+
+class EventLoop(  # type: ignore[misc]
+    # The kernel stands first: each call of a compiled method looks for its class along this line.
+    Spawner,
+    RunningPart,
+    FailuresPart,
+    AsyncgensPart,
+    ExecutorPart,
+    NamingPart,
+    ConnectingPart,
+    ServingPart,
+    StreamingPart,
+    SocketsPart,
+    SendfilePart,
+    WatchingPart,
+    DatagramsPart,
+    PipesPart,
+    ChildrenPart,
+    SignalsPart,
+    ForkingPart,
+    asyncio.AbstractEventLoop,
+):
+    """An asyncio event loop with cede's own kernel, tasks, futures and transports.
+
+    driver: how it meets the world; by default the one that `cede.new_event_loop()` would choose.
+    """
+
+    # A loop has a dictionary as well, for whatever a program hangs on it. While that stays empty the interpreter looks a method up
+    # in half the time, so what the parts keep has places of its own.
+    __slots__ = (
+        "_asyncgens",
+        "_asyncgens_shutdown_called",
+        "_default_executor",
+        "_exception_handler",
+        "_executor_shutdown_called",
+        "_home_pid",
+        "_name_pool",
+        "_outer_hooks",
+        "_outer_origin_depth",
+        "_outer_wakeup_fd",
+        "_ready_to_close",
+        "_signal_handlers",
+        "_transports",
+        "_wakeup_armed",
+    )
+
+    def __init__(self, driver: Any = None) -> None:
+        self._asyncgens_shutdown_called = False
+        self._default_executor = None
+        self._exception_handler = None
+        self._executor_shutdown_called = False
+        self._home_pid = 0
+        self._name_pool = None
+        self._outer_hooks = None
+        self._outer_origin_depth = None
+        self._outer_wakeup_fd = -1
+        self._ready_to_close = False
+        self._wakeup_armed = False
+        if driver is None:
+            from cede.loop.choice import make_driver
+
+            driver = make_driver()
+        Spawner.__init__(self, driver)
+        driver.attach(self)
+        self._asyncgens = weakref.WeakSet()
+        self._signal_handlers = {}
+        self._transports = weakref.WeakValueDictionary()
+        self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
+        self._register_for_fork()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "time":
+            self.clock_replaced = True  # a program, or a test, brings a clock of its own
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        if name == "time":
+            self.clock_replaced = type(self).time is not Kernel.time

@@ -1,0 +1,119 @@
+"""Work for threads: `run_in_executor`, and how the default pool ends."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+import traceback
+import warnings
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from cede.loop.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _describe_busy(pool: ThreadPoolExecutor) -> str:
+    """Which threads of `pool` are inside a job, and where: what a shutdown that gave up was waiting for."""
+    frames = sys._current_frames()
+    lines = []
+    for thread in getattr(pool, "_threads", ()):
+        frame = frames.get(thread.ident)
+        if not thread.is_alive() or frame is None:
+            continue
+        where = traceback.extract_stack(frame)[-1]
+        lines.append(f"{thread.name} in {where.name} ({where.filename}:{where.lineno})")
+    return "; ".join(lines)
+
+
+class ExecutorPart(Part):
+    """The default executor and what asyncio offers around it."""
+
+    _default_executor: Any = None
+    _executor_shutdown_called = False
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """Call ``func(*args)`` on a thread of `executor` (None: the default one) and return a future for what it
+        returns.
+
+        Raises RuntimeError when the loop is closed or its default executor was shut down, TypeError for a coroutine
+        function in debug mode.
+        """
+        self._check_closed()
+        if self.get_debug():
+            if asyncio.iscoroutine(func) or inspect.iscoroutinefunction(func):
+                raise TypeError("coroutines cannot be used with run_in_executor(): await them, or create a task")
+            if not callable(func):
+                raise TypeError(f"run_in_executor() needs a callable object as func, got {func!r}")
+        if executor is None:
+            executor = self._default_executor
+            if self._executor_shutdown_called:
+                raise RuntimeError("Executor shutdown has been called: the default executor takes no more work")
+            if executor is None:
+                executor = self._default_executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        return asyncio.wrap_future(executor.submit(func, *args), loop=self)
+
+    def set_default_executor(self, executor: Any) -> None:
+        """Have ``run_in_executor(None, ...)`` use `executor`. Raises TypeError if that is no ThreadPoolExecutor."""
+        if not isinstance(executor, ThreadPoolExecutor):
+            raise TypeError(f"executor must be a ThreadPoolExecutor instance, got {executor!r}")
+        self._default_executor = executor
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        """Take no more work for the default executor and wait until its threads have ended.
+
+        `timeout` is in seconds; None waits for ever. When it runs out, a RuntimeWarning names the threads that are
+        still busy.
+        """
+        self._executor_shutdown_called = True
+        executor = self._default_executor
+        if executor is None:
+            return
+        finished = self.create_future()
+        joiner = threading.Thread(target=self._join_executor, args=(executor, finished), name="cede-executor-shutdown")
+        joiner.start()
+        try:
+            async with asyncio.timeout(timeout):
+                await finished
+        except TimeoutError:
+            warnings.warn(
+                f"The default executor did not finish within {timeout} seconds. Still busy: {_describe_busy(executor)}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            executor.shutdown(wait=False)
+        else:
+            joiner.join()
+
+    def _join_executor(self, executor: ThreadPoolExecutor, finished: asyncio.Future[None]) -> None:
+        error = None
+        try:
+            executor.shutdown(wait=True)
+        except Exception as failure:
+            error = failure
+        if self.is_closed():
+            return  # whoever waited gave up, and the loop with them
+        try:
+            self.call_soon_threadsafe(_settle, finished, error)
+        except RuntimeError:
+            if not self.is_closed():  # closed since we looked
+                raise
+
+    def _close_executor(self) -> None:
+        self._executor_shutdown_called = True
+        executor, self._default_executor = self._default_executor, None
+        if executor is not None:
+            executor.shutdown(wait=False)
+
+
+def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

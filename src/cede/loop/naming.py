@@ -1,0 +1,81 @@
+"""Names: `getaddrinfo` and `getnameinfo`, on a pool of their own so that no user's job is ever in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any
+
+from cede.loop.part import Part
+from cede.net import names
+
+logger = logging.getLogger("asyncio")
+
+
+class NamingPart(Part):
+    """Host names and addresses."""
+
+    _name_pool: names.NamePool | None = None
+
+    async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:
+        """What ``socket.getaddrinfo`` says, without blocking the loop.
+
+        Numeric hosts are answered at once. Raises socket.gaierror, also for a name that is too long to be one, and
+        ValueError for an embedded NUL.
+        """
+        self._check_closed()
+        names.check_host(host)
+        answer = names.answer_in_place(host, port, family, type, proto, flags)
+        if answer is not None:
+            return answer
+        if self._debug:
+            return await self._look_up(self._timed_getaddrinfo, host, port, family, type, proto, flags)
+        return await self._look_up(socket.getaddrinfo, host, port, family, type, proto, flags)
+
+    async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
+        """What ``socket.getnameinfo`` says, without blocking the loop."""
+        self._check_closed()
+        if names.needs_no_lookup(flags):
+            return socket.getnameinfo(sockaddr, flags)
+        return await self._look_up(socket.getnameinfo, sockaddr, flags)
+
+    def _look_up(self, function: Any, *args: Any) -> asyncio.Future[Any]:
+        pool = self._name_pool
+        if pool is None:
+            pool = self._name_pool = names.NamePool()
+        return asyncio.wrap_future(pool.submit(function, *args), loop=self)
+
+    def _timed_getaddrinfo(self, host: Any, port: Any, family: int, type: int, proto: int, flags: int) -> list[Any]:
+        asked = [f"{host}:{port!r}"]
+        for name, value in (("family", family), ("type", type), ("proto", proto), ("flags", flags)):
+            if value:
+                asked.append(f"{name}={value!r}")
+        question = ", ".join(asked)
+        logger.debug("Get address info %s", question)
+        began = self.time()
+        answer = socket.getaddrinfo(host, port, family, type, proto, flags)
+        took = self.time() - began
+        level = logging.INFO if took >= self.slow_callback_duration else logging.DEBUG
+        logger.log(level, "Getting address info %s took %.3fms: %r", question, took * 1e3, answer)
+        return answer
+
+    async def _resolve(self, address: Any, *, family: int = 0, type: int = socket.SOCK_STREAM, proto: int = 0, flags: int = 0) -> list[Any]:
+        """Every address that `address`, a (host, port, ...) tuple, stands for. Asks `getaddrinfo`, which may have been
+        replaced.
+        """
+        host, port = address[:2]
+        info = names.literal_info(host, port, family, type, proto, *address[2:])
+        if info is not None:
+            return [info]
+        names.check_host(host)
+        return await self.getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+
+    def _close_names(self) -> None:
+        pool, self._name_pool = self._name_pool, None
+        if pool is not None:
+            pool.close()
+
+    def _forget_names(self) -> None:
+        """After a fork the pool's threads exist in the parent only."""
+        self._name_pool = None

@@ -1,0 +1,155 @@
+"""Signals: handlers that run as callbacks of the loop, and a sleep that any signal ends.
+
+Two things have to happen when a signal arrives: Python's own handler must run, which it does between two bytecodes of
+the main thread, and the main thread must get there although it may be asleep in the kernel. The second is what the
+wake-up descriptor is for. It is set for every run on the main thread, whether or not a handler was added, because
+without it a signal that lands just before the sleep begins would be noticed only when something else ends the sleep.
+The bytes in the descriptor carry no information here: the handler itself posts to the inbox, so none is lost when the
+descriptor is full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import inspect
+import logging
+import signal
+import sys
+import threading
+import warnings
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from cede.core.handle import Handle
+from cede.loop.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger("asyncio")
+
+# Which loop handles which signal. Weak: a handler left behind must not keep its loop alive.
+_owners: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+
+
+def _on_signal(signum: int, frame: Any) -> None:
+    loop = _owners.get(signum)
+    if loop is not None:
+        loop._signal_arrived(signum)
+
+
+def check_signal(sig: Any) -> None:
+    """Raises TypeError for what is no number, ValueError for a number that is no signal."""
+    if not isinstance(sig, int):
+        raise TypeError(f"sig must be an int, not {sig!r}")
+    if sig not in signal.valid_signals():
+        raise ValueError(f"invalid signal number {sig}")
+
+
+class SignalsPart(Part):
+    """``add_signal_handler``, and the wake-up descriptor of a run."""
+
+    _signal_handlers: dict[int, Handle]
+    _wakeup_armed = False
+    _outer_wakeup_fd = -1
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        """Have ``callback(*args)`` run by the loop when `sig` arrives; replaces an earlier handler of that signal.
+
+        Raises TypeError or ValueError for a bad `sig`, TypeError for a coroutine, RuntimeError outside the main thread,
+        on a closed loop, and for a signal that cannot be caught.
+        """
+        if asyncio.iscoroutine(callback) or inspect.iscoroutinefunction(callback):
+            raise TypeError("coroutines cannot be used with add_signal_handler()")
+        check_signal(sig)
+        self._check_closed()
+        if not callable(callback):
+            raise TypeError(f"add_signal_handler(): callback must be callable, got {callback!r}")
+        if not _on_main_thread():
+            raise RuntimeError("add_signal_handler() works only in the main thread of the main interpreter")
+        try:
+            signal.signal(sig, _on_signal)
+        except (OSError, ValueError) as error:
+            if isinstance(error, ValueError) or error.errno == errno.EINVAL:
+                raise RuntimeError(f"sig {sig} cannot be caught") from error
+            raise
+        # Where the kernel can restart an interrupted call of the program's, it should.
+        signal.siginterrupt(sig, False)
+        self._signal_handlers[sig] = Handle(callback, args, self, None)
+        _owners[sig] = self
+        if self.is_running():
+            self._arm_wakeup()
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Give `sig` its default behaviour back. Returns whether there was a handler of this loop.
+
+        Raises TypeError or ValueError for a bad `sig`.
+        """
+        check_signal(sig)
+        if self._signal_handlers.pop(sig, None) is None:
+            return False
+        if _owners.get(sig) is not self:
+            return True  # another loop took the signal over
+        del _owners[sig]
+        default = signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL
+        try:
+            signal.signal(sig, default)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise RuntimeError(f"sig {sig} cannot be caught") from error
+            raise
+        return True
+
+    def _signal_arrived(self, sig: int) -> None:
+        """Called by Python between two bytecodes of the main thread, which may be in the middle of anything."""
+        handle = self._signal_handlers.get(sig)
+        if handle is not None and not handle._cancelled and not self.is_closed():
+            self.call_soon_threadsafe(handle._run)
+
+    def _arm_wakeup(self) -> None:
+        if self._wakeup_armed or not _on_main_thread():
+            return
+        try:
+            self._outer_wakeup_fd = signal.set_wakeup_fd(self.driver.wakeup_fd(), warn_on_full_buffer=False)
+        except ValueError:
+            return  # the main thread of an interpreter that gets no signals
+        self._wakeup_armed = True
+
+    def _disarm_wakeup(self) -> None:
+        if not self._wakeup_armed:
+            return
+        self._wakeup_armed = False
+        current = signal.set_wakeup_fd(-1)
+        if current == self.driver.wakeup_fd():
+            restore = self._outer_wakeup_fd
+        else:
+            restore = current  # somebody set their own meanwhile: it is theirs
+        if restore >= 0:
+            try:
+                signal.set_wakeup_fd(restore, warn_on_full_buffer=False)
+            except (ValueError, OSError) as error:
+                logger.info("the wake-up descriptor %d that was set before the run could not be restored: %s", restore, error)
+
+    def _close_signals(self) -> None:
+        if not self._signal_handlers:
+            return
+        if sys.is_finalizing():
+            warnings.warn(
+                f"Closing the loop {self!r} at interpreter shutdown: its signal handlers are left in place",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+            self._signal_handlers.clear()
+            return
+        if not _on_main_thread():
+            # Only the main thread may change handlers; ours finds no loop any more and does nothing.
+            self._signal_handlers.clear()
+            return
+        for sig in list(self._signal_handlers):
+            self.remove_signal_handler(sig)
+
+
+def _on_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,87 @@
+"""Sockets of the program's own: the ``sock_*`` operations, which the driver carries out.
+
+Except for two they are plain functions that return the driver's operation, an awaitable without a frame: it speaks the
+coroutine protocol, so `create_task`, `wait_for` and `gather` take it for one. Nothing happens before it is awaited.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from cede.loop.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+_PLAIN = socket.socket
+_INTERNET = {socket.AF_INET, getattr(socket, "AF_INET6", socket.AF_INET)}
+
+
+class SocketsPart(Part):
+    """Operations on sockets that no transport owns. In debug mode each raises ValueError for a blocking socket."""
+
+    def _check_sock(self, sock: Any) -> None:
+        if self.is_closed():
+            self._check_closed()
+        try:
+            from ssl import SSLSocket
+        except ImportError:
+            pass
+        else:
+            if isinstance(sock, SSLSocket):
+                raise TypeError("Socket cannot be of type SSLSocket")
+        if self._debug and sock.gettimeout() != 0:
+            raise ValueError("the socket must be non-blocking")
+
+    def sock_recv(self, sock: socket.socket, n: int) -> Awaitable[bytes]:  # type: ignore[override]
+        """Await up to `n` bytes; b"" at the end of the stream."""
+        if self._debug or type(sock) is not _PLAIN:
+            self._check_sock(sock)
+        return self.driver.op_recv(sock, n)  # type: ignore[no-any-return]
+
+    def sock_recv_into(self, sock: socket.socket, buf: Any) -> Awaitable[int]:  # type: ignore[override]
+        """Await data in `buf`; the number of bytes."""
+        if self._debug or type(sock) is not _PLAIN:
+            self._check_sock(sock)
+        return self.driver.op_recv_into(sock, buf)  # type: ignore[no-any-return]
+
+    def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> Awaitable[tuple[bytes, Any]]:  # type: ignore[override]
+        """Await one datagram of up to `bufsize` bytes, and its sender's address."""
+        if self._debug or type(sock) is not _PLAIN:
+            self._check_sock(sock)
+        return self.driver.op_recvfrom(sock, bufsize)  # type: ignore[no-any-return]
+
+    def sock_recvfrom_into(self, sock: socket.socket, buf: Any, nbytes: int = 0) -> Awaitable[tuple[int, Any]]:  # type: ignore[override]
+        """Await one datagram in the first `nbytes` bytes of `buf` (0: all of it); its length and its sender's address."""
+        if self._debug or type(sock) is not _PLAIN:
+            self._check_sock(sock)
+        return self.driver.op_recvfrom_into(sock, buf, nbytes)  # type: ignore[no-any-return]
+
+    def sock_sendall(self, sock: socket.socket, data: Any) -> Awaitable[None]:  # type: ignore[override]
+        """Await that all of `data` is handed to the system."""
+        if self._debug or type(sock) is not _PLAIN:
+            self._check_sock(sock)
+        return self.driver.op_sendall(sock, data)  # type: ignore[no-any-return]
+
+    def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> Awaitable[int]:  # type: ignore[override]
+        """Await that one datagram is sent to `address`; its length."""
+        if self._debug or type(sock) is not _PLAIN:
+            self._check_sock(sock)
+        return self.driver.op_sendto(sock, data, address)  # type: ignore[no-any-return]
+
+    def sock_accept(self, sock: socket.socket) -> Awaitable[tuple[socket.socket, Any]]:  # type: ignore[override]
+        """Await one connection on the listening `sock`: a non-blocking socket and the peer's address."""
+        if self._debug or type(sock) is not _PLAIN:
+            self._check_sock(sock)
+        return self.driver.op_accept(sock)  # type: ignore[no-any-return]
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        """Connect `sock` to `address`; a host name in it is looked up first. Raises OSError where that fails."""
+        self._check_sock(sock)
+        if sock.family in _INTERNET:
+            infos = await self._resolve(address, family=sock.family, type=sock.type, proto=sock.proto)
+            if not infos:
+                raise OSError(f"getaddrinfo() returned empty list for {address!r}")
+            address = infos[0][4]
+        await self.driver.op_connect(sock, address)

@@ -1,0 +1,90 @@
+"""Descriptors of the program's own: `add_reader`, `add_writer` and their opposites."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cede.core.handle import Handle
+from cede.loop.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def number_of(fileobj: Any) -> int:
+    """The descriptor of `fileobj`: an int, or anything with ``fileno()``. Raises ValueError for anything else."""
+    fd = fileobj
+    if not isinstance(fd, int):
+        try:
+            fd = int(fd.fileno())
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(f"Invalid file object: {fileobj!r}") from None
+    if fd < 0:
+        raise ValueError(f"Invalid file descriptor: {fd}")
+    return fd
+
+
+class WatchingPart(Part):
+    """Callbacks for descriptors that no transport owns."""
+
+    # The standard library's datagram transports, which enter themselves here by descriptor; ours are known to the
+    # driver.
+    _transports: Any
+
+    def _number_nobody_owns(self, fileobj: Any) -> int:
+        fd = number_of(fileobj)
+        owner = self.driver.stream_owner(fd)
+        if owner is None:
+            owner = self._transports.get(fd)
+            if owner is not None and owner.is_closing():
+                owner = None
+        if owner is not None:
+            raise RuntimeError(f"File descriptor {fileobj!r} is used by transport {owner!r}")
+        return fd
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        """Call ``callback(*args)`` whenever `fd` can be read from; replaces the reader before.
+
+        Raises ValueError for what is no descriptor, RuntimeError where a transport owns it and on a closed loop.
+        """
+        self._check_closed()
+        self._add_reader(self._number_nobody_owns(fd), callback, *args)
+
+    def add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
+        """Call ``callback(*args)`` whenever `fd` can be written to; replaces the writer before.
+
+        Raises ValueError for what is no descriptor, RuntimeError where a transport owns it and on a closed loop.
+        """
+        self._check_closed()
+        self._add_writer(self._number_nobody_owns(fd), callback, *args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Returns whether `fd` had a reader. Raises as `add_reader`, except on a closed loop, which has none."""
+        return not self.is_closed() and self._remove_reader(self._number_nobody_owns(fd))
+
+    def remove_writer(self, fd: Any) -> bool:
+        """Returns whether `fd` had a writer. Raises as `add_writer`, except on a closed loop, which has none."""
+        return not self.is_closed() and self._remove_writer(self._number_nobody_owns(fd))
+
+    # Without the question who owns it: asyncio's datagram and pipe transports, which are driven through these, own
+    # theirs.
+
+    def _add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> Handle:
+        self._check_closed()
+        self._check_thread()
+        handle = Handle(callback, args, self, None)
+        self.driver.add_reader(fd, handle)
+        return handle
+
+    def _add_writer(self, fd: int, callback: Callable[..., Any], *args: Any) -> Handle:
+        self._check_closed()
+        self._check_thread()
+        handle = Handle(callback, args, self, None)
+        self.driver.add_writer(fd, handle)
+        return handle
+
+    def _remove_reader(self, fd: int) -> bool:
+        return not self.is_closed() and bool(self.driver.remove_reader(fd))
+
+    def _remove_writer(self, fd: int) -> bool:
+        return not self.is_closed() and bool(self.driver.remove_writer(fd))
