@@ -1,0 +1,54 @@
+"""cede: a fast, asyncio-compatible coroutine runtime.
+
+    import cede
+
+    async def main() -> None:
+        await cede.sleep(1)
+
+    cede.run(main())
+
+Everything that asyncio offers runs on a cede loop unchanged: give `cede.new_event_loop` to ``asyncio.Runner`` or ``asyncio.run``
+as ``loop_factory``, or call `cede.run`.
+"""
+
+from cede._version import __version__ as __version__
+from cede.core.future import Future as Future
+from cede.core.handle import Handle as Handle
+from cede.core.task import Task as Task
+from cede.core.timers import TimerHandle as TimerHandle
+from cede.loop.event_loop import EventLoop as EventLoop
+from cede.net.server import Server as Server
+from cede.tools.runner import Runner as Runner
+from cede.tools.runner import new_event_loop as new_event_loop
+from cede.tools.runner import run as run
+from cede.tools.sleep import create_task as create_task
+from cede.tools.sleep import sleep as sleep
+from cede.tools.streams import StreamReader as StreamReader
+from cede.tools.streams import StreamReaderProtocol as StreamReaderProtocol
+from cede.tools.streams import StreamWriter as StreamWriter
+from cede.tools.streams import open_connection as open_connection
+from cede.tools.streams import open_unix_connection as open_unix_connection
+from cede.tools.streams import start_server as start_server
+from cede.tools.streams import start_unix_server as start_unix_server
+
+__all__ = [
+    "run",
+    "Runner",
+    "new_event_loop",
+    "EventLoop",
+    "create_task",
+    "sleep",
+    "Task",
+    "Future",
+    "Handle",
+    "TimerHandle",
+    "open_connection",
+    "start_server",
+    "open_unix_connection",
+    "start_unix_server",
+    "StreamReader",
+    "StreamWriter",
+    "StreamReaderProtocol",
+    "Server",
+    "__version__",
+]

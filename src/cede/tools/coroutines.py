@@ -1,0 +1,48 @@
+"""The coroutines behind rare calls. Not compiled: a coroutine should have a frame that can be seen."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+async def nothing() -> None:
+    """For an exception to be thrown into, by the rules that coroutines have for that."""
+
+
+async def start_tls(
+    writer: Any,
+    sslcontext: Any,
+    server_hostname: str | None,
+    ssl_handshake_timeout: float | None,
+    ssl_shutdown_timeout: float | None,
+) -> None:
+    protocol = writer._protocol
+    await writer.drain()
+    transport = await writer._loop.start_tls(
+        writer._transport,
+        protocol,
+        sslcontext,
+        server_side=protocol._client_connected_cb is not None,
+        server_hostname=server_hostname,
+        ssl_handshake_timeout=ssl_handshake_timeout,
+        ssl_shutdown_timeout=ssl_shutdown_timeout,
+    )
+    writer._transport = transport
+    protocol._replace_transport(transport)
+
+
+async def drain_foreign(writer: Any) -> None:
+    """`drain` over a protocol that is not ours."""
+    if writer._reader is not None:
+        error = writer._reader.exception()
+        if error is not None:
+            raise error
+    if writer._transport.is_closing():
+        await asyncio.sleep(0)
+    await writer._protocol._drain_helper()
+
+
+async def wait_closed_foreign(writer: Any) -> None:
+    """`wait_closed` over a protocol that is not ours."""
+    await writer._protocol._get_close_waiter(writer)
