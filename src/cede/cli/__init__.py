@@ -1,0 +1,1 @@
+"""The `cede` command. The floor above all others: nothing in cede imports it."""
