@@ -1,0 +1,1 @@
+"""Benchmarks of cede beside its peers: ``python benchmarks/run.py --help``."""

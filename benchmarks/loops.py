@@ -1,0 +1,116 @@
+"""The event loops that are compared, and how each is made."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.metadata
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds the ``benchmarks`` package: the working directory of every child process."""
+
+LOOPS = ("asyncio", "uvloop", "rloop", "zuvloop", "blazio", "cede")
+"""In table order; all but the last are the peers."""
+
+PEERS = LOOPS[:-1]
+OURS = "cede"
+OWN = "cede-own"
+"""cede through its own functions, such as ``cede.sleep``, where an unchanged program would call asyncio's."""
+
+LIMIT = "C epoll"
+"""The bare C server: no peer, the limit of the network rows."""
+
+LABELS = {OWN: "cede, own API", LIMIT: "C epoll"}
+
+
+def label(contestant: str) -> str:
+    """The name a table shows."""
+    return LABELS.get(contestant, contestant)
+
+
+def loop_of(contestant: str) -> str:
+    """The loop that a contestant runs on."""
+    return OURS if contestant == OWN else contestant
+
+
+def new_loop(name: str) -> asyncio.AbstractEventLoop:
+    """A new event loop of the named kind. Raises ``ImportError`` where it is not installed."""
+    if name == "asyncio":
+        return asyncio.new_event_loop()
+    made: asyncio.AbstractEventLoop = importlib.import_module(name).new_event_loop()
+    return made
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What one loop turned out to be on this Python."""
+
+    name: str
+    state: str
+    """``ok``, ``not installed``, or ``failed: reason``."""
+    version: str = ""
+    pure: bool = False
+    """Only cede: installed uncompiled."""
+    driver: str = ""
+    """Only cede: the kind of its driver."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can be measured."""
+        return self.state == "ok"
+
+
+def probe_here(name: str) -> Installed:
+    """Import the loop in this process, make one and run it. Any failure is told in the result, none is raised."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # A module that it needs itself and does not find is a broken install, not an absent one.
+        return Installed(name, "not installed" if error.name == name else f"failed: {error}")
+    except Exception as error:
+        return Installed(name, f"failed: {type(error).__name__}: {error}")
+    driver = ""
+    version = sys.version.split()[0] if name == "asyncio" else str(getattr(module, "__version__", ""))
+    if not version:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = "unknown"
+    try:
+        loop = new_loop(name)
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        pure = name == OURS and is_pure()
+        driver = type(getattr(loop, "driver", None)).__name__ if name == OURS else ""
+    except Exception as error:
+        return Installed(name, f"failed: {type(error).__name__}: {error}", version)
+    return Installed(name, "ok", version, pure, driver)
+
+
+def is_pure() -> bool:
+    """Whether the installed cede runs uncompiled: its Task then comes from a Python file."""
+    origin = getattr(importlib.import_module("cede.core.task"), "__file__", None)
+    return str(origin).endswith(".py")
+
+
+def probe(name: str) -> Installed:
+    """As `probe_here`, in a process of its own: a loop that crashes the interpreter gives a result too."""
+    command = [sys.executable, "-m", "benchmarks.loops", name]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired:
+        return Installed(name, "failed: no answer within 60 s of import and first run")
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return Installed(name, f"failed: exit status {done.returncode}: {last}")
+    return Installed(**json.loads(lines[-1]))
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(probe_here(sys.argv[1]))))

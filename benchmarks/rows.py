@@ -1,0 +1,113 @@
+"""The catalogue: every row that can be measured, and the target it has."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+
+from benchmarks.loops import LIMIT, OURS, OWN
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity."""
+
+    key: str
+    title: str
+    unit: str
+    less_is_better: bool = True
+    digits: int = 0
+
+
+NS = Metric("ns", "time per operation", "ns")
+RPS = Metric("rps", "requests per second", "req/s", less_is_better=False)
+CAPACITY = Metric("capacity", "requests per second of server CPU", "req/s", less_is_better=False)
+USER = Metric("user_us", "user CPU per request", "us", digits=2)
+BYTES = Metric("bytes", "memory each", "bytes")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What cede has to reach in a row: its metric, as a ratio to somebody else's, at most (or at least) `bound`."""
+
+    metric: Metric
+    against: str
+    """``best`` (of the peers), or a contestant by name."""
+    bound: float
+    contestants: tuple[str, ...] = (OURS, OWN)
+
+    def met(self, ratio: float) -> bool:
+        """Whether a ratio ours/theirs reaches the target."""
+        return ratio <= self.bound if self.metric.less_is_better else ratio >= self.bound
+
+    @property
+    def text(self) -> str:
+        """Such as ``<= 0.5x best peer``."""
+        sign = "<=" if self.metric.less_is_better else ">="
+        return f"{sign} {self.bound:g}x {'best peer' if self.against == 'best' else self.against}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that is measured on every loop."""
+
+    key: str
+    kind: str
+    """``task``, ``net`` or ``memory``."""
+    title: str
+    metric: Metric
+    own: bool = False
+    """Whether cede is measured a second time through its own functions."""
+    targets: tuple[Target, ...] = ()
+
+    def pure_targets(self) -> tuple[Target, ...]:
+        """What an uncompiled cede has to reach: no slower than asyncio's own loop."""
+        if self.kind == "memory":
+            return ()
+        return (Target(self.metric, "asyncio", 1.0, (OURS,)),)
+
+
+HALF = (Target(NS, "best", 0.5),)
+MOST = (Target(NS, "best", 0.8),)
+NO_MORE = (Target(BYTES, "best", 1.0, (OURS,)),)
+
+ROWS = (
+    Row("task.sleep0", "task", "`sleep(0)`, one task", NS, True, HALF),
+    Row("task.sleep0-connected", "task", "`sleep(0)`, one task, one idle connection on the loop", NS, True, HALF),
+    Row("task.sleep0-100", "task", "`sleep(0)`, 100 tasks in turn", NS, True, HALF),
+    Row("task.create", "task", "`create_task` and await it", NS, True, HALF),
+    Row("task.future", "task", "future set by a callback, awaited", NS, False, HALF),
+    Row("task.call-soon", "task", "`call_soon` chain", NS, False, MOST),
+    Row("task.call-later-cancel", "task", "`call_later` and cancel", NS, False, MOST),
+    Row("task.timers", "task", "`call_at`, 1,000 due timers that fire", NS, False, MOST),
+    Row("task.gather-1000", "task", "`gather` of 1,000 coroutines, per coroutine", NS),
+    Row("task.queue", "task", "`asyncio.Queue`, item from one task to another", NS),
+    Row("task.timeout", "task", "`asyncio.timeout` around a `sleep(0)`", NS),
+    Row("task.deep-await", "task", "`sleep(0)` under 1,000 awaiting frames", NS),
+    Row(
+        "net.protocol",
+        "net",
+        "`Protocol`",
+        RPS,
+        targets=(
+            Target(RPS, LIMIT, 0.95, (OURS,)),
+            Target(CAPACITY, LIMIT, 0.95, (OURS,)),
+            Target(USER, "best", 1.0, (OURS,)),
+        ),
+    ),
+    Row("net.buffered", "net", "`BufferedProtocol`", RPS),
+    Row("net.streams", "net", "streams", RPS, True, (Target(USER, "best", 0.5, (OWN,)),)),
+    Row("net.sock", "net", "`sock_recv`, `sock_sendall`", RPS, targets=(Target(USER, "best", 0.5, (OURS,)),)),
+    Row("memory.connection", "memory", "idle server connection, `Protocol`", BYTES, targets=NO_MORE),
+    Row("memory.stream", "memory", "idle server connection, streams", BYTES, True, NO_MORE),
+    Row("memory.task", "memory", "task waiting for a future of its own", BYTES, targets=NO_MORE),
+)
+
+
+def choose(globs: list[str]) -> tuple[Row, ...]:
+    """The rows whose key matches any of the globs, or all. Raises ``ValueError`` for a glob that matches no row."""
+    for glob in globs:
+        if not any(fnmatch.fnmatchcase(row.key, glob) for row in ROWS):
+            known = ", ".join(row.key for row in ROWS)
+            raise ValueError(f"--rows {glob}: no such row. The rows are {known}")
+    return tuple(row for row in ROWS if not globs or any(fnmatch.fnmatchcase(row.key, glob) for glob in globs))
