@@ -1,0 +1,116 @@
+"""The ledger: which of CPython's tests are not expected to pass, on which Pythons, and why.
+
+An entry must earn its place. A test under an entry is run as an expected failure, so the run fails as soon as it passes (the entry is
+stale); an entry that matches no test fails the run too. Only an entry with ``skip = true`` keeps its tests from running: that is for
+what would crash or hang the interpreter, or for a test whose outcome is not decided by the code under test.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import tomllib
+import unittest
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+LEDGER = Path(__file__).with_name("ledger.toml")
+KNOWN = ("3.11", "3.12", "3.13", "3.14", "3.15")
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@dataclass
+class Entry:
+    tests: tuple[str, ...]  # patterns of "Class.test_name"
+    reason: str
+    python: tuple[str, ...] = KNOWN  # "3.12", or "3.12 before 3.12.6" for what a later release of that version changed
+    build: str = "any"
+    skip: bool = False
+    matched: set[str] = field(default_factory=set)
+
+    def applies(self, build: str) -> bool:
+        return self.build in ("any", build) and any(covers(listed) for listed in self.python)
+
+    def unmatched(self) -> list[str]:
+        return [pattern for pattern in self.tests if not any(fnmatchcase(name, pattern) for name in self.matched)]
+
+
+class Ledger:
+    def __init__(self, entries: list[Entry], build: str) -> None:
+        self.build = build
+        self.entries = [entry for entry in entries if entry.applies(build)]
+
+    def mark(self, cls: type[unittest.TestCase]) -> None:
+        """Give each test of `cls` that is in the ledger its mark."""
+        for name in unittest.defaultTestLoader.getTestCaseNames(cls):
+            full = f"{cls.__name__}.{name}"
+            hits = [entry for entry in self.entries if any(fnmatchcase(full, pattern) for pattern in entry.tests)]
+            if len(hits) > 1:
+                raise ValueError(f"the ledger has {len(hits)} entries for {full}: one test, one reason")
+            for entry in hits:
+                entry.matched.add(full)
+                setattr(cls, name, marked(getattr(cls, name), entry))
+
+    def unmatched(self) -> list[str]:
+        """Patterns that apply to this Python and this build, and match no test."""
+        return [pattern for entry in self.entries for pattern in entry.unmatched()]
+
+
+def marked(test: Any, entry: Entry) -> Any:
+    """A copy of `test`: the original is the interpreter's, and may be run by someone else."""
+    if entry.skip:
+        return unittest.skip(f"ledger: {entry.reason}")(test)
+    if inspect.iscoroutinefunction(test):
+
+        @functools.wraps(test)
+        async def run_async(*args: Any, **kwargs: Any) -> Any:
+            return await test(*args, **kwargs)
+
+        return unittest.expectedFailure(run_async)
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return test(*args, **kwargs)
+
+    return unittest.expectedFailure(run)
+
+
+def parse(text: str) -> list[Entry]:
+    entries = []
+    for number, raw in enumerate(tomllib.loads(text).get("entry", []), 1):
+        unknown = set(raw) - {"tests", "reason", "python", "build", "skip"}
+        if unknown:
+            raise ValueError(f"ledger entry {number}: unknown keys {sorted(unknown)}")
+        tests = raw.get("tests")
+        if not tests or not isinstance(tests, list):
+            raise ValueError(f"ledger entry {number}: 'tests' must be a list of patterns")
+        if len(raw.get("reason", "").split()) < 5:
+            raise ValueError(f"ledger entry {number}: needs a reason that a reader can judge")
+        python = versions(raw.get("python", KNOWN), number)
+        if raw.get("build", "any") not in ("any", "pure", "compiled"):
+            raise ValueError(f"ledger entry {number}: build is 'any', 'pure' or 'compiled', not {raw['build']!r}")
+        reason = " ".join(raw["reason"].split())
+        entries.append(Entry(tuple(tests), reason, python, raw.get("build", "any"), raw.get("skip", False)))
+    return entries
+
+
+def versions(listed: Iterable[str], number: int) -> tuple[str, ...]:
+    chosen = tuple(listed)
+    strangers = [item for item in chosen if item.partition(" before ")[0] not in KNOWN]
+    if strangers or not chosen:
+        raise ValueError(f"ledger entry {number}: 'python' lists versions among {', '.join(KNOWN)}, not {strangers}")
+    return chosen
+
+
+def covers(listed: str) -> bool:
+    """Whether this interpreter is one that `listed` means."""
+    version, _, limit = listed.partition(" before ")
+    return version == HERE and (not limit or sys.version_info[:3] < tuple(int(part) for part in limit.split(".")))
+
+
+def load(build: str) -> Ledger:
+    return Ledger(parse(LEDGER.read_text()) if LEDGER.exists() else [], build)

@@ -1,0 +1,97 @@
+"""What all tests share: loops of both kinds, a seed that is told, and a look at what a test leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+SEED = "CEDE_TEST_SEED"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Worker processes inherit the variable, so that the whole run has one seed. Set it to repeat a run.
+    os.environ.setdefault(SEED, str(random.SystemRandom().randrange(2**32)))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"random seed: {SEED}={os.environ[SEED]}"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # What exists before the first test is not looked at again, which makes a collection after each test cheap.
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers that depend on the seed of the run and the name of the test alone."""
+    return random.Random(f"{os.environ[SEED]} {request.node.nodeid}")
+
+
+def make_cede_loop() -> asyncio.AbstractEventLoop:
+    import cede
+
+    return cede.new_event_loop()
+
+
+FACTORIES: dict[str, LoopFactory] = {"cede": make_cede_loop, "asyncio": asyncio.SelectorEventLoop}
+
+
+@pytest.fixture(params=list(FACTORIES))
+def loop_factory(request: pytest.FixtureRequest) -> Iterator[LoopFactory]:
+    """Makes event loops: cede's, and asyncio's own as the oracle. One that the test leaves open is its failure."""
+    made: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()  # one that is dropped warns for itself
+
+    def factory() -> asyncio.AbstractEventLoop:
+        loop = FACTORIES[request.param]()
+        made.add(loop)
+        return loop
+
+    yield factory
+    left_open = [loop for loop in made if not loop.is_closed()]
+    for loop in left_open:
+        loop.close()
+    assert not left_open, "the test left an event loop open"
+
+
+@pytest.fixture
+def loop(loop_factory: LoopFactory) -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that is not running, closed after the test."""
+    made = loop_factory()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def run(loop_factory: LoopFactory) -> Callable[..., Any]:
+    """run(main()) or run(main): runs a coroutine to its end on a loop of its own and returns its result."""
+
+    def run_main(main: Any, *, debug: bool | None = None) -> Any:
+        coroutine: Coroutine[Any, Any, Any] = main() if callable(main) else main
+        with asyncio.Runner(loop_factory=loop_factory, debug=debug) as runner:
+            return runner.run(coroutine)
+
+    return run_main
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """No test may leave a thread running, or something that complains when it is collected."""
+    before = set(threading.enumerate())
+    yield
+    gc.collect()  # a warning about what was left open then belongs to this test, not to one that happens to run later
+    # Daemon threads, and those of executors that are being shut down, need no more than a moment to notice.
+    left = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
+    for thread in left:
+        thread.join(timeout=5)
+    assert not [thread for thread in left if thread.is_alive()], "the test left threads running"

@@ -1,0 +1,263 @@
+"""``python -m tests.fuzz.calls SEED ROUNDS LOG``: calls everything with junk. The log's last line names the call that was the last."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import faulthandler
+import functools
+import gc
+import inspect
+import logging
+import os
+import pickle
+import random
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import cede
+
+from .junk import Mutator, coroutine, generator, makers
+
+# Calls that are meant to take for ever, or to end the process.
+AVOID = {"run_forever", "run_until_stopped", "run_until_complete", "wait", "_run_once", "turn", "run"}
+AVOID |= {"__class__", "__init_subclass__", "__subclasshook__"}
+KEYWORDS = ("loop", "name", "context", "eager_start", "msg", "limit", "file", "delay", "when", "timeout", "debug", "sock")
+ONE_ARGUMENT = (repr, str, hash, bool, len, dir, vars, copy.copy, pickle.dumps, asyncio.isfuture)
+SECONDS = 5.0
+
+
+class TooLong(BaseException):
+    pass
+
+
+def too_long(*_: Any) -> None:
+    raise TooLong
+
+
+class Fuzzer:
+    def __init__(self, seed: int, log: TextIO) -> None:
+        self.rng = random.Random(seed)
+        self.log = log
+        self.loop: Any = None
+        self.makers: list[Callable[[], Any]] = []
+        self.done = 0
+
+    # -- one call
+
+    def attempt(self, what: str, function: Callable[[], Any]) -> Any:
+        """Call; whatever ordinary exception comes of it is fine."""
+        self.log.write(what + "\n")
+        self.log.flush()
+        self.done += 1
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        try:
+            return function()
+        except SystemError as error:
+            raise AssertionError(f"{what}: {error!r}") from error
+        except TooLong:
+            raise AssertionError(f"{what}: took more than {SECONDS} s") from None
+        except BaseException:
+            return None
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def some(self, most: int = 4) -> tuple[list[Any], dict[str, Any]]:
+        args = [self.value() for _ in range(self.rng.randrange(most + 1))]
+        names = self.rng.sample(KEYWORDS, self.rng.choice((0, 0, 0, 1, 2)))
+        return args, {name: self.value() for name in names}
+
+    def value(self) -> Any:
+        try:
+            return self.rng.choice(self.makers)()
+        except RuntimeError:  # the loop was closed by what came before
+            return None
+
+    def call(self, what: str, function: Callable[..., Any]) -> Any:
+        args, kwargs = self.some()
+        shown = ", ".join([type(arg).__name__ for arg in args] + [f"{key}={type(value).__name__}" for key, value in kwargs.items()])
+        result = self.attempt(f"{what}({shown})", lambda: function(*args, **kwargs))
+        self.drive(what, result)
+        for thing in (*args, *kwargs.values()):
+            self.put_away(thing)
+        return result
+
+    def drive(self, what: str, thing: Any) -> None:
+        """A coroutine or an operation came back: take a few steps of it, then drop it."""
+        if not hasattr(type(thing), "send") or not hasattr(type(thing), "close"):
+            return
+        for _ in range(self.rng.randrange(3)):
+            self.attempt(f"{what} -> send", lambda: thing.send(None))
+        if self.rng.random() < 0.3:
+            self.attempt(f"{what} -> throw", lambda: thing.throw(self.value()))
+        self.attempt(f"{what} -> close", thing.close)
+
+    def put_away(self, thing: Any) -> None:
+        if isinstance(thing, (types.CoroutineType, types.GeneratorType, socket.socket)):
+            self.attempt("put away", thing.close)
+
+    # -- one object
+
+    def torment(self, what: str, thing: Any) -> None:
+        names = [name for name in dir(type(thing)) if name not in AVOID]
+        self.rng.shuffle(names)
+        for name in names:
+            attribute = inspect.getattr_static(type(thing), name)
+            if isinstance(attribute, type):
+                continue
+            place = f"{what}.{name}"
+            found = self.attempt(f"get {place}", lambda name=name: getattr(thing, name))  # type: ignore[misc]
+            if callable(found) and not isinstance(found, type):
+                self.call(place, found)
+            elif self.writable(thing, name):
+                value = self.value()
+                self.attempt(f"set {place} = {type(value).__name__}", lambda name=name, value=value: setattr(thing, name, value))  # type: ignore[misc]
+                if self.rng.random() < 0.3:
+                    self.attempt(f"del {place}", lambda name=name: delattr(thing, name))  # type: ignore[misc]
+        for label, function in self.operators(thing):
+            self.attempt(f"{label} {what}", function)
+
+    def writable(self, thing: Any, name: str) -> bool:
+        # Futures, tasks and handles are written into by libraries; a loop's own underscores are its own.
+        return not name.startswith("__") and not (name.startswith("_") and isinstance(thing, asyncio.AbstractEventLoop))
+
+    def operators(self, thing: Any) -> list[tuple[str, Callable[[], Any]]]:
+        other = self.value()
+        return [
+            *((function.__name__, functools.partial(function, thing)) for function in ONE_ARGUMENT),
+            ("==", lambda: thing == other),
+            ("<", lambda: thing < other),
+            (">=", lambda: thing >= other),
+            ("iter", lambda: next(iter(thing))),
+            ("await", lambda: next(thing.__await__())),
+            ("call", lambda: thing(other)),
+            ("item", lambda: type(thing)[other]),
+        ]
+
+    # -- the objects
+
+    def victims(self) -> list[tuple[str, Callable[[], Any]]]:
+        loop = self.loop
+        types_ = [thing for name, thing in sorted(vars(cede).items()) if isinstance(thing, type) and not name.startswith("_")]
+        found: list[tuple[str, Callable[[], Any]]] = []
+        for cls in types_:
+            found.append((f"unborn {cls.__name__}", lambda cls=cls: cls.__new__(cls)))  # type: ignore[misc]
+            found.append((f"junk {cls.__name__}", lambda cls=cls: self.call(cls.__name__, cls)))  # type: ignore[misc]
+            heir = self.attempt(f"subclass {cls.__name__}", lambda cls=cls: type("Heir", (cls,), {"__init__": lambda self, *a, **k: None}))  # type: ignore[misc]
+            if heir is not None:
+                found.append((f"unborn heir of {cls.__name__}", lambda heir=heir: heir()))  # type: ignore[misc]
+
+        def finished() -> Any:
+            future = loop.create_future()
+            self.rng.choice([lambda: future.set_result(1), lambda: future.set_exception(KeyError()), future.cancel])()
+            return future
+
+        def watched() -> Any:
+            future = loop.create_future()
+            mutator = Mutator()
+            for callback in (print, len, mutator, print):
+                future.add_done_callback(callback)
+            mutator.target = future
+            return future
+
+        async def started(create: Callable[[], Any]) -> Any:
+            thing = create()
+            await asyncio.sleep(0)
+            return thing
+
+        def running(create: Callable[[], Any]) -> Callable[[], Any]:
+            return lambda: loop.run_until_complete(started(create))
+
+        async def waits() -> None:
+            await loop.create_future()
+
+        found += [
+            ("future", loop.create_future), ("finished future", finished), ("watched future", watched),
+            ("awaited future", lambda: loop.create_future().__await__()),
+            ("task", lambda: loop.create_task(coroutine())), ("generator task", lambda: loop.create_task(generator())),
+            ("waiting task", running(lambda: loop.create_task(waits()))), ("done task", running(lambda: loop.create_task(coroutine()))),
+            ("eager task", running(lambda: loop.create_task(coroutine(), eager_start=True))),
+            ("handle", lambda: loop.call_soon(print)), ("timer", lambda: loop.call_later(0.001, print)),
+            ("sleep", lambda: cede.sleep(0.001)), ("loop", lambda: loop), ("closed loop", self.closed_loop), ("runner", cede.Runner),
+        ]  # fmt: skip
+        return found
+
+    def closed_loop(self) -> Any:
+        loop = cede.new_event_loop()
+        loop.close()
+        return loop
+
+    def round(self) -> None:
+        self.loop = cede.new_event_loop()
+        self.loop.set_exception_handler(lambda *_: None)
+        self.makers = makers(self.loop, self.rng)
+        victims = self.victims()
+        self.rng.shuffle(victims)
+        for what, make in victims:
+            victim = self.attempt(f"make {what}", make)
+            if victim is not None:
+                self.torment(what, victim)
+            del victim
+            self.settle()
+        for name in ("sleep", "create_task", "new_event_loop", "open_connection", "start_server"):
+            self.call(f"cede.{name}", getattr(cede, name))
+        self.settle()
+        self.end()
+
+    def settle(self) -> None:
+        """Let the loop run what the junk has queued; start anew where the junk has closed it."""
+        loop = self.loop
+        if not loop.is_closed():
+
+            def turn() -> None:
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+
+            for _ in range(3):
+                self.attempt("turn", turn)
+        asyncio._set_running_loop(None)
+        if loop.is_closed():
+            self.loop = cede.new_event_loop()
+            self.loop.set_exception_handler(lambda *_: None)
+            self.makers = makers(self.loop, self.rng)
+        if self.rng.random() < 0.2:
+            self.attempt("collect", gc.collect)
+
+    def end(self) -> None:
+        for task in asyncio.all_tasks(self.loop):
+            self.attempt("cancel", task.cancel)
+        self.settle()
+        self.attempt("close", self.loop.close)
+        self.loop = None
+        self.makers = []
+        self.attempt("collect", gc.collect)
+
+
+def main(seed: int, rounds: int, log: str) -> None:
+    faulthandler.enable()
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda *_: None
+    threading.excepthook = lambda *_: None
+    signal.signal(signal.SIGALRM, too_long)
+    with tempfile.TemporaryDirectory() as scratch, open(log, "w") as sink, open(os.devnull, "w") as nowhere:
+        os.chdir(scratch)
+        out, sys.stdout = sys.stdout, nowhere
+        fuzzer = Fuzzer(seed, sink)
+        for _ in range(rounds):
+            fuzzer.round()
+        sys.stdout = out
+        os.chdir("/")
+    print(f"{fuzzer.done} calls")
+    os._exit(0)  # threads that the junk has started are not waited for
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

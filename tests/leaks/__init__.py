@@ -1,0 +1,1 @@
+"""Nothing may be left behind: no object after a task, no reference after a test."""

@@ -1,0 +1,218 @@
+"""What the build makes of the sources: compiled, pure, or pure for want of a compiler, and never one by mistake for another."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT_FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+PROGRAM = """
+import asyncio, cede
+async def main():
+    await asyncio.sleep(0)
+    print(isinstance(asyncio.get_running_loop(), cede.EventLoop))
+asyncio.run(main())
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's, without what steers builds and imports."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("CEDE_PURE", "CC", "CFLAGS", "PYTHONPATH", "CEDE_DRIVER")}
+    return {**kept, **changes}
+
+
+def copy_project(folder: Path, *, sources: bool = True) -> Path:
+    """The project in a folder of its own: a build leaves files behind."""
+    folder.mkdir()
+    for name in PROJECT_FILES:
+        shutil.copy(ROOT / name, folder / name)
+    if sources:
+        shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so", ".*"))
+    return folder
+
+
+def build_wheel(project: Path, **env: str) -> tuple[subprocess.CompletedProcess[str], Path | None]:
+    """Builds as pip would, without what pip does around it; returns what was said, and the wheel if there is one."""
+    out = project / "wheels"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-c", "from setuptools.build_meta import build_wheel; build_wheel('wheels')"]
+    done = subprocess.run(command, cwd=project, env=environment(**env), capture_output=True, text=True, timeout=300, check=False)
+    return done, next(out.glob("*.whl"), None) if out.exists() else None
+
+
+def install(project: Path, target: Path, **env: str) -> Path:
+    """Builds, and unpacks as `pip install --target` would; returns the wheel."""
+    done, wheel = build_wheel(project, **env)
+    assert wheel is not None, done.stdout + done.stderr
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    return wheel
+
+
+def cede(target: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cede", *args],
+        cwd=target,
+        env=environment(PYTHONPATH=str(target)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+# --- the real package, uncompiled ----------------------------------------------------------------------------------------------
+
+
+def test_a_pure_install_on_demand_is_complete_and_says_nothing(tmp_path: Path) -> None:
+    wheel = install(copy_project(tmp_path / "project"), tmp_path / "target", CEDE_PURE="1")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not list((tmp_path / "target").rglob("*.so"))
+    facts = json.loads(cede(tmp_path / "target", "info", "--json").stdout)
+    assert facts["location"] == str(tmp_path / "target" / "cede")
+    assert facts["build"]["mode"] == "pure"
+    assert "CEDE_PURE" in facts["build"]["reason"]
+    assert facts["driver"] == {"default": "selector", "available": ["selector"]}
+    ran = cede(tmp_path / "target", "run", "-c", PROGRAM)
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("True\n", "", 0)
+    refused = cede(tmp_path / "target", "run", "--driver", "epoll", "-c", PROGRAM)
+    assert (refused.stdout, refused.returncode) == ("", 2)
+    assert "epoll" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("compiler", ["/nonexistent/cc", "/bin/false"])
+def test_without_a_compiler_the_pure_install_says_so(tmp_path: Path, compiler: str) -> None:
+    wheel = install(copy_project(tmp_path / "project"), tmp_path / "target", CC=compiler)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    facts = json.loads(cede(tmp_path / "target", "info", "--json").stdout)
+    assert facts["build"]["mode"] == "pure-no-compiler"
+    assert "compiler" in facts["build"]["reason"]
+    assert "C compiler" in cede(tmp_path / "target", "info").stdout
+    ran = cede(tmp_path / "target", "run", "-c", PROGRAM)
+    assert (ran.stdout, ran.returncode) == ("True\n", 0)
+    assert ran.stderr.count("\n") == 1
+    assert "uncompiled" in ran.stderr
+
+
+def test_the_source_archive_has_every_source(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    code = "from setuptools.build_meta import build_sdist; build_sdist('out')"
+    subprocess.run([sys.executable, "-c", code], cwd=project, env=environment(CEDE_PURE="1"), capture_output=True, timeout=120, check=True)
+    with tarfile.open(next((project / "out").glob("*.tar.gz"))) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = {str(path.relative_to(project)) for path in (project / "src" / "cede").rglob("*") if path.is_file()}
+    assert wanted <= inside
+
+
+# --- a small package in its place, compiled --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    """A package of one compiled module with a C header, built by cede's own setup.py."""
+    pytest.importorskip("Cython", reason="this environment has no Cython, so nothing can be compiled")
+    project = copy_project(tmp_path / "toy", sources=False)
+    files = {
+        "__init__.py": "",
+        "_version.py": "__version__ = '0'",
+        "core/__init__.py": "",
+        "core/fast.h": "static inline int times(int n) { return 3 * n; }",
+        "core/fast.pxd": """
+            cdef extern from "fast.h":
+                int times(int n)
+            cdef class Fast:
+                cpdef int go(self, int n)
+            """,
+        "core/fast.py": """
+            import cython
+            class Fast:
+                def go(self, n):
+                    return times(n)
+            COMPILED = cython.compiled
+            """,
+        "net/__init__.py": "",
+        "net/user.pyx": "from cede.core.fast cimport Fast, times\ndef go(Fast f): return f.go(2), times(4)",
+        "net/plain.py": "COMPILED = False",
+    }
+    for name, text in files.items():
+        path = project / "src" / "cede" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    return project
+
+
+def ask(target: Path, code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=target, env=environment(), capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+
+def test_what_has_a_pxd_is_compiled_and_builds_again_in_no_time(toy: Path, tmp_path: Path) -> None:
+    quick = {"CFLAGS": "-O0"}
+    wheel = install(toy, tmp_path / "target", **quick)
+    assert "none-any" not in wheel.name
+    assert json.loads((tmp_path / "target/cede/_build.json").read_text())["mode"] == "compiled"
+    code = "from cede.core import fast; from cede.net import user; print(fast.COMPILED, user.go(fast.Fast()))"
+    assert ask(tmp_path / "target", code) == "True (6, 12)"
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"cede/core/fast.pxd", "cede/core/fast.h", "cede/core/fast.py"} <= set(names)
+    assert not [name for name in names if name.endswith((".c", ".pyx"))]
+    assert not list((toy / "src").rglob("*.c"))
+
+    again, _ = build_wheel(toy, **quick)
+    assert "Cythonizing" not in again.stdout
+    assert "fast.o" not in again.stdout
+
+    # A header that changes, and a module that goes.
+    (toy / "src/cede/core/fast.h").write_text("static inline int times(int n) { return 5 * n; }")
+    (toy / "src/cede/net/plain.py").unlink()
+    shutil.rmtree(tmp_path / "target")
+    install(toy, tmp_path / "target", **quick)
+    assert ask(tmp_path / "target", "from cede.core.fast import Fast; print(Fast().go(1))") == "5"
+    assert not (tmp_path / "target/cede/net/plain.py").exists()
+
+    # A module that is no longer to be compiled: its extension would shadow it.
+    (toy / "src/cede/core/fast.pxd").unlink()
+    (toy / "src/cede/net/user.pyx").unlink()
+    (toy / "src/cede/core/fast.py").write_text("COMPILED = False")
+    shutil.rmtree(tmp_path / "target")
+    install(toy, tmp_path / "target", **quick)
+    assert ask(tmp_path / "target", "from cede.core import fast; print(fast.COMPILED)") == "False"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("core/fast.py", "class Fast:\n    def go(self, n):\n        return no_such_name_in_c(n)\n", "fast.py"),
+        ("core/fast.h", "static inline int times(int n) { return 3 * ; }", "fast.h"),
+    ],
+)
+def test_an_error_of_our_own_fails_the_build_loudly(toy: Path, file: str, text: str, said: str) -> None:
+    (toy / "src/cede" / file).write_text(text)
+    if file.endswith(".py"):
+        pxd = toy / "src/cede/core/fast.pxd"
+        pxd.write_text(pxd.read_text() + "    cdef int broken(self, NoSuchType x)\n")
+    done, wheel = build_wheel(toy, CFLAGS="-O0")
+    assert wheel is None
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
+def test_the_users_compiler_flags_come_last(toy: Path) -> None:
+    done, wheel = build_wheel(toy, CFLAGS="-O0 -DFROM_THE_USER=1")
+    assert wheel is not None, done.stderr
+    assert "-DFROM" in done.stdout, done.stdout + done.stderr
+    line = next(line for line in done.stdout.splitlines() if "fast.c" in line and "-c " in line)
+    assert line.rstrip().endswith("-O0 -DFROM_THE_USER=1")

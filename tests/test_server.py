@@ -1,0 +1,663 @@
+"""create_server, create_unix_server and the server object."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import errno
+import os
+import random
+import resource
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# asyncio's wait_closed waits for connections since 3.12.1, and close_clients is new in 3.13; ours does it everywhere.
+OLD_ORACLE = sys.version_info < (3, 13)
+
+colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
+
+
+def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
+    return "cede" in type(loop).__module__
+
+
+def skip_old_oracle(loop: asyncio.AbstractEventLoop) -> None:
+    if OLD_ORACLE and not is_cede(loop):
+        pytest.skip("asyncio learned this in a later Python")
+
+
+class Echo(asyncio.Protocol):
+    """Sends back what it gets, and says when its connection came and went."""
+
+    made: list[Echo]
+
+    def __init__(self, log: list[Any] | None = None) -> None:
+        self.log = log if log is not None else []
+        self.transport: Any = None
+        self.lost: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.log.append(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set_result(error)
+
+
+@contextlib.asynccontextmanager
+async def client_of(server: Any, index: int = 0) -> AsyncIterator[tuple[Any, Any]]:
+    reader, writer = await asyncio.open_connection(*server.sockets[index].getsockname()[:2])
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def talk(server: Any, index: int = 0) -> None:
+    async with client_of(server, index) as (reader, writer):
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+
+
+def test_it_serves(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Echo, "127.0.0.1", 0)
+        assert isinstance(server, asyncio.AbstractServer)
+        assert server.is_serving()
+        assert server.get_loop() is loop
+        assert "sockets=" in repr(server)
+        (sock,) = server.sockets
+        assert isinstance(sock, asyncio.trsock.TransportSocket)
+        await talk(server)
+        server.close()
+        assert not server.is_serving()
+        assert server.sockets == ()
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_as_a_context_manager(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        async with await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0) as server:
+            await talk(server)
+        assert not server.is_serving()
+
+    run(main)
+
+
+@pytest.mark.parametrize("host", [None, ""])
+def test_all_interfaces(run: Callable[..., Any], host: Any) -> None:
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(Echo, host, 0)
+        families = {sock.family for sock in server.sockets}
+        assert socket.AF_INET in families
+        for index, sock in enumerate(server.sockets):
+            loopback = "127.0.0.1" if sock.family == socket.AF_INET else "::1"
+            reader, writer = await asyncio.open_connection(loopback, sock.getsockname()[1])
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            writer.close()
+            await writer.wait_closed()
+            assert index < 2
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_several_hosts_get_a_socket_each(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.1"]
+        server = await asyncio.get_running_loop().create_server(Echo, hosts, 0)
+        assert sorted(sock.getsockname()[0] for sock in server.sockets) == ["127.0.0.1", "127.0.0.2"]
+        for index in range(2):
+            await talk(server, index)
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_ipv6_does_not_take_ipv4_too(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(Echo, "::", 0)
+        (sock,) = server.sockets
+        assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        server.close()
+
+    run(main)
+
+
+def test_socket_options(run: Callable[..., Any]) -> None:
+    def option(server: Any, name: int) -> int:
+        return server.sockets[0].getsockopt(socket.SOL_SOCKET, name)  # type: ignore[no-any-return]
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        plain = await loop.create_server(Echo, "127.0.0.1", 0)
+        assert option(plain, socket.SO_REUSEADDR)
+        assert not option(plain, socket.SO_REUSEPORT)
+        assert not option(plain, socket.SO_KEEPALIVE)
+        chosen = await loop.create_server(Echo, "127.0.0.1", 0, reuse_address=False, reuse_port=True)
+        assert not option(chosen, socket.SO_REUSEADDR)
+        assert option(chosen, socket.SO_REUSEPORT)
+        again = await loop.create_server(Echo, "127.0.0.1", chosen.sockets[0].getsockname()[1], reuse_port=True)
+        servers = [plain, chosen, again]
+        if is_cede(loop) or not OLD_ORACLE:
+            kept = await loop.create_server(Echo, "127.0.0.1", 0, keep_alive=True)
+            assert option(kept, socket.SO_KEEPALIVE)
+            servers.append(kept)
+        for server in servers:
+            server.close()
+
+    run(main)
+
+
+def test_a_given_socket(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        server = await asyncio.get_running_loop().create_server(Echo, sock=sock)
+        await talk(server)
+        server.close()
+        await server.wait_closed()
+        assert sock.fileno() == -1
+        # Descriptors opened now may have the socket's old number: closing the socket again must not touch them.
+        others = socket.socketpair()
+        sock.close()
+        assert all(other.fileno() >= 0 for other in others)
+        others[0].send(b"x")
+        assert others[1].recv(1) == b"x"
+        for other in others:
+            other.close()
+
+    run(main)
+
+
+def test_start_serving_later(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Echo, "127.0.0.1", 0, start_serving=False)
+        assert not server.is_serving()
+        with pytest.raises(ConnectionRefusedError):
+            await loop.create_connection(Echo, *server.sockets[0].getsockname())
+        await server.start_serving()
+        await server.start_serving()
+        assert server.is_serving()
+        await talk(server)
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_a_closed_server_does_not_start_again(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, start_serving=False)
+        server.close()
+        with pytest.raises(RuntimeError, match="is closed"):
+            await server.serve_forever()
+        with pytest.raises((RuntimeError, TypeError)):
+            await server.start_serving()
+
+    run(main)
+
+
+def test_serve_forever(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, start_serving=False)
+        serving = asyncio.ensure_future(server.serve_forever())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="already being awaited"):
+            await server.serve_forever()
+        await talk(server)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        assert server.sockets == ()
+
+    run(main)
+
+
+def test_close_ends_serve_forever(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
+        serving = asyncio.ensure_future(server.serve_forever())
+        await asyncio.sleep(0)
+        server.close()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+
+    run(main)
+
+
+def test_wait_closed_waits_for_both(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        skip_old_oracle(loop)
+        log: list[Echo] = []
+        server = await loop.create_server(lambda: Echo(log), "127.0.0.1", 0)
+        waits = asyncio.ensure_future(server.wait_closed())
+        await asyncio.sleep(0)
+        assert not waits.done(), "the server is open"
+        async with client_of(server) as (reader, writer):
+            writer.write(b"x")
+            await reader.readexactly(1)
+            server.close()
+            late = asyncio.ensure_future(server.wait_closed())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert not waits.done(), "a connection is open"
+            assert not late.done()
+        await waits
+        await late
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_a_cancelled_wait_closed_leaves_the_others(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        skip_old_oracle(loop)
+        server = await loop.create_server(Echo, "127.0.0.1", 0)
+        one, other = (asyncio.ensure_future(server.wait_closed()) for _ in range(2))
+        await asyncio.sleep(0)
+        one.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await one
+        server.close()
+        await other
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", ["close_clients", "abort_clients"])
+def test_clients_can_be_sent_away(run: Callable[..., Any], how: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        skip_old_oracle(loop)
+        log: list[Echo] = []
+        server = await loop.create_server(lambda: Echo(log), "127.0.0.1", 0)
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(client_of(server)) for _ in range(3)]
+            for reader, writer in clients:
+                writer.write(b"x")
+                await reader.readexactly(1)
+            server.close()
+            getattr(server, how)()
+            await server.wait_closed()
+            for reader, _ in clients:
+                if how == "close_clients":
+                    assert await reader.read() == b""
+                else:
+                    with contextlib.suppress(ConnectionResetError):
+                        assert await reader.read() == b""
+        assert [await protocol.lost for protocol in log] == [None, None, None]
+
+    run(main)
+
+
+def test_each_connection_has_a_context_of_its_own(run: Callable[..., Any]) -> None:
+    seen: list[str] = []
+
+    class Painted(Echo):
+        def __init__(self) -> None:
+            super().__init__()
+            seen.append(colour.get())
+            colour.set("dirty")
+
+        def data_received(self, data: bytes) -> None:
+            seen.append(colour.get())
+            super().data_received(data)
+
+    async def main() -> None:
+        colour.set("of the server")
+        server = await asyncio.get_running_loop().create_server(Painted, "127.0.0.1", 0)
+        colour.set("later")
+        for _ in range(2):
+            await talk(server)
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+    assert seen == ["of the server", "dirty"] * 2
+
+
+def test_no_task_is_current_while_a_protocol_is_called(run: Callable[..., Any]) -> None:
+    seen: list[Any] = []
+
+    class Nosy(Echo):
+        def connection_made(self, transport: Any) -> None:
+            seen.append(asyncio.current_task())
+            super().connection_made(transport)
+
+        def data_received(self, data: bytes) -> None:
+            seen.append(asyncio.current_task())
+            super().data_received(data)
+
+        def connection_lost(self, error: Any) -> None:
+            seen.append(asyncio.current_task())
+            super().connection_lost(error)
+
+    async def main() -> None:
+        log: list[Echo] = []
+        server = await asyncio.get_running_loop().create_server(lambda: Nosy(log), "127.0.0.1", 0)
+        await talk(server)
+        await log[0].lost
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+    assert seen == [None, None, None]
+
+
+def test_a_factory_that_raises_costs_its_connection_only(run: Callable[..., Any]) -> None:
+    reports: list[dict[str, Any]] = []
+    calls = 0
+
+    def factory() -> asyncio.Protocol:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ZeroDivisionError
+        return Echo()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: reports.append(context))
+        if not is_cede(loop):
+            pytest.skip("asyncio tells it in debug mode only, and leaks the connection")
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        async with client_of(server) as (reader, _):
+            assert await reader.read() == b""
+        await talk(server)
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+    (context,) = reports
+    assert isinstance(context["exception"], ZeroDivisionError)
+    assert "incoming connection" in context["message"]
+
+
+def test_bad_arguments(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as sock, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            for error, message, arguments in (
+                (TypeError, "ssl argument", {"host": "127.0.0.1", "port": 0, "ssl": True}),
+                (ValueError, "ssl_handshake_timeout", {"host": "127.0.0.1", "port": 0, "ssl_handshake_timeout": 1}),
+                (ValueError, "ssl_shutdown_timeout", {"host": "127.0.0.1", "port": 0, "ssl_shutdown_timeout": 1}),
+                (ValueError, "can not be specified at the same time", {"host": "127.0.0.1", "port": 0, "sock": sock}),
+                (ValueError, "Neither host/port nor sock", {}),
+                (ValueError, "A Stream Socket was expected", {"sock": datagrams}),
+            ):
+                with pytest.raises(error, match=message):
+                    await loop.create_server(Echo, **arguments)
+
+    run(main)
+
+
+def test_an_address_in_use(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            with pytest.raises(OSError, match="error while attempting to bind on address") as caught:
+                await loop.create_server(Echo, *taken.getsockname())
+            assert caught.value.errno == errno.EADDRINUSE
+
+    run(main)
+
+
+def test_an_address_that_is_not_here(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        with pytest.raises(OSError, match=r"could not bind on any address|error while attempting to bind"):
+            await asyncio.get_running_loop().create_server(Echo, "192.0.2.1", 0)
+
+    run(main)
+
+
+def test_one_bad_host_closes_the_others(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.2", 0)) as taken:
+            with pytest.raises(OSError):
+                await asyncio.get_running_loop().create_server(Echo, ["127.0.0.1", "127.0.0.2"], taken.getsockname()[1])
+
+    run(main)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lists descriptors in /proc")
+def test_running_out_of_descriptors(run: Callable[..., Any]) -> None:
+    """One report, a rest, and on; nothing is lost that stands in the queue."""
+    reports: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        if not is_cede(loop):
+            pytest.skip("asyncio may tell it more than once")
+        loop.set_exception_handler(lambda loop, context: reports.append(context))
+        server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=1)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        client = socket.socket()
+        client.setblocking(False)
+        spare: list[int] = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 3, hard))
+        try:
+            with contextlib.suppress(OSError):
+                while True:
+                    spare.append(os.dup(0))
+            await loop.sock_connect(client, server.sockets[0].getsockname())
+            while not reports:
+                await asyncio.sleep(0.01)
+        finally:
+            for fd in spare:
+                os.close(fd)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await loop.sock_sendall(client, b"still there")
+        assert await loop.sock_recv(client, 100) == b"still there"
+        client.close()
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+    assert "out of system resource" in reports[0]["message"]
+    assert reports[0]["exception"].errno == errno.EMFILE
+    assert len(reports) == 1
+
+
+def test_loop_close_leaves_no_listening_socket_of_its_own(loop: asyncio.AbstractEventLoop) -> None:
+    async def main() -> Any:
+        return await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+
+    server = loop.run_until_complete(main())
+    server.close()
+    loop.close()
+
+
+# -- Unix
+
+
+def test_unix_server(run: Callable[..., Any], tmp_path: Path) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        path = tmp_path / "socket"
+        for _ in range(2):  # the second finds what an old Python's server leaves behind
+            server = await loop.create_unix_server(Echo, path)
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            writer.close()
+            await writer.wait_closed()
+            server.close()
+            await server.wait_closed()
+            assert path.exists() is (sys.version_info < (3, 13))
+
+    run(main)
+
+
+def test_unix_server_replaces_a_stale_socket_only(run: Callable[..., Any], tmp_path: Path) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        stale, file = str(tmp_path / "stale"), tmp_path / "file"
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(stale)
+        (await loop.create_unix_server(Echo, stale)).close()
+        file.write_text("precious")
+        with pytest.raises(OSError, match="is already in use"):
+            await loop.create_unix_server(Echo, str(file))
+        assert file.read_text() == "precious"
+
+    run(main)
+
+
+def test_unix_server_cleans_up_what_is_its_own(run: Callable[..., Any], tmp_path: Path) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        skip_old_oracle(loop)
+        path = str(tmp_path / "socket")
+        options: Any = {"cleanup_socket": True}
+        server = await loop.create_unix_server(Echo, path, **options)
+        server.close()
+        assert not os.path.exists(path)
+        server = await loop.create_unix_server(Echo, path, **options)
+        os.unlink(path)
+        Path(path).write_text("somebody else's")
+        server.close()
+        assert Path(path).read_text() == "somebody else's"
+        os.unlink(path)
+        server = await loop.create_unix_server(Echo, path, **options)
+        os.unlink(path)
+        server.close()
+        options = {"cleanup_socket": False}
+        server = await loop.create_unix_server(Echo, path, **options)
+        server.close()
+        assert os.path.exists(path)
+
+    run(main)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="abstract names are Linux's")
+def test_unix_server_with_an_abstract_name(run: Callable[..., Any]) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        name = f"\0cede-test-{os.getpid()}"
+        server = await loop.create_unix_server(Echo, name)
+        reader, writer = await asyncio.open_unix_connection(name)
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x"
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+def test_unix_server_bad_arguments(run: Callable[..., Any], tmp_path: Path) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as internet:
+            for error, message, arguments in (
+                (ValueError, "path was not specified, and no sock specified", {}),
+                (ValueError, "can not be specified at the same time", {"path": "x", "sock": internet}),
+                (ValueError, "A UNIX Domain Stream Socket was expected", {"sock": internet}),
+                (TypeError, "ssl argument", {"path": "x", "ssl": True}),
+                (ValueError, "ssl_handshake_timeout", {"path": "x", "ssl_handshake_timeout": 1}),
+                (TypeError, "PathLike", {"path": 5}),
+            ):
+                with pytest.raises(error, match=message):
+                    await loop.create_unix_server(Echo, **arguments)
+        with pytest.raises(OSError):
+            await loop.create_unix_server(Echo, str(tmp_path / "no" / "such" / "folder"))
+        with pytest.raises(OSError):
+            await loop.create_unix_server(Echo, str(tmp_path / ("long" * 100)))
+
+    run(main)
+
+
+def test_unix_server_over_a_given_socket(run: Callable[..., Any], tmp_path: Path) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(str(tmp_path / "given"))
+        server = await loop.create_unix_server(Echo, sock=sock)
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "given"))
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x"
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+# -- answers
+
+
+def test_no_answer_goes_to_another_client(run: Callable[..., Any], rng: random.Random) -> None:
+    """Clients that keep their connections, give up at random moments and come back: each answer is the asker's own."""
+
+    async def serve(reader: Any, writer: Any) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                question = await reader.readexactly(16)
+                for _ in range(rng.randrange(3)):
+                    await asyncio.sleep(0)
+                writer.write(question[::-1])
+                await writer.drain()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    async def ask(address: Any, name: int, answers: list[int]) -> None:
+        number = 0
+        while number < 30:
+            reader, writer = await asyncio.open_connection(*address)
+            try:
+                for _ in range(rng.randrange(1, 8)):
+                    number += 1
+                    question = b"%07d-%08d" % (name, number)
+                    writer.write(question)
+                    if rng.random() < 0.3:
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(0):
+                                await asyncio.sleep(0)
+                                await reader.readexactly(16)
+                        break  # the answer is on its way to a connection that nobody has any more
+                    assert await reader.readexactly(16) == question[::-1]
+                    answers.append(number)
+            finally:
+                if rng.random() < 0.5:
+                    writer.transport.abort()
+                else:
+                    writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+
+    async def main() -> int:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        answers: list[int] = []
+        async with asyncio.TaskGroup() as group:
+            for name in range(20):
+                group.create_task(ask(server.sockets[0].getsockname(), name, answers))
+        server.close()
+        await server.wait_closed()
+        return len(answers)
+
+    assert run(main) > 100

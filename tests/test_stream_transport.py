@@ -1,0 +1,725 @@
+"""The stream transport, as asyncio's own behaves."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import contextlib
+import contextvars
+import gc
+import socket
+import warnings
+import weakref
+from typing import Any
+
+import pytest
+
+from tests.support.driver_worlds import OURS, WORLDS, Notes, World, connect, connect_tcp, read_all, reports, turns, until
+
+colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
+
+each_world = pytest.mark.parametrize("world", WORLDS, ids=repr)
+each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
+
+
+@each_world
+def test_life_of_a_connection(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol)
+        assert protocol.told == ["made"]
+        assert protocol.transport is transport
+        far.send(b"one")
+        await until(lambda: protocol.data)
+        transport.write(b"two")
+        assert far.recv(100) == b"two"
+        far.close()
+        assert await protocol.lost is None
+        assert protocol.told == ["made", "data", "eof", "lost"]
+        assert transport.is_closing()
+
+    world.run(main)
+
+
+@each_world
+def test_what_it_says_that_it_is(world: World) -> None:
+    async def main() -> None:
+        transport, far = await connect_tcp(Notes())
+        assert isinstance(transport, asyncio.Transport)
+        assert isinstance(transport, asyncio.WriteTransport)
+        assert transport.get_extra_info("sockname") == far.getpeername()
+        assert transport.get_extra_info("peername") == far.getsockname()
+        assert transport.get_extra_info("socket").fileno() >= 0
+        if world.ours:  # asyncio looks at the socket's `proto`, which an accepted one may not have
+            assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        assert transport.get_extra_info("no such thing") is None
+        assert transport.get_extra_info("no such thing", 7) == 7
+        assert transport.can_write_eof() is True
+        assert transport.is_reading() is True
+        assert transport.is_closing() is False
+        assert transport.get_write_buffer_size() == 0
+        assert transport._start_tls_compatible
+        assert "fd=" in repr(transport)
+        assert "read=polling" in repr(transport)
+        transport.extra_attribute = 1
+        assert weakref.ref(transport)() is transport
+        transport.close()
+        assert "closing" in repr(transport)
+        await transport.get_protocol().lost
+        await turns(2)
+        assert "closed" in repr(transport)
+        assert transport.get_extra_info("sockname") == far.getpeername()
+        assert transport.get_protocol() is None
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_reading_starts_after_connection_made(world: World) -> None:
+    async def main() -> None:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.send(b"early")
+        protocol = Notes()
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, near)
+        assert protocol.told[0] == "made"
+        await until(lambda: protocol.data)
+        assert protocol.told == ["made", "data"]
+        protocol.transport.abort()
+        await protocol.lost
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+@pytest.mark.parametrize("method", ["write", "writelines"])
+def test_every_kind_of_bytes(world: World, method: str) -> None:
+    async def main() -> None:
+        transport, far = await connect(Notes())
+        mutable = bytearray(b"bytearray ")
+        pieces = [b"bytes ", b"", mutable, memoryview(b"xviewx")[1:-1], memoryview(b" "), bytearray()]
+        if world.ours:
+            pieces += [memoryview(array.array("H", [0x4142, 0x4344])), memoryview(b"a-b-c-")[::2], memoryview(array.array("I"))]
+        if method == "write":
+            for piece in pieces:
+                transport.write(piece)
+        else:
+            transport.writelines(pieces)
+            transport.writelines([])
+            transport.writelines(iter([b"!"]))
+        transport.close()
+        mutable[:] = b"overwritten"
+        expected = b"bytes bytearray view "
+        if world.ours:
+            expected += memoryview(array.array("H", [0x4142, 0x4344])).tobytes() + b"abc"
+        assert await read_all(far) == expected + (b"!" if method == "writelines" else b"")
+
+    world.run(main)
+
+
+@each_world
+def test_wrong_arguments(world: World) -> None:
+    async def main() -> None:
+        transport, far = await connect(Notes())
+        for wrong in ("text", 5, None, [b"x"], object()):
+            with pytest.raises(TypeError, match="data argument must be a bytes"):
+                transport.write(wrong)
+        with pytest.raises(TypeError):
+            transport.writelines(["text"])
+        with pytest.raises(TypeError):
+            transport.writelines([b"fine", 5])
+        for high, low in ((1, 2), (-1, None), (None, -1)):
+            with pytest.raises(ValueError, match="must be >= low"):
+                transport.set_write_buffer_limits(high, low)
+        transport.close()
+        if world.ours:
+            assert await read_all(far) == b""  # a bad item: nothing of the list is sent
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_watermarks(world: World) -> None:
+    async def main() -> None:
+        transport, far = await connect(Notes())
+        assert transport.get_write_buffer_limits() == (16 * 1024, 64 * 1024)
+        transport.set_write_buffer_limits(high=1000)
+        assert transport.get_write_buffer_limits() == (250, 1000)
+        transport.set_write_buffer_limits(low=1000)
+        assert transport.get_write_buffer_limits() == (1000, 4000)
+        transport.set_write_buffer_limits(0, 0)
+        assert transport.get_write_buffer_limits() == (0, 0)
+        transport.set_write_buffer_limits()
+        assert transport.get_write_buffer_limits() == (16 * 1024, 64 * 1024)
+        transport.abort()
+        await transport.get_protocol().lost
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+@pytest.mark.parametrize("method", ["write", "writelines"])
+def test_flow_control(world: World, method: str) -> None:
+    """A full buffer pauses the protocol once, a drained one resumes it once, and all bytes arrive in order."""
+
+    if method == "writelines" and not world.ours:
+        pytest.skip("asyncio's writelines did not pause the protocol before 3.13.1")
+
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol, buffer=8192)
+        data = bytes(range(256)) * 4096
+        if method == "write":
+            transport.write(data)
+        else:
+            transport.writelines([data[i : i + 6500] for i in range(0, len(data), 6500)])
+        assert protocol.told == ["made", "pause"]
+        assert 0 < transport.get_write_buffer_size() < len(data)
+        transport.write(b"end")
+        assert protocol.told == ["made", "pause"]
+        reading = asyncio.create_task(read_all(far))
+        await protocol.may_write.wait()
+        assert protocol.told == ["made", "pause", "resume"]
+        assert transport.get_write_buffer_size() <= 16 * 1024
+        transport.close()
+        assert await reading == data + b"end"
+        assert await protocol.lost is None
+        assert protocol.told == ["made", "pause", "resume", "lost"]
+
+    world.run(main)
+
+
+@each_world
+def test_lowering_the_limits_pauses(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol, buffer=4096)
+        transport.set_write_buffer_limits(high=1 << 24)
+        transport.write(bytes(1 << 20))
+        assert protocol.told == ["made"]
+        transport.set_write_buffer_limits(high=10)
+        assert protocol.told == ["made", "pause"]
+        transport.abort()
+        await protocol.lost
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_many_small_pieces(world: World) -> None:
+    """100 pieces of 6,500 bytes, and then 5,000 of a few: more than one system call takes."""
+
+    async def main() -> None:
+        transport, far = await connect(Notes(), buffer=8192)
+        pieces = [bytes([i]) * 6500 for i in range(100)] + [b"%d," % i for i in range(5000)]
+        reading = asyncio.create_task(read_all(far))
+        transport.writelines(pieces)
+        for piece in pieces:
+            transport.write(piece)
+        transport.close()
+        assert await reading == b"".join(pieces) * 2
+
+    world.run(main)
+
+
+@each_world
+def test_a_queued_bytearray_may_be_changed(world: World) -> None:
+    if not world.ours:
+        pytest.skip("asyncio keeps a view of it")
+
+    async def main() -> None:
+        transport, far = await connect(Notes(), buffer=4096)
+        data = bytearray(b"a" * (1 << 20))
+        transport.write(data)
+        transport.writelines([data, memoryview(data)])
+        data[:] = b"b"  # not even exported
+        transport.close()
+        assert await read_all(far) == b"a" * (3 << 20)
+
+    world.run(main)
+
+
+@each_world
+def test_half_close(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        protocol.keep_open = True
+        transport, far = await connect(protocol)
+        far.send(b"question")
+        far.shutdown(socket.SHUT_WR)
+        await protocol.ended
+        assert bytes(protocol.data) == b"question"
+        assert not transport.is_closing()
+        await turns(5)
+        assert protocol.told == ["made", "data", "eof"]  # told once, though the socket stays readable
+        transport.write(b"answer")
+        transport.write_eof()
+        transport.write_eof()
+        for method, argument in (("write", b"more"), ("writelines", [b"more"])):
+            with pytest.raises(RuntimeError, match=r"Cannot call write.* after write_eof\(\)"):
+                getattr(transport, method)(argument)
+        assert await read_all(far) == b"answer"
+        transport.close()
+        assert await protocol.lost is None
+
+    world.run(main)
+
+
+@each_world
+def test_write_eof_waits_for_the_queue(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol, buffer=4096)
+        transport.write(b"x" * (1 << 20))
+        transport.write_eof()
+        far.send(b"still heard")
+        assert await read_all(far) == b"x" * (1 << 20)
+        await protocol.lost
+        assert bytes(protocol.data) == b"still heard"
+
+    world.run(main)
+
+
+@each_world
+def test_pause_and_resume_reading(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol)
+        for _ in range(3):
+            transport.pause_reading()
+            transport.pause_reading()
+            assert not transport.is_reading()
+            far.send(b"x")
+            before = len(protocol.data)
+            await turns(5)
+            assert len(protocol.data) == before
+            transport.resume_reading()
+            transport.resume_reading()
+            assert transport.is_reading()
+            await until(lambda before=before: len(protocol.data) == before + 1)
+        transport.close()
+        transport.pause_reading()
+        transport.resume_reading()
+        assert not transport.is_reading()
+        await protocol.lost
+        transport.pause_reading()
+        transport.resume_reading()
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_paused_in_connection_made(world: World) -> None:
+    class Paused(Notes):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            transport.pause_reading()
+
+    async def main() -> None:
+        protocol = Paused()
+        transport, far = await connect(protocol)
+        far.send(b"x")
+        await turns(5)
+        assert protocol.told == ["made"]
+        transport.resume_reading()
+        await until(lambda: protocol.data)
+        transport.close()
+        await protocol.lost
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_closed_in_connection_made(world: World, how: str) -> None:
+    class Closing(Notes):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            getattr(transport, how)()
+
+    async def main() -> None:
+        protocol = Closing()
+        _, far = await connect(protocol)
+        with contextlib.suppress(BrokenPipeError):
+            far.send(b"never heard")
+        assert await protocol.lost is None
+        await turns(3)
+        assert protocol.told == ["made", "lost"]
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_closing_twice_and_writing_afterwards(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol)
+        transport.close()
+        transport.close()
+        transport.abort()
+        for _ in range(10):
+            transport.write(b"dropped")
+        await protocol.lost
+        await turns(3)
+        transport.write(b"dropped")
+        transport.close()
+        transport.abort()
+        assert protocol.told == ["made", "lost"]
+        assert await read_all(far) == b""
+
+    world.run(main)
+    warned = [record for record in caplog.records if record.message == "socket.send() raised exception."]
+    assert len(warned) == 7  # the first four are let pass
+
+
+@each_world
+def test_data_written_before_close_is_sent(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol, buffer=4096)
+        transport.write(b"x" * (1 << 20))
+        transport.close()
+        transport.write(b"y")  # asyncio takes it too, as long as something is queued
+        await turns(5)
+        assert "lost" not in protocol.told
+        received = await read_all(far)
+        assert received == b"x" * (1 << 20) + b"y"
+        assert await protocol.lost is None
+
+    world.run(main)
+
+
+@each_world
+def test_abort_drops_what_is_queued(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol, buffer=4096)
+        transport.write(b"x" * (1 << 20))
+        transport.abort()
+        assert transport.get_write_buffer_size() == 0
+        assert await protocol.lost is None
+        assert len(await read_all(far)) < 1 << 20
+
+    world.run(main)
+
+
+@each_world
+def test_changing_the_protocol(world: World) -> None:
+    class Other(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.room = bytearray(4)
+            self.data = bytearray()
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            assert sizehint == -1
+            return self.room
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.data += self.room[:nbytes]
+            self.room.extend(b"x")  # allowed: the buffer is not exported any more
+
+    async def main() -> None:
+        first, second = Notes(), Other()
+        transport, far = await connect(first)
+        far.send(b"first")
+        await until(lambda: first.data)
+        transport.set_protocol(second)
+        assert transport.get_protocol() is second
+        far.send(b"second, in pieces")
+        await until(lambda: len(second.data) == 17)
+        assert bytes(second.data) == b"second, in pieces"
+        transport.set_protocol(first)
+        far.send(b" again")
+        await until(lambda: bytes(first.data) == b"first again")
+        transport.close()
+        await first.lost
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+@pytest.mark.parametrize("bad", [b"", None, b"read-only", RuntimeError("no buffer")], ids=str)
+def test_bad_buffers(world: World, bad: Any) -> None:
+    class Bad(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.lost: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def get_buffer(self, sizehint: int) -> Any:
+            if isinstance(bad, Exception):
+                raise bad
+            return bad if bad != b"" else bytearray()
+
+        def buffer_updated(self, nbytes: int) -> None:
+            raise AssertionError("never reached")
+
+        def connection_lost(self, error: BaseException | None) -> None:
+            self.lost.set_result(error)
+
+    async def main() -> None:
+        protocol = Bad()
+        transport, far = await connect(protocol)
+        with reports() as told:
+            far.send(b"x")
+            error = await protocol.lost
+        assert transport.is_closing()
+        assert len(told) == 1
+        assert told[0]["transport"] is transport
+        assert told[0]["exception"] is error
+        if bad == b"":
+            assert isinstance(error, RuntimeError)
+            assert str(error) == "get_buffer() returned an empty buffer"
+        elif isinstance(bad, Exception):
+            assert error is bad
+        else:
+            assert isinstance(error, (TypeError, BufferError))
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+@pytest.mark.parametrize("method", ["data_received", "eof_received"])
+def test_errors_of_the_protocol(world: World, method: str) -> None:
+    class Failing(Notes):
+        pass
+
+    def fail(*args: Any) -> None:
+        raise ZeroDivisionError("of the user")
+
+    setattr(Failing, method, fail)
+
+    async def main() -> None:
+        protocol = Failing()
+        transport, far = await connect(protocol)
+        with reports() as told:
+            far.send(b"x")
+            far.shutdown(socket.SHUT_WR)
+            error = await protocol.lost
+        assert isinstance(error, ZeroDivisionError)
+        assert [context["message"] for context in told] == [f"Fatal error: protocol.{method}() call failed."]
+        assert told[0]["protocol"] is protocol
+        assert transport.is_closing()
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_errors_of_flow_control(world: World) -> None:
+    class Failing(Notes):
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            raise ZeroDivisionError("pause")
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            raise ZeroDivisionError("resume")
+
+    async def main() -> None:
+        protocol = Failing()
+        transport, far = await connect(protocol, buffer=4096)
+        with reports() as told:
+            transport.write(b"x" * (1 << 20))
+            reading = asyncio.create_task(read_all(far))
+            await protocol.may_write.wait()
+            await turns(2)
+        messages = [context["message"] for context in told]
+        assert messages == ["protocol.pause_writing() failed", "protocol.resume_writing() failed"]
+        transport.close()
+        assert await reading == b"x" * (1 << 20)
+        assert await protocol.lost is None
+
+    world.run(main)
+
+
+@each_world
+def test_errors_of_connection_made(world: World) -> None:
+    class Failing(Notes):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            raise ZeroDivisionError("made")
+
+    async def main() -> None:
+        protocol = Failing()
+        with reports() as told:
+            _, far = await connect(protocol)
+        assert len(told) == 1
+        assert isinstance(told[0]["exception"], ZeroDivisionError)
+        far.send(b"x")
+        await until(lambda: protocol.data)  # asyncio goes on as well
+        far.close()
+        await protocol.lost
+
+    world.run(main)
+
+
+@each_world
+def test_context(world: World) -> None:
+    class Looking(Notes):
+        def connection_made(self, transport: Any) -> None:
+            self.colours = [colour.get()]
+            super().connection_made(transport)
+
+        def data_received(self, data: bytes) -> None:
+            self.colours.append(colour.get())
+            super().data_received(data)
+
+        def resume_writing(self) -> None:
+            self.colours.append(colour.get())
+            super().resume_writing()
+
+        def connection_lost(self, error: BaseException | None) -> None:
+            self.colours.append(colour.get())
+            super().connection_lost(error)
+
+    async def main() -> None:
+        colour.set("red")
+        protocol = Looking()
+        transport, far = await connect(protocol, buffer=4096)
+        colour.set("blue")
+        far.send(b"x")
+        await until(lambda: protocol.data)
+        transport.set_write_buffer_limits(high=10)
+        transport.write(b"y" * (1 << 20))
+        far_done = asyncio.create_task(read_all(far))
+        await protocol.may_write.wait()
+        transport.close()
+        await far_done
+        await protocol.lost
+        if world.ours:
+            assert protocol.colours == ["red"] * 4
+        else:
+            assert protocol.colours[:2] == ["red"] * 2
+
+    world.run(main)
+
+
+@each_world
+def test_no_task_is_current_in_a_protocol(world: World) -> None:
+    class Looking(Notes):
+        def data_received(self, data: bytes) -> None:
+            assert asyncio.current_task() is None
+            super().data_received(data)
+
+    async def main() -> None:
+        protocol = Looking()
+        transport, far = await connect(protocol)
+        for _ in range(3):
+            far.send(b"x")
+            await turns(3)
+        assert protocol.data == b"xxx"
+        assert asyncio.current_task() is not None
+        transport.close()
+        await protocol.lost
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_methods_can_be_replaced(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol)
+        written = []
+        transport.write = written.append
+        transport.write(b"x")
+        assert written == [b"x"]
+        heard: list[bytes] = []
+        protocol.data_received = heard.append  # type: ignore[method-assign]
+        far.send(b"y")
+        await until(lambda: heard)
+        assert heard == [b"y"]
+        transport.close()
+        await protocol.lost
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_an_unclosed_transport_says_so(world: World) -> None:
+    async def leave_it() -> socket.socket:
+        _, far = await connect(Notes())
+        return far
+
+    with asyncio.Runner(loop_factory=world.new_loop) as runner:
+        far = runner.run(leave_it())
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert any("unclosed transport" in str(warning.message) for warning in warned)
+    assert far.recv(1) == b""
+    far.close()
+
+
+@each_world
+def test_written_at_once(world: World) -> None:
+    """What fits is sent before `write` returns: it arrives even if the loop ends at once."""
+
+    async def main() -> socket.socket:
+        transport, far = await connect(Notes())
+        transport.write(b"x" * 1000)
+        transport.writelines([b"y" * 1000, b"z"])
+        assert transport.get_write_buffer_size() == 0
+        transport.abort()
+        await turns(2)
+        return far
+
+    far = world.run(main)
+    assert far.recv(5000) == b"x" * 1000 + b"y" * 1000 + b"z"
+    far.close()
+
+
+@each_of_ours
+def test_wrong_thread_in_debug_mode(world: World) -> None:
+    async def main() -> None:
+        protocol = Notes()
+        transport, far = await connect(protocol)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(RuntimeError, match="call_soon_threadsafe"):
+            await loop.run_in_executor(None, transport.write, b"x")
+        with pytest.raises(RuntimeError, match="call_soon_threadsafe"):
+            await loop.run_in_executor(None, transport.close)
+        assert not transport.is_closing()
+        transport.close()
+        await protocol.lost
+        assert await read_all(far) == b""
+
+    world.run(main, debug=True)
+
+
+@each_of_ours
+def test_a_stalled_peer_bounds_the_writer(world: World) -> None:
+    """A writer that awaits `drain` holds no more than the high-water mark and one message."""
+
+    async def main() -> None:
+        near, far = socket.socketpair()
+        _, writer = await asyncio.open_connection(sock=near)
+        sizes = []
+
+        async def write() -> None:
+            while True:
+                writer.write(b"x" * 10_000)
+                sizes.append(writer.transport.get_write_buffer_size())
+                await writer.drain()
+
+        writing = asyncio.create_task(write())
+        await turns(200)
+        assert max(sizes) <= 64 * 1024 + 10_000
+        assert len(sizes) < 200
+        writing.cancel()
+        writer.transport.abort()
+        await asyncio.gather(writing, return_exceptions=True)
+        far.close()
+
+    world.run(main)

@@ -1,0 +1,332 @@
+"""What can be a task: coroutines, generators, objects that act as one; and what they may yield."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import types
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+import cede
+
+
+def run_on_cede(coroutine: Any) -> Any:
+    loop = cede.new_event_loop()
+    try:
+        return loop.run_until_complete(loop.create_task(coroutine))
+    finally:
+        loop.close()
+
+
+# -- generators: cede alone takes them
+
+
+def test_a_generator_is_a_task() -> None:
+    def count(to: int) -> Generator[None, None, int]:
+        total = 0
+        for number in range(to):
+            total += number
+            yield
+        return total
+
+    assert run_on_cede(count(5)) == 10
+
+
+def test_generators_take_turns() -> None:
+    seen: list[str] = []
+
+    def talk(name: str) -> Generator[Any, None, None]:
+        for number in range(3):
+            seen.append(f"{name}{number}")
+            yield "anything that cannot be awaited gives way"
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(loop.create_task(talk("a")), loop.create_task(talk("b")))  # type: ignore[arg-type]
+
+    run_on_cede(main())
+    assert seen == ["a0", "b0", "a1", "b1", "a2", "b2"]
+
+
+def test_a_generator_waits_for_what_can_be_awaited() -> None:
+    async def later(value: int) -> int:
+        await asyncio.sleep(0.001)
+        return value
+
+    def work() -> Generator[Any, Any, list[Any]]:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        loop.call_soon(future.set_result, "future")
+        got = [(yield future)]
+        got.append((yield later(2)))
+        got.append((yield loop.create_task(later(3))))
+        got.append((yield asyncio.sleep(0, "four")))
+        got.append((yield asyncio.gather(later(5), later(6))))
+        got.append((yield))
+        got.append((yield 7))
+        return got
+
+    assert run_on_cede(work()) == ["future", 2, 3, "four", [5, 6], None, None]
+
+
+def test_an_error_is_raised_at_the_yield() -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    def work() -> Generator[Any, Any, str]:
+        try:
+            yield fail()
+        except ZeroDivisionError:
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(KeyError("second"))
+            try:
+                yield future
+            except KeyError as error:
+                return str(error)
+        return "not reached"
+
+    assert run_on_cede(work()) == "'second'"
+
+
+def test_a_generator_task_can_be_cancelled() -> None:
+    seen: list[str] = []
+
+    def work() -> Generator[Any, Any, None]:
+        try:
+            yield asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            seen.append("told")
+            raise
+
+    async def main() -> None:
+        task = asyncio.get_running_loop().create_task(work())  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert task.cancelled()
+
+    run_on_cede(main())
+    assert seen == ["told"]
+
+
+def test_yield_from_goes_through() -> None:
+    def inner() -> Generator[Any, Any, str]:
+        value = yield asyncio.sleep(0, "inner")
+        return f"{value} out"
+
+    def outer() -> Generator[Any, Any, str]:
+        return (yield from inner())
+
+    assert run_on_cede(outer()) == "inner out"
+
+
+def test_a_generator_may_await_itself_no_more_than_a_coroutine() -> None:
+    def work() -> Generator[Any, Any, str]:
+        try:
+            yield asyncio.current_task()
+        except RuntimeError as error:
+            return str(error)
+        return "not reached"
+
+    assert "cannot await on itself" in run_on_cede(work())
+
+
+def test_a_generator_task_tells_what_it_is() -> None:
+    seen: list[str] = []
+
+    def work() -> Generator[Any, Any, None]:
+        seen.append(repr(asyncio.current_task()))
+        yield
+        seen.append(repr(asyncio.current_task()))
+
+    async def main() -> None:
+        task = asyncio.get_running_loop().create_task(work(), name="Clara")  # type: ignore[arg-type]
+        seen.append(repr(task))
+        await task
+        seen.append(repr(task))
+
+    run_on_cede(main())
+    line = work.__code__.co_firstlineno
+    for text, where in zip(seen, (f":{line}", f":{line + 1}", f":{line + 3}", "done, defined at"), strict=True):
+        assert "Clara" in text
+        assert "work()" in text
+        assert where in text
+
+
+# -- coroutines made by @types.coroutine, and nonsense
+
+
+@types.coroutine
+def give(value: Any) -> Generator[Any, Any, Any]:
+    return (yield value)
+
+
+@pytest.mark.parametrize("nonsense", [7, "text", object(), [1], 0.0, asyncio])
+def test_nonsense_yielded_in_a_coroutine_is_an_error_at_that_point(run: Callable[..., Any], nonsense: Any) -> None:
+    async def main() -> str:
+        try:
+            await give(nonsense)
+        except RuntimeError as error:
+            return str(error)
+        return "not reached"
+
+    assert "got bad yield" in run(main)
+
+
+def test_a_future_yielded_without_await_is_an_error_at_that_point(run: Callable[..., Any]) -> None:
+    async def main() -> str:
+        future = asyncio.get_running_loop().create_future()
+        try:
+            await give(future)
+        except RuntimeError as error:
+            return str(error)
+        return "not reached"
+
+    assert "yield was used instead of yield from" in run(main)
+
+
+def test_a_generator_yielded_in_a_coroutine_is_an_error_at_that_point(run: Callable[..., Any]) -> None:
+    async def main() -> str:
+        try:
+            await give(x for x in ())
+        except RuntimeError as error:
+            return str(error)
+        return "not reached"
+
+    assert "yield was used instead of yield from for generator" in run(main)
+
+
+def test_a_future_of_another_loop_is_refused(run: Callable[..., Any], loop_factory: Callable[[], Any]) -> None:
+    other = loop_factory()
+
+    async def main() -> str:
+        future = other.create_future()
+        try:
+            await future
+        except RuntimeError as error:
+            return str(error)
+        return "not reached"
+
+    assert "attached to a different loop" in run(main)
+    other.close()
+
+
+def test_a_task_cannot_await_itself(run: Callable[..., Any]) -> None:
+    async def main() -> str:
+        try:
+            await asyncio.current_task()  # type: ignore[misc]
+        except RuntimeError as error:
+            return str(error)
+        return "not reached"
+
+    assert "cannot await on itself" in run(main)
+
+
+def test_an_object_with_the_methods_of_a_coroutine(run: Callable[..., Any]) -> None:
+    class Countdown:
+        def __init__(self, left: int) -> None:
+            self.left = left
+
+        def __await__(self) -> Any:
+            return self
+
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> None:
+            return self.send(None)
+
+        def send(self, value: Any) -> None:
+            if not self.left:
+                raise StopIteration("off")
+            self.left -= 1
+
+        def throw(self, *error: Any) -> None:
+            raise error[0]
+
+        def close(self) -> None:
+            pass
+
+    async def main() -> None:
+        assert await asyncio.ensure_future(Countdown(3)) == "off"
+
+    run(main)
+
+
+# -- depth
+
+
+@pytest.mark.parametrize("depth", [10_000])
+def test_a_deep_chain_of_awaits(loop_factory: Callable[[], Any], depth: int) -> None:
+    import threading
+
+    async def level(number: int) -> int:
+        if number:
+            return 1 + await level(number - 1)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        return 0
+
+    outcome: list[Any] = []
+
+    def work() -> None:
+        loop = loop_factory()
+        try:
+            outcome.append(loop.run_until_complete(level(depth)))
+        except BaseException as error:
+            outcome.append(error)
+        finally:
+            loop.close()
+
+    # The interpreter recurses in C for each level on some versions: a thread with a large stack gives it the room.
+    limit = sys.getrecursionlimit()
+    size = threading.stack_size(512 * 1024 * 1024)
+    sys.setrecursionlimit(depth * 4)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    finally:
+        sys.setrecursionlimit(limit)
+        threading.stack_size(size)
+    assert outcome == [depth]
+
+
+def test_a_long_chain_of_tasks(run: Callable[..., Any]) -> None:
+    """Each task awaits the one before it: the end must run through all of them without recursion."""
+
+    async def link(before: Any) -> int:
+        return 1 + await before
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        first = loop.create_future()
+        last: Any = first
+        for _ in range(10_000):
+            last = asyncio.create_task(link(last))
+        await asyncio.sleep(0)
+        first.set_result(0)
+        assert await last == 10_000
+
+    run(main)
+
+
+def test_cancelling_a_chain_of_tasks(run: Callable[..., Any]) -> None:
+    async def link(before: Any) -> None:
+        await before
+
+    async def main() -> None:
+        last: Any = asyncio.get_running_loop().create_future()
+        for _ in range(500):
+            last = asyncio.create_task(link(last))
+        await asyncio.sleep(0)
+        last.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await last
+
+    run(main)
