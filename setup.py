@@ -37,6 +37,7 @@ DIRECTIVES = {
     "initializedcheck": False,
     "cdivision": True,
     "embedsignature": False,
+    "auto_pickle": False,  # what holds C fields cannot be rebuilt from a state that anybody may hand in
 }
 
 
@@ -100,8 +101,11 @@ def one_build_at_a_time() -> object:
     return lock
 
 
-MODE, REASON = choose_mode()
-LOCK = one_build_at_a_time()
+# Cython translates in worker processes, which import this file again where Python starts them afresh (the default from 3.14 on): they must
+# neither wait for the lock that their parent holds, nor build anything.
+BUILDING = __name__ == "__main__"
+MODE, REASON = choose_mode() if BUILDING else ("worker", "")
+LOCK = one_build_at_a_time() if BUILDING else None
 
 
 class BuildPython(build_py):
@@ -165,7 +169,8 @@ def extensions() -> list[Extension]:
     ]
 
 
-setup(
-    ext_modules=extensions() if MODE == "compiled" else [],
-    cmdclass={"build_py": BuildPython, "build_ext": BuildExtensions},
-)
+if BUILDING:
+    setup(
+        ext_modules=extensions() if MODE == "compiled" else [],
+        cmdclass={"build_py": BuildPython, "build_ext": BuildExtensions},
+    )

@@ -195,6 +195,19 @@ def test_nested_contexts_are_left_when_a_callback_raises(loop: asyncio.AbstractE
     assert var.get() == 0
 
 
+def test_a_turn_made_by_hand_leaves_no_task_current(loop: asyncio.AbstractEventLoop) -> None:
+    async def wait() -> None:
+        await asyncio.sleep(3600)
+
+    task = loop.create_task(wait())
+    asyncio._set_running_loop(loop)  # as tools do that step a loop
+    loop._run_once()  # type: ignore[attr-defined]
+    asyncio._set_running_loop(None)
+    assert asyncio.current_task(loop) is None
+    task.cancel()
+    loop.run_until_complete(asyncio.wait([task]))
+
+
 def test_run_inside_run_is_refused(loop: asyncio.AbstractEventLoop, loop_factory: Callable[[], Any]) -> None:
     other = loop_factory()
     seen: list[str] = []

@@ -361,3 +361,30 @@ def test_debug_mode(world: World) -> None:
             assert await reader.readline() == b"hello\n"
 
     world.run(main, debug=True)
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["", "the-hello-came-early"])
+def test_an_upgrade_to_tls(world: World, early: bool) -> None:
+    utils = pytest.importorskip("test.test_asyncio.utils", reason="this Python comes without its tests, and their keys")
+    if early and sys.version_info < (3, 14) and "asyncio" in world.name:
+        pytest.skip("fixed in asyncio of Python 3.14")
+
+    async def handler(reader: Any, writer: Any) -> None:
+        if early:
+            await reader._wait_for_data("handler")
+        await writer.start_tls(utils.simple_server_sslcontext())
+        assert writer.get_extra_info("sslcontext") is not None
+        assert not writer.can_write_eof()
+        await echo(reader, writer)
+
+    async def main() -> None:
+        reports = Reports()
+        async with connected(world, handler) as (reader, writer):
+            await asyncio.wait_for(writer.start_tls(utils.simple_client_sslcontext()), 60)
+            assert reader._transport is writer.transport or not world.ours
+            writer.write(b"secret" * 50_000)
+            await writer.drain()
+            assert await reader.readexactly(300_000) == b"secret" * 50_000
+        assert reports.contexts == []
+
+    world.run(main)

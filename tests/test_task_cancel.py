@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -224,7 +225,8 @@ def test_a_group_cancels_the_others(run: Callable[..., Any]) -> None:
                 group.create_task(fail())
         assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
         assert sorted(ended) == ["a", "b"]
-        assert me.cancelling() == 0
+        if sys.version_info >= (3, 13):  # before, asyncio's group did not take its request back
+            assert me.cancelling() == 0
 
     run(main)
 

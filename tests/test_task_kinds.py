@@ -201,6 +201,39 @@ def test_a_generator_yielded_in_a_coroutine_is_an_error_at_that_point(run: Calla
     assert "yield was used instead of yield from for generator" in run(main)
 
 
+def test_what_is_yielded_may_fail_when_it_is_asked() -> None:
+    """A mock, or a half-made future: the error is the task's. asyncio reports it and leaves the task waiting for ever."""
+
+    class Mute:
+        _asyncio_future_blocking = True  # and no loop, and no callbacks
+
+    class Evil:
+        def __getattr__(self, name: str) -> Any:
+            raise ZeroDivisionError(name)
+
+        def __repr__(self) -> str:
+            raise ZeroDivisionError("repr")
+
+    class Refusing(Mute):
+        def get_loop(self) -> Any:
+            return asyncio.get_running_loop()
+
+        def add_done_callback(self, *args: Any, **kwargs: Any) -> None:
+            raise KeyError("not now")
+
+    async def ask(thing: Any) -> None:
+        await give(thing)
+
+    async def main() -> None:
+        for thing, error in ((Mute(), AttributeError), (Evil(), ZeroDivisionError), (Refusing(), KeyError)):
+            task = asyncio.create_task(ask(thing))
+            with pytest.raises(error):
+                await task
+            assert task._fut_waiter is None
+
+    run_on_cede(main())
+
+
 def test_a_future_of_another_loop_is_refused(run: Callable[..., Any], loop_factory: Callable[[], Any]) -> None:
     other = loop_factory()
 

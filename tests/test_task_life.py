@@ -208,38 +208,6 @@ def test_all_tasks_and_current_task(run: Callable[..., Any]) -> None:
     loop.close()
 
 
-def test_a_sleeping_loop_runs_no_task() -> None:
-    # another thread may ask at any time
-    import threading
-
-    loop = cede.new_event_loop()
-    seen: list[Any] = []
-    asleep = threading.Event()
-
-    async def main() -> None:
-        await loop.create_future()
-
-    def look() -> None:
-        asleep.wait(10)
-        seen.append(asyncio.current_task(loop))
-        loop.call_soon_threadsafe(task.cancel)
-
-    task = loop.create_task(main())
-    driver = loop.driver
-    real_wait = type(driver).wait
-    thread = threading.Thread(target=look)
-    thread.start()
-    # the timer is what the loop sleeps for; the watcher looks while it does
-    loop.call_later(0.05, asleep.set)
-    loop.call_later(0.0, lambda: None)
-    with pytest.raises(asyncio.CancelledError):
-        loop.run_until_complete(task)
-    thread.join()
-    loop.close()
-    assert real_wait is not None
-    assert seen == [None]
-
-
 def test_a_task_is_a_task_to_everyone(run: Callable[..., Any]) -> None:
     async def nothing() -> None:
         pass

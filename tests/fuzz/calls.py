@@ -48,6 +48,7 @@ class Fuzzer:
         self.log = log
         self.loop: Any = None
         self.makers: list[Callable[[], Any]] = []
+        self.kept: list[socket.socket] = []  # the far ends of connections
         self.done = 0
 
     # -- one call
@@ -106,7 +107,7 @@ class Fuzzer:
     # -- one object
 
     def torment(self, what: str, thing: Any) -> None:
-        names = [name for name in dir(type(thing)) if name not in AVOID]
+        names = [name for name in dir(type(thing)) if name not in AVOID and not self.is_its_own(thing, name)]
         self.rng.shuffle(names)
         for name in names:
             attribute = inspect.getattr_static(type(thing), name)
@@ -116,7 +117,7 @@ class Fuzzer:
             found = self.attempt(f"get {place}", lambda name=name: getattr(thing, name))  # type: ignore[misc]
             if callable(found) and not isinstance(found, type):
                 self.call(place, found)
-            elif self.writable(thing, name):
+            elif not name.startswith("__"):
                 value = self.value()
                 self.attempt(f"set {place} = {type(value).__name__}", lambda name=name, value=value: setattr(thing, name, value))  # type: ignore[misc]
                 if self.rng.random() < 0.3:
@@ -124,9 +125,10 @@ class Fuzzer:
         for label, function in self.operators(thing):
             self.attempt(f"{label} {what}", function)
 
-    def writable(self, thing: Any, name: str) -> bool:
-        # Futures, tasks and handles are written into by libraries; a loop's own underscores are its own.
-        return not name.startswith("__") and not (name.startswith("_") and isinstance(thing, asyncio.AbstractEventLoop))
+    def is_its_own(self, thing: Any, name: str) -> bool:
+        # Libraries use the underscored names of futures, tasks and handles; those of a loop or a transport may close what is not theirs.
+        inner = isinstance(thing, (asyncio.AbstractEventLoop, asyncio.BaseTransport, asyncio.AbstractServer))
+        return inner and name.startswith("_") and not name.startswith("__")
 
     def operators(self, thing: Any) -> list[tuple[str, Callable[[], Any]]]:
         other = self.value()
@@ -144,7 +146,6 @@ class Fuzzer:
     # -- the objects
 
     def victims(self) -> list[tuple[str, Callable[[], Any]]]:
-        loop = self.loop
         types_ = [thing for name, thing in sorted(vars(cede).items()) if isinstance(thing, type) and not name.startswith("_")]
         found: list[tuple[str, Callable[[], Any]]] = []
         for cls in types_:
@@ -155,12 +156,12 @@ class Fuzzer:
                 found.append((f"unborn heir of {cls.__name__}", lambda heir=heir: heir()))  # type: ignore[misc]
 
         def finished() -> Any:
-            future = loop.create_future()
+            future = self.loop.create_future()
             self.rng.choice([lambda: future.set_result(1), lambda: future.set_exception(KeyError()), future.cancel])()
             return future
 
         def watched() -> Any:
-            future = loop.create_future()
+            future = self.loop.create_future()
             mutator = Mutator()
             for callback in (print, len, mutator, print):
                 future.add_done_callback(callback)
@@ -173,19 +174,36 @@ class Fuzzer:
             return thing
 
         def running(create: Callable[[], Any]) -> Callable[[], Any]:
-            return lambda: loop.run_until_complete(started(create))
+            return lambda: self.loop.run_until_complete(started(create))
+
+        def near() -> Any:
+            here, there = socket.socketpair()
+            self.kept.append(there)
+            return here
+
+        def online(create: Callable[[], Any], part: int) -> Callable[[], Any]:
+            async def connect() -> Any:
+                made = await create()
+                return made[part] if isinstance(made, tuple) else made
+
+            return lambda: self.loop.run_until_complete(connect())
 
         async def waits() -> None:
-            await loop.create_future()
+            await self.loop.create_future()
 
         found += [
-            ("future", loop.create_future), ("finished future", finished), ("watched future", watched),
-            ("awaited future", lambda: loop.create_future().__await__()),
-            ("task", lambda: loop.create_task(coroutine())), ("generator task", lambda: loop.create_task(generator())),
-            ("waiting task", running(lambda: loop.create_task(waits()))), ("done task", running(lambda: loop.create_task(coroutine()))),
-            ("eager task", running(lambda: loop.create_task(coroutine(), eager_start=True))),
-            ("handle", lambda: loop.call_soon(print)), ("timer", lambda: loop.call_later(0.001, print)),
-            ("sleep", lambda: cede.sleep(0.001)), ("loop", lambda: loop), ("closed loop", self.closed_loop), ("runner", cede.Runner),
+            ("future", lambda: self.loop.create_future()), ("finished future", finished), ("watched future", watched),
+            ("awaited future", lambda: self.loop.create_future().__await__()),
+            ("task", lambda: cede.Task(coroutine(), loop=self.loop)), ("generator task", lambda: self.loop.create_task(generator())),
+            ("waiting task", running(lambda: self.loop.create_task(waits()))),
+            ("done task", running(lambda: cede.Task(coroutine(), loop=self.loop))),
+            ("eager task", running(lambda: self.loop.create_task(coroutine(), eager_start=True))),
+            ("handle", lambda: self.loop.call_soon(print)), ("timer", lambda: self.loop.call_later(0.001, print)),
+            ("sleep", lambda: cede.sleep(0.001)), ("loop", lambda: self.loop), ("closed loop", self.closed_loop), ("runner", cede.Runner),
+            ("transport", online(lambda: self.loop.create_connection(asyncio.Protocol, sock=near()), 0)),
+            ("server", online(lambda: self.loop.create_server(asyncio.Protocol, "127.0.0.1", 0), 0)),
+            ("reader", online(lambda: cede.open_connection(sock=near()), 0)),
+            ("writer", online(lambda: cede.open_connection(sock=near()), 1)),
         ]  # fmt: skip
         return found
 
@@ -237,6 +255,9 @@ class Fuzzer:
         self.attempt("close", self.loop.close)
         self.loop = None
         self.makers = []
+        for thing in self.kept:
+            thing.close()
+        self.kept = []
         self.attempt("collect", gc.collect)
 
 
@@ -249,14 +270,13 @@ def main(seed: int, rounds: int, log: str) -> None:
     signal.signal(signal.SIGALRM, too_long)
     with tempfile.TemporaryDirectory() as scratch, open(log, "w") as sink, open(os.devnull, "w") as nowhere:
         os.chdir(scratch)
-        out, sys.stdout = sys.stdout, nowhere
+        sys.stdout = nowhere
         fuzzer = Fuzzer(seed, sink)
         for _ in range(rounds):
             fuzzer.round()
-        sys.stdout = out
         os.chdir("/")
-    print(f"{fuzzer.done} calls")
-    os._exit(0)  # threads that the junk has started are not waited for
+    # Nothing is said: the junk may have closed standard output. Threads that it has started are not waited for.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import cede
+
 
 class Evil:
     """Raises wherever it is asked anything."""
@@ -83,7 +85,7 @@ def makers(loop: Any, rng: random.Random) -> list[Callable[[], Any]]:
         *values, object, Evil, Mutator, Collector, FutureLike, bytearray,
         lambda: memoryview(b"view"), lambda: lambda *args, **kwargs: None,
         coroutine, failing, generator, contextvars.copy_context, contextvars.Context,
-        loop.create_future, lambda: loop.create_task(coroutine()),
+        loop.create_future, lambda: cede.Task(coroutine(), loop=loop),
         lambda: loop, lambda: asyncio.Future(loop=loop), lambda: loop.call_soon(print), lambda: loop.call_later(rng.random(), len),
         lambda: socket.socket(), lambda: iter([1, 2]), lambda: rng.random(), lambda: rng.randrange(-10, 100),
     ]  # fmt: skip

@@ -181,6 +181,15 @@ cede_nobody_else_holds(PyObject *object)
     return Py_REFCNT(object) == 1 && *(PyObject **)((char *)object + Py_TYPE(object)->tp_weaklistoffset) == NULL;
 }
 
+/* The innermost Python frame, or None. sys._getframe(0) is not for compiled callers: in a finalizer that the interpreter runs between two
+   frames it finds one without a code object, and crashes. */
+static inline PyObject *
+cede_current_frame(void)
+{
+    PyObject *frame = (PyObject *)PyEval_GetFrame();
+    return Py_NewRef(frame == NULL ? Py_None : frame);
+}
+
 /* Seconds of the monotonic clock, the one that time.monotonic() reads. */
 static inline double
 cede_monotonic(void)

@@ -7,6 +7,7 @@ cdef extern from "call.h":
     object resume_step "cede_resume"(object context, object coroutine, object exception, int *outcome)
     object resume_step_with "cede_resume_with"(object context, object coroutine, object value, int *outcome)
     bint nobody_else_holds "cede_nobody_else_holds"(object thing)
+    object current_frame "cede_current_frame"()
     double monotonic "cede_monotonic"() noexcept
     object copy_context "PyContext_CopyCurrent"()
     enum:

@@ -18,11 +18,15 @@ cdef object CancelledError
 
 cdef class FutureIterator(Operation)
 
-cdef class Future(Runnable):
-    cdef object loop
-    cdef Kernel kernel
+cdef class OpenRunnable(Runnable):
     cdef Py_ssize_t state  # the field before the dictionary's place, which has no address in Cython's eyes
     cdef object attributes
+    cdef int hold_no_attributes(self)
+    cdef int expose_attributes(self) except -1
+
+cdef class Future(OpenRunnable):
+    cdef object loop
+    cdef Kernel kernel
     cdef public bint blocking
     cdef bint log_traceback
     cdef bint misused
@@ -36,8 +40,6 @@ cdef class Future(Runnable):
     cdef public object _source_traceback
     cdef object __weakref__
 
-    cdef int hold_no_attributes(self)
-    cdef int expose_attributes(self) except -1
     cdef int born(self, Kernel kernel) except -1
     cdef int start(self, object loop) except -1
     cdef int refuse_second_birth(self) except -1
@@ -59,7 +61,7 @@ cdef class FutureIterator(Operation):
     cdef int advance(self) except -1
     cdef int abandon(self) except -1
 
-cdef int expose_attributes(Future example) except -1
+cdef int expose_attributes(OpenRunnable example) except -1
 
 cdef int await_step(Future future) except -1
 cdef object await_value(Future future)

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import reprlib
 import types
-from asyncio import base_futures, events, exceptions
+from asyncio import events, exceptions
 from typing import Any
 
 from cede.core.awaitable import Operation
-from cede.core.handle import creation_stack
+from cede.core.handle import Runnable, creation_stack
 from cede.core.kernel import Kernel
+from cede.core.telling import future_text
 
 try:
     import cython
@@ -42,10 +42,11 @@ def loop_of_thread() -> Any:
     return events.get_event_loop()
 
 
-class Future:
-    """A result that will be there later. asyncio.Future's API, and ``isinstance(future, asyncio.Future)`` holds.
-
-    Not thread-safe: another thread goes through ``loop.call_soon_threadsafe``.
+@cython.no_gc_clear
+@cython.cclass
+class OpenRunnable(Runnable):
+    """A runnable that takes attributes of any name. The collector leaves the dictionary's place alone: it would put None there,
+    which is no dictionary, while finalizers may still look; a cycle through the dictionary is broken by the dictionary itself.
     """
 
     if cython.compiled:
@@ -58,9 +59,25 @@ class Future:
             return 0
 
         def expose_attributes(self) -> int:
-            return install_attributes(Future, self, cython.address(self.state))  # type: ignore # noqa: F821
+            return install_attributes(OpenRunnable, self, cython.address(self.state))  # type: ignore # noqa: F821
 
-    else:
+
+def expose_attributes(example: OpenRunnable) -> int:
+    """Give futures their instance dictionary, which compiled code has to lay open by hand."""
+    return example.expose_attributes()
+
+
+if cython.compiled:
+    expose_attributes(OpenRunnable.__new__(OpenRunnable))
+
+
+class Future(OpenRunnable):
+    """A result that will be there later. asyncio.Future's API, and ``isinstance(future, asyncio.Future)`` holds.
+
+    Not thread-safe: another thread goes through ``loop.call_soon_threadsafe``.
+    """
+
+    if not cython.compiled:
         # What a compiled object is born with.
         loop: Any = None
         kernel: Any = None
@@ -391,7 +408,7 @@ class Future:
     def __repr__(self) -> str:
         if self.loop is None:
             return f"<{type(self).__name__} (not initialized)>"
-        return described(self)
+        return future_text(self)
 
     def __del__(self) -> None:
         if self.log_traceback and self.loop is not None:
@@ -410,20 +427,8 @@ class Future:
         return 0
 
 
-def expose_attributes(example: Future) -> int:
-    """Give futures their instance dictionary, which compiled code has to lay open by hand."""
-    return example.expose_attributes()
-
-
 if cython.compiled:
-    expose_attributes(Future.__new__(Future))
     pool_future(Future)  # type: ignore # noqa: F821
-
-
-@reprlib.recursive_repr()
-def described(future: Any) -> str:
-    """asyncio's text; not its function, which would write the class that `__class__` pretends."""
-    return f"<{type(future).__name__} {' '.join(base_futures._future_repr_info(future))}>"  # type: ignore[attr-defined]
 
 
 class FutureIterator(Operation):

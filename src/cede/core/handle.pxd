@@ -1,4 +1,4 @@
-from cede.core.call cimport failure_of
+from cede.core.call cimport current_frame, failure_of
 
 cpdef object creation_stack()
 

@@ -11,7 +11,6 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-import sys
 from asyncio import format_helpers
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -23,12 +22,14 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import failure_of
+    from cede.core.pure import current_frame, failure_of
 
 
 def creation_stack() -> Any:
     """The stack that debug mode keeps for a new object, without the runtime's own frames at its end."""
-    frame: Any = sys._getframe(0)
+    frame: Any = current_frame()
+    if frame is None:
+        return None
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("cede."):
         frame = frame.f_back
     return format_helpers.extract_stack(frame)  # type: ignore[attr-defined]

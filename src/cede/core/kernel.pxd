@@ -40,6 +40,7 @@ cdef class Kernel:
     cpdef int run_until_stopped(self) except -1
     @cython.locals(driver=DriverPort, timeout=double)
     cdef int _wait(self, bint look) except -1
+    cdef int _take_posts(self) except -1
     @cython.locals(ring=CompiledRing, count=Py_ssize_t, runnable=Runnable, now=double)
     cdef int turn(self) except -1
     cdef Runnable take(self, Py_ssize_t index)

@@ -18,6 +18,7 @@ Invariants
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextvars import Context
@@ -113,6 +114,8 @@ class Kernel:
             self._check_thread()
         elif not callable(callback):
             self._check(callback, "call_soon")
+        if self._inbox.pending:
+            self._take_posts()  # what was posted before this call runs before it
         handle = self._new_handle(callback, args, context)
         self._ready.append(handle)
         return handle
@@ -235,12 +238,16 @@ class Kernel:
             self._inbox.awake()
         return 0
 
+    def _take_posts(self) -> int:
+        for item in self._inbox.take_all():
+            self._ready.append(item)
+        return 0
+
     def turn(self) -> int:
         """Run what is ready now: posts, due timers, the ring."""
         ring = self._ready
         if self._inbox.pending:
-            for item in self._inbox.take_all():
-                ring.append(item)
+            self._take_posts()
         if self._timers.entries:
             now = self.now()
             while self._timers.entries and self._timers.peek()._when <= now:
@@ -281,8 +288,11 @@ class Kernel:
 
     def _run_once(self) -> None:
         """One turn, with a look at the world (asleep where nothing is ready): for tools that step a loop by hand."""
-        self._wait(True)
-        self.turn()
+        try:
+            self._wait(True)
+            self.turn()
+        finally:
+            self.enter_callback()
 
     def take(self, index: int) -> Runnable:
         """Remove from the ring the item `index` places behind its head, for an order of one's own."""
@@ -331,8 +341,8 @@ class Kernel:
             raise RuntimeError("Event loop is closed")
         if self._state == FORKED:
             raise RuntimeError(
-                "this event loop belongs to the parent process and cannot be used after a fork: "
-                "make a new one in the child, with asyncio.run() or cede.new_event_loop()"
+                f"this event loop belongs to the parent process {getattr(self, '_home_pid', '')} and cannot be used after a fork: "
+                f"make a new one in this process ({os.getpid()}), with asyncio.run() or cede.new_event_loop()"
             )
         if self._state == UNBORN:
             raise RuntimeError("the event loop is not initialized: call its __init__ first")

@@ -12,6 +12,11 @@ def cclass(kind: type) -> type:
     return kind
 
 
+def no_gc_clear(kind: type) -> type:
+    """Compiled: the collector does not empty the fields of this class. Must stand above `cclass`; in a .pxd it is ignored."""
+    return kind
+
+
 def freelist(size: int) -> Callable[[type], type]:
     """Compiled: up to `size` dead objects are kept for new ones. Must stand above `cclass`; in a .pxd it is ignored."""
     return lambda kind: kind

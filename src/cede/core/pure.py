@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -17,6 +18,7 @@ __all__ = (
     "call_in",
     "call_method_in",
     "copy_context",
+    "current_frame",
     "failure_of",
     "monotonic",
 )
@@ -30,6 +32,11 @@ YIELDED = 1
 RAISED = 2
 
 monotonic = time.monotonic
+
+
+def current_frame() -> Any:
+    """The innermost Python frame, which is this function's."""
+    return sys._getframe(0)
 
 
 def call_in(context: Context, callback: Callable[..., Any], args: tuple[Any, ...]) -> Any:

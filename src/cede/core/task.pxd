@@ -44,6 +44,7 @@ cdef class Task(Future):
     cdef int resume(self, object failure) except -1
     cdef int park(self, Future future) except -1
     cdef int park_elsewhere(self, object result) except -1
+    cdef int park_foreign(self, object result) except -1
     cdef int wait_for_awaitable(self, object awaitable) except -1
     cdef int step_soon(self, object error) except -1
     cdef int end_by(self, object error) except -1

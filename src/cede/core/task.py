@@ -22,14 +22,14 @@ import asyncio
 import contextvars
 import inspect
 import itertools
-import reprlib
 import types
-from asyncio import base_futures, base_tasks, coroutines, exceptions, futures
+from asyncio import base_tasks, coroutines, exceptions, futures
 from collections.abc import Awaitable
 from typing import Any
 
 from cede.core.future import Future, loop_of_thread
 from cede.core.register import enter_task, leave_task, register, register_weak, swap_current, unregister, unregister_weak
+from cede.core.telling import nonsense, stands_still, task_text
 
 try:
     import cython
@@ -41,37 +41,6 @@ if not cython.compiled:
 
 CancelledError = exceptions.CancelledError
 CoroutineType = types.CoroutineType
-
-
-def stands_still(coroutine: Any) -> bool:
-    """Whether a coroutine that can go no further has never begun."""
-    return getattr(coroutine, "cr_frame", None) is not None or getattr(coroutine, "gi_frame", None) is not None
-
-
-@reprlib.recursive_repr()
-def described(task: Any) -> str:
-    """asyncio's text; not its function, which would write the class that `__class__` pretends."""
-    if coroutines.iscoroutine(task._coro):
-        info = base_tasks._task_repr_info(task)  # type: ignore[attr-defined]
-    else:
-        # asyncio has no words for a generator, nor for an eager task that ended in its first step.
-        info = base_futures._future_repr_info(task)  # type: ignore[attr-defined]
-        if task.cancelling() and not task.done():
-            info[0] = "cancelling"
-        info.insert(1, f"name={task.get_name()!r}")
-        if task._coro is not None:
-            info.insert(2, f"generator=<{where_in(task._coro)}>")
-        if task._fut_waiter is not None:
-            info.insert(3, f"wait_for={task._fut_waiter!r}")
-    return f"<{type(task).__name__} {' '.join(info)}>"
-
-
-def where_in(generator: Any) -> str:
-    """What a generator is, and at which line it stands."""
-    code = generator.gi_code
-    if generator.gi_frame is None:
-        return f"{generator.__qualname__}() done, defined at {code.co_filename}:{code.co_firstlineno}"
-    return f"{generator.__qualname__}() running at {code.co_filename}:{generator.gi_frame.f_lineno}"
 GeneratorType = types.GeneratorType
 CO_ITERABLE_COROUTINE = inspect.CO_ITERABLE_COROUTINE
 
@@ -422,6 +391,16 @@ class Task(Future):
 
     def park_elsewhere(self, result: Any) -> int:
         """Wait for whatever else a coroutine may yield, or tell it that it must not."""
+        try:
+            return self.park_foreign(result)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # What was yielded has code of its own, and that failed: no reason to leave the loop, nor to wait for ever.
+            self.waits_for = None
+            return self.step_soon(error)
+
+    def park_foreign(self, result: Any) -> int:
         if result is None:
             self.loop.call_soon(self._step_on_foreign_loop, context=_no_context())
             return 0
@@ -441,19 +420,13 @@ class Task(Future):
                         self._must_cancel = False
                     return 0
             else:
-                error = RuntimeError(
-                    f"yield was used instead of yield from in task {self!r} with {result!r}: use 'await'"
-                )
+                error = nonsense(self, result, True)
         elif self.gives_way:
             if isinstance(result, Awaitable) or coroutines.iscoroutine(result):
                 return self.wait_for_awaitable(result)
             return self.step_soon(None)
-        elif inspect.isgenerator(result):
-            error = RuntimeError(
-                f"yield was used instead of yield from for generator in task {self!r} with {result!r}"
-            )
         else:
-            error = RuntimeError(f"Task got bad yield: {result!r}")
+            error = nonsense(self, result, False)
         return self.step_soon(error)
 
     def wait_for_awaitable(self, awaitable: Any) -> int:
@@ -538,7 +511,7 @@ class Task(Future):
     def __repr__(self) -> str:
         if self.loop is None:
             return f"<{type(self).__name__} (not initialized)>"
-        return described(self)
+        return task_text(self)
 
     def __del__(self) -> None:
         if self.loop is None:

@@ -1,10 +1,11 @@
+from cede.core.attributed cimport Attributed
 from cede.core.ports cimport DriverPort
 
 cdef enum:
     READ = 1
     WRITE = 2
 
-cdef class Sink:
+cdef class Sink(Attributed):
     cdef readonly bint buffered
     cdef int received(self, object data) except -1
     cdef object get_buffer(self)

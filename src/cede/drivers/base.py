@@ -24,10 +24,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from cede.core.attributed import Attributed
 from cede.core.ports import DriverPort
 
 
-class Sink:
+class Sink(Attributed):
     """What a stream tells its owner. `StreamTransport` is one.
 
     ``buffered`` is true where data goes into the owner's own buffer: `get_buffer`, then `buffer_updated`, instead of `received`.

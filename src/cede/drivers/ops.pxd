@@ -22,8 +22,6 @@ cdef class SocketOperation(Operation):
     cdef int suspend(self) except -1
     @cython.locals(future=Future)
     cdef int abandon(self) except -1
-    @cython.locals(future=Future)
-    cdef int retry_later(self) except -1
     cdef int number(self) except -2
 
 cdef class Receive(SocketOperation):
@@ -54,3 +52,5 @@ cdef class Connect(SocketOperation):
     cdef object address
     cdef bint started
     cdef object timer
+    @cython.locals(future=Future)
+    cdef int retry_later(self) except -1

@@ -107,9 +107,6 @@ class SocketOperation(Operation):
         self.value = future
         return SUSPENDED
 
-    def retry_later(self) -> int:
-        raise NotImplementedError
-
     def abandon(self) -> int:
         future = self.future
         if future is not None:

@@ -7,6 +7,7 @@ fixes are those of the Python that runs.
 
 from __future__ import annotations
 
+from asyncio import streams
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
@@ -95,6 +96,8 @@ class StreamingPart(Part):
         )
         # Nothing may reach the layer before it knows its transport.
         transport.pause_reading()
+        if server_side:
+            hand_over(protocol, layer)
         transport.set_protocol(layer)
         begin = self.call_soon(layer.connection_made, transport)
         resume = self.call_soon(transport.resume_reading)
@@ -108,3 +111,13 @@ class StreamingPart(Part):
         finally:
             del waiter
         return layer._app_transport
+
+
+def hand_over(protocol: Any, layer: Any) -> None:
+    """Give the TLS layer what a stream's reader already holds: the client's hello, sent before anybody looked for it."""
+    if not isinstance(protocol, streams.StreamReaderProtocol):
+        return
+    reader: Any = protocol._stream_reader  # type: ignore[attr-defined]
+    if reader is not None and reader._buffer:
+        layer._incoming.write(bytes(reader._buffer))
+        reader._buffer.clear()

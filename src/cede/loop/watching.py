@@ -9,6 +9,7 @@ from cede.loop.part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextvars import Context
 
 
 def number_of(fileobj: Any) -> int:
@@ -69,17 +70,21 @@ class WatchingPart(Part):
     # Without the question who owns it: asyncio's datagram and pipe transports, which are driven through these, own
     # theirs.
 
-    def _add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> Handle:
+    def _add_reader(
+        self, fd: int, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Handle:
         self._check_closed()
         self._check_thread()
-        handle = Handle(callback, args, self, None)
+        handle = Handle(callback, args, self, context)
         self.driver.add_reader(fd, handle)
         return handle
 
-    def _add_writer(self, fd: int, callback: Callable[..., Any], *args: Any) -> Handle:
+    def _add_writer(
+        self, fd: int, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Handle:
         self._check_closed()
         self._check_thread()
-        handle = Handle(callback, args, self, None)
+        handle = Handle(callback, args, self, context)
         self.driver.add_writer(fd, handle)
         return handle
 

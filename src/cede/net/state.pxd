@@ -16,5 +16,3 @@ cdef class StreamState(FlowControl):
     cdef bint eof_wanted
     cdef bint refusing
     cdef object empty_waiter
-    cdef dict __dict__
-    cdef object __weakref__

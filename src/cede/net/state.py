@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, nonecheck=True
 """What a stream transport knows of itself, and what it can be asked.
 
 The names with an underscore are asyncio's: its TLS layer, and libraries, read them from any transport.

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, nonecheck=True
 """The stream transport: a protocol's connection over a driver's stream.
 
 Invariants
@@ -60,6 +60,8 @@ class StreamTransport(StreamState):
         server: Any = None,
         context: Context | None = None,
     ) -> None:
+        if cython.compiled and self.stream is not None:
+            raise RuntimeError("the transport is initialized already")
         self.stream: Any = None
         self.kernel = loop
         self.context = copy_context() if context is None else context

@@ -1,9 +1,15 @@
 cimport cython
-from cede.tools.attributed cimport Attributed
+from cede.core.attributed cimport Attributed
 
 cdef extern from *:
     """
     #include <string.h>
+
+    /* Cython 3.3 uses these for bytearrays and forgets to define them where nothing else in the module needs them. */
+    #ifndef Py_GIL_DISABLED
+    #define __Pyx_BEGIN_CRITICAL_SECTION(o) {
+    #define __Pyx_END_CRITICAL_SECTION() }
+    #endif
 
     static Py_ssize_t
     cede_search(const char *text, Py_ssize_t length, Py_ssize_t from, PyObject *separator)

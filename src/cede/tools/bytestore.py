@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cede.tools.attributed import Attributed
+from cede.core.attributed import Attributed
 
 try:
     import cython

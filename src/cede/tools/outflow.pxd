@@ -1,7 +1,7 @@
 cimport cython
 from cede.core.awaitable cimport ENDED, FAILED
 from cede.net.stream cimport StreamTransport
-from cede.tools.attributed cimport Attributed
+from cede.core.attributed cimport Attributed
 from cede.tools.inflow cimport Inflow
 from cede.tools.operation cimport StreamOperation, begin, new_waiter, wake
 

@@ -12,8 +12,8 @@ import logging
 from asyncio import events
 from typing import Any
 
+from cede.core.attributed import Attributed
 from cede.net.stream import StreamTransport
-from cede.tools.attributed import Attributed
 from cede.tools.operation import StreamOperation, begin, new_waiter, wake
 
 try:

@@ -15,6 +15,8 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 
+@cython.no_gc_clear  # it would leave None in the dictionary's place: see OpenRunnable
+@cython.cclass
 class Attributed:
     """An object with an instance dictionary that is made when the first attribute is set."""
 

@@ -1,0 +1,57 @@
+"""What futures and tasks say of themselves, in the words of asyncio; and what a task says to a coroutine that yields nonsense.
+
+asyncio's own functions for the whole text are not used: they would write the class that `__class__` pretends.
+"""
+
+from __future__ import annotations
+
+import inspect
+import reprlib
+from asyncio import base_futures, base_tasks, coroutines
+from typing import Any
+
+
+@reprlib.recursive_repr()
+def future_text(future: Any) -> str:
+    """The repr of a future."""
+    return f"<{type(future).__name__} {' '.join(base_futures._future_repr_info(future))}>"  # type: ignore[attr-defined]
+
+
+@reprlib.recursive_repr()
+def task_text(task: Any) -> str:
+    """The repr of a task."""
+    if coroutines.iscoroutine(task._coro):
+        info = base_tasks._task_repr_info(task)  # type: ignore[attr-defined]
+    else:
+        # asyncio has no words for a generator, nor for an eager task that ended in its first step.
+        info = base_futures._future_repr_info(task)  # type: ignore[attr-defined]
+        if task.cancelling() and not task.done():
+            info[0] = "cancelling"
+        info.insert(1, f"name={task.get_name()!r}")
+        if task._coro is not None:
+            info.insert(2, f"generator=<{where_in(task._coro)}>")
+        if task._fut_waiter is not None:
+            info.insert(3, f"wait_for={task._fut_waiter!r}")
+    return f"<{type(task).__name__} {' '.join(info)}>"
+
+
+def where_in(generator: Any) -> str:
+    """What a generator is, and at which line it stands."""
+    code = generator.gi_code
+    if generator.gi_frame is None:
+        return f"{generator.__qualname__}() done, defined at {code.co_filename}:{code.co_firstlineno}"
+    return f"{generator.__qualname__}() running at {code.co_filename}:{generator.gi_frame.f_lineno}"
+
+
+def stands_still(coroutine: Any) -> bool:
+    """Whether a coroutine that can go no further has never begun."""
+    return getattr(coroutine, "cr_frame", None) is not None or getattr(coroutine, "gi_frame", None) is not None
+
+
+def nonsense(task: Any, yielded: Any, is_future: bool) -> RuntimeError:
+    """The error for a coroutine that yielded what cannot be waited for."""
+    if is_future:
+        return RuntimeError(f"yield was used instead of yield from in task {task!r} with {yielded!r}: use 'await'")
+    if inspect.isgenerator(yielded):
+        return RuntimeError(f"yield was used instead of yield from for generator in task {task!r} with {yielded!r}")
+    return RuntimeError(f"Task got bad yield: {yielded!r}")
