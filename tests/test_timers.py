@@ -249,6 +249,18 @@ def test_bad_times_are_refused(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later("1", print)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("junk", ["1", b"", [], 1j, object(), 10**400], ids=lambda junk: type(junk).__name__)
+def test_a_time_of_a_wrong_type_leaves_the_others_alone(stepped: SteppedLoop, junk: Any) -> None:
+    # asyncio takes it, and fails when the heap is sorted next
+    seen: list[str] = []
+    stepped.call_at(1.0, seen.append, "good")
+    with pytest.raises((TypeError, OverflowError)):
+        stepped.call_at(junk, print)
+    stepped.call_at(2.0, stepped.stop)
+    stepped.run_forever()
+    assert seen == ["good"]
+
+
 def test_a_time_that_is_no_number_is_refused_by_cede(stepped: SteppedLoop) -> None:
     # asyncio takes it, and its heap is out of order from then on
     for method in (stepped.call_at, stepped.call_later):

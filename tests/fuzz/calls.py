@@ -23,6 +23,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import cede
+from cede.core import kernel
 
 from .junk import Mutator, coroutine, generator, makers
 
@@ -30,6 +31,9 @@ from .junk import Mutator, coroutine, generator, makers
 AVOID = {"run_forever", "run_until_stopped", "run_until_complete", "wait", "_run_once", "turn", "run"}
 AVOID |= {"__class__", "__init_subclass__", "__subclasshook__"}
 KEYWORDS = ("loop", "name", "context", "eager_start", "msg", "limit", "file", "delay", "when", "timeout", "debug", "sock")
+COMPILED = not (kernel.__file__ or "").endswith(".py")
+COUNTERPARTS = (asyncio.Future, asyncio.Handle, asyncio.AbstractEventLoop)
+PUBLIC = {theirs: {*dir(theirs), *dir(asyncio.Task if theirs is asyncio.Future else theirs)} for theirs in COUNTERPARTS}
 ONE_ARGUMENT = (repr, str, hash, bool, len, dir, vars, copy.copy, pickle.dumps, asyncio.isfuture)
 SECONDS = 5.0
 
@@ -128,7 +132,12 @@ class Fuzzer:
     def is_its_own(self, thing: Any, name: str) -> bool:
         # Libraries use the underscored names of futures, tasks and handles; those of a loop or a transport may close what is not theirs.
         inner = isinstance(thing, (asyncio.AbstractEventLoop, asyncio.BaseTransport, asyncio.AbstractServer))
-        return inner and name.startswith("_") and not name.startswith("__")
+        if inner and name.startswith("_") and not name.startswith("__"):
+            return True
+        if not COMPILED and name == "_when":
+            return True  # a heap of unlike things, as asyncio has it then too
+        # Uncompiled, the methods that are C functions otherwise can be reached as well.
+        return not COMPILED and any(isinstance(thing, theirs) and name not in PUBLIC[theirs] for theirs in COUNTERPARTS)
 
     def operators(self, thing: Any) -> list[tuple[str, Callable[[], Any]]]:
         other = self.value()

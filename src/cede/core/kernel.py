@@ -38,7 +38,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import copy_context, monotonic
+    from cede.core.pure import copy_context, monotonic, real_number
 
 NO_DRIVER = NoDriver()
 
@@ -163,6 +163,8 @@ class Kernel:
             self._check_thread()
         elif not callable(callback):
             self._check(callback, name)
+        if not cython.compiled and type(when) is not float:
+            when = real_number(when)  # what cannot be compared would spoil the heap
         if when != when:
             raise ValueError(f"{name}(): the time must not be NaN")
         timer = TimerHandle.__new__(TimerHandle)

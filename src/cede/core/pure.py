@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ __all__ = (
     "current_frame",
     "failure_of",
     "monotonic",
+    "real_number",
 )
 
 PENDING = 0
@@ -32,6 +34,11 @@ YIELDED = 1
 RAISED = 2
 
 monotonic = time.monotonic
+
+
+def real_number(value: Any) -> float:
+    """As C takes a double: a number, not the text of one. Raises TypeError, or OverflowError for a huge int."""
+    return math.ldexp(value, 0)
 
 
 def current_frame() -> Any:
