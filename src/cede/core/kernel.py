@@ -8,7 +8,7 @@ Invariants
 ----------
 * What is on the ring when a turn begins runs in that turn; what becomes ready meanwhile runs in the next.
 * The world is looked at once a turn, before the ready work. The look is left out only while nothing is registered with the
-  driver (`quiet`): it could tell nothing, and it would cost as much as two task switches.
+  driver (`quiet`): it could tell nothing, and it would cost more than a task switch.
 * A timer never runs early. Timers due together run by time, then in the order in which they were set.
 * A KeyboardInterrupt or SystemExit leaves the turn at once; the work behind it stays on the ring for the next run.
 * ``_shown`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
@@ -277,7 +277,7 @@ class Kernel:
     if cython.compiled:
 
         def recycle(self, handle: Any) -> int:
-            """Keep the shell of a handle that nobody holds, for the next `call_soon`: a third of the price of a new one."""
+            """Keep the shell of a handle that nobody holds, for the next `call_soon`: cheaper than a new one."""
             if self.spare_count < SPARE_HANDLES and handle._source_traceback is None and nobody_else_holds(handle):  # type: ignore # noqa: F821
                 if not handle._cancelled:
                     handle._callback = None

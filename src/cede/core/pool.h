@@ -1,6 +1,6 @@
 /* Objects that are born and die with each operation, kept for the next one.
 
-   Allocating and freeing a small collectable object costs 60 to 100 ns, which is half of a call_soon. Cython's own free lists
+   Allocating and freeing a small collectable object is a good part of what such an operation costs. Cython's own free lists
    serve only classes without a base, and must not be used for one with a finalizer: the interpreter marks a finalized object in its
    collector's header, and the next to live there would never be finalized.
 

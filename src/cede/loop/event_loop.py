@@ -56,7 +56,7 @@ class EventLoop(  # type: ignore[misc]
     """
 
     # A loop has a dictionary as well, for whatever a program hangs on it. While that stays empty the interpreter looks a method up
-    # in half the time, so what the parts keep has places of its own.
+    # by a shorter way, so what the parts keep has places of its own.
     __slots__ = (
         "_asyncgens",
         "_asyncgens_shutdown_called",
