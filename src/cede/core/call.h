@@ -98,55 +98,26 @@ cede_failure_of(PyObject *context, PyObject *callback, PyObject *args)
 #define CEDE_YIELDED 1
 #define CEDE_RAISED 2
 
-/* One step of a coroutine inside its context: sends None, or throws `exception` where that is not None.
-   Returns what was yielded, returned or raised, and says which in *outcome. Never leaves an exception pending. */
+/* Leaves the context after a step. Where that fails, the failure is the step's outcome. */
 static inline PyObject *
-cede_resume(PyObject *context, PyObject *coroutine, PyObject *exception, int *outcome)
+cede_leave_step(PyObject *context, PyObject *result, int *outcome)
 {
-    PyObject *result = NULL;
-    if (PyContext_Enter(context)) {
-        *outcome = CEDE_RAISED;
-        return cede_take_exception();
-    }
-    if (exception == Py_None) {
-        switch (PyIter_Send(coroutine, Py_None, &result)) {
-        case PYGEN_NEXT:
-            *outcome = CEDE_YIELDED;
-            break;
-        case PYGEN_RETURN:
-            *outcome = CEDE_RETURNED;
-            break;
-        default:
-            *outcome = CEDE_RAISED;
-        }
-    }
-    else {
-        result = PyObject_CallMethod(coroutine, "throw", "O", exception);
-        *outcome = CEDE_YIELDED;
-        if (result == NULL) {
-            *outcome = CEDE_RAISED;
-            if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
-                PyObject *stop = cede_take_exception();
-                result = Py_NewRef(((PyStopIterationObject *)stop)->value);
-                Py_DECREF(stop);
-                *outcome = CEDE_RETURNED;
-            }
-        }
-    }
-    if (*outcome == CEDE_RAISED) {
+    if (*outcome == CEDE_RAISED)
         result = cede_take_exception();
-        if (PyContext_Exit(context))
+    if (PyContext_Exit(context)) {
+        if (*outcome == CEDE_RAISED)
             PyErr_Clear();
-    }
-    else if (PyContext_Exit(context)) {
-        Py_XDECREF(result);
-        *outcome = CEDE_RAISED;
-        result = cede_take_exception();
+        else {
+            Py_XDECREF(result);
+            *outcome = CEDE_RAISED;
+            result = cede_take_exception();
+        }
     }
     return result;
 }
 
-/* The same for a generator task, which is sent what it waited for. */
+/* One step of a coroutine inside its context, sent a value. Returns what was yielded, returned or raised, and says which in *outcome.
+   Never leaves an exception pending. */
 static inline PyObject *
 cede_resume_with(PyObject *context, PyObject *coroutine, PyObject *value, int *outcome)
 {
@@ -164,14 +135,45 @@ cede_resume_with(PyObject *context, PyObject *coroutine, PyObject *value, int *o
         break;
     default:
         *outcome = CEDE_RAISED;
-        result = cede_take_exception();
     }
-    if (PyContext_Exit(context)) {
-        Py_XDECREF(result);
+    return cede_leave_step(context, result, outcome);
+}
+
+static inline PyObject *
+cede_resume_plain(PyObject *context, PyObject *coroutine, int *outcome)
+{
+    return cede_resume_with(context, coroutine, Py_None, outcome);
+}
+
+/* The same with an exception thrown in. */
+static inline PyObject *
+cede_resume_throwing(PyObject *context, PyObject *coroutine, PyObject *exception, int *outcome)
+{
+    if (PyContext_Enter(context)) {
         *outcome = CEDE_RAISED;
-        result = cede_take_exception();
+        return cede_take_exception();
     }
-    return result;
+    PyObject *result = PyObject_CallMethod(coroutine, "throw", "O", exception);
+    *outcome = CEDE_YIELDED;
+    if (result == NULL) {
+        *outcome = CEDE_RAISED;
+        if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+            PyObject *stop = cede_take_exception();
+            result = Py_NewRef(((PyStopIterationObject *)stop)->value);
+            Py_DECREF(stop);
+            *outcome = CEDE_RETURNED;
+        }
+    }
+    return cede_leave_step(context, result, outcome);
+}
+
+/* `exception` thrown in, or None sent where that is None. */
+static inline PyObject *
+cede_resume(PyObject *context, PyObject *coroutine, PyObject *exception, int *outcome)
+{
+    if (exception == Py_None)
+        return cede_resume_plain(context, coroutine, outcome);
+    return cede_resume_throwing(context, coroutine, exception, outcome);
 }
 
 /* Whether the caller holds the only reference, strong or weak, to an object. */
@@ -181,6 +183,13 @@ cede_nobody_else_holds(PyObject *object)
     return Py_REFCNT(object) == 1 && *(PyObject **)((char *)object + Py_TYPE(object)->tp_weaklistoffset) == NULL;
 }
 
+/* Whether an object's class was made by a `class` statement that is not compiled, and may redefine anything. */
+static inline int
+cede_defined_in_python(PyObject *object)
+{
+    return PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_HEAPTYPE);
+}
+
 /* The innermost Python frame, or None. sys._getframe(0) is not for compiled callers: in a finalizer that the interpreter runs between two
    frames it finds one without a code object, and crashes. */
 static inline PyObject *
@@ -188,6 +197,17 @@ cede_current_frame(void)
 {
     PyObject *frame = (PyObject *)PyEval_GetFrame();
     return Py_NewRef(frame == NULL ? Py_None : frame);
+}
+
+/* A number of seconds as C has it; TypeError for what is no number. An int is not turned into a float object first. */
+static inline double
+cede_seconds(PyObject *number)
+{
+    if (PyFloat_CheckExact(number))
+        return PyFloat_AS_DOUBLE(number);
+    if (PyLong_CheckExact(number))
+        return PyLong_AsDouble(number);
+    return PyFloat_AsDouble(number);
 }
 
 /* Seconds of the monotonic clock, the one that time.monotonic() reads. */

@@ -1,6 +1,6 @@
 cimport cython
 from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED, Operation, install_await
-from cede.core.call cimport CANCELLED, FINISHED, PENDING, copy_context
+from cede.core.call cimport CANCELLED, FINISHED, PENDING, copy_context, defined_in_python
 from cede.core.handle cimport Runnable, creation_stack
 from cede.core.kernel cimport Kernel
 
@@ -13,6 +13,12 @@ cdef extern from "pool.h":
     CEDE_POOL(future)
     """
     int pool_future "cede_pool_future"(object kind) except -1
+
+cdef extern from "finalizer.h":
+    """
+    CEDE_FINALIZER(future)
+    """
+    int finalize_future "cede_finalize_future"(object kind, void *has_to_tell) except -1
 
 cdef object CancelledError
 
@@ -65,3 +71,4 @@ cdef int expose_attributes(OpenRunnable example) except -1
 
 cdef int await_step(Future future) except -1
 cdef object await_value(Future future)
+cdef bint has_to_tell(Future future) noexcept

@@ -427,8 +427,14 @@ class Future(OpenRunnable):
         return 0
 
 
+def has_to_tell(future: Future) -> bool:
+    """Whether the finalizer would report something."""
+    return future.log_traceback
+
+
 if cython.compiled:
     pool_future(Future)  # type: ignore # noqa: F821
+    finalize_future(Future, cython.cast("void *", has_to_tell))  # type: ignore # noqa: F821
 
 
 class FutureIterator(Operation):
@@ -462,6 +468,13 @@ def await_step(future: Future) -> int:
     if future.state == CANCELLED:
         return FAILED
     future.need_loop()
+    if cython.compiled and not defined_in_python(future):  # type: ignore # noqa: F821
+        if future.blocking:
+            future.misused = True
+            return FAILED
+        future.blocking = True
+        return SUSPENDED
+    # A subclass may have a property of that name.
     if future._asyncio_future_blocking:
         future.misused = True
         return FAILED

@@ -1,4 +1,5 @@
-from cede.core.call cimport copy_context, monotonic, nobody_else_holds
+from cede.core.announce cimport tell_current
+from cede.core.call cimport copy_context, monotonic, nobody_else_holds, seconds_of
 from cede.core.handle cimport Handle, Runnable, creation_stack
 from cede.core.inbox cimport Inbox
 from cede.core.ports cimport DriverPort, OrderPort
@@ -6,8 +7,21 @@ from cede.core.ring cimport CompiledRing, slot_put, slot_take
 from cede.core.timers cimport Heap, TimerHandle
 cimport cython
 
-cdef object swap_current
 cdef int SPARE_HANDLES
+cdef int PATIENCE
+cdef int LOOKS_SKIPPED
+cdef double LOOK_WITHIN
+cdef double LONGEST_SLEEP
+
+cdef extern from "methods.h":
+    """
+    CEDE_SCHEDULING_METHOD(call_soon, 1)
+    CEDE_SCHEDULING_METHOD(call_later, 2)
+    CEDE_SCHEDULING_METHOD(call_at, 2)
+    """
+    int install_call_soon "cede_install_call_soon"(object kind, void *quick) except -1
+    int install_call_later "cede_install_call_later"(object kind, void *quick) except -1
+    int install_call_at "cede_install_call_at"(object kind, void *quick) except -1
 
 cdef class Kernel:
     cdef readonly DriverPort driver
@@ -18,6 +32,9 @@ cdef class Kernel:
     cdef list spares
     cdef Py_ssize_t spare_count
     cdef readonly Inbox _inbox
+    cdef int _fruitless
+    cdef int _skipped
+    cdef double _looked
     cdef readonly object _shown
     cdef public bint _stopping
     cdef public bint _debug
@@ -40,6 +57,8 @@ cdef class Kernel:
     cpdef int run_until_stopped(self) except -1
     @cython.locals(driver=DriverPort, timeout=double)
     cdef int _wait(self, bint look) except -1
+    @cython.locals(now=double)
+    cdef bint _look_is_due(self) noexcept
     cdef int _take_posts(self) except -1
     @cython.locals(ring=CompiledRing, count=Py_ssize_t, runnable=Runnable, now=double)
     cdef int turn(self) except -1
@@ -49,3 +68,8 @@ cdef class Kernel:
     cdef int _refuse(self) except -1
     cdef int _check(self, object callback, str method) except -1
     cpdef int _drop_all(self) except -1
+
+@cython.locals(handle=Handle)
+cdef Handle quick_call_soon(Kernel kernel, object callback, object again, tuple args, object context)
+cdef TimerHandle quick_call_later(Kernel kernel, object delay, object callback, tuple args, object context)
+cdef TimerHandle quick_call_at(Kernel kernel, object when, object callback, tuple args, object context)

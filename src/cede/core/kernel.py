@@ -7,8 +7,9 @@ clock of its own; those come in through the ports (``cede.core.ports``).
 Invariants
 ----------
 * What is on the ring when a turn begins runs in that turn; what becomes ready meanwhile runs in the next.
-* The world is looked at once a turn, before the ready work. The look is left out only while nothing is registered with the
-  driver (`quiet`): it could tell nothing, and it would cost more than a task switch.
+* The world is looked at once a turn, before the ready work. Two things make that rarer. While nothing is registered with the driver
+  (`quiet`) a look could tell nothing. And a loop that has been busy for `PATIENCE` turns on end, in which each look found nothing, looks
+  again after `LOOKS_SKIPPED` turns or `LOOK_WITHIN` seconds, whichever comes first, until a look finds something.
 * A timer never runs early. Timers due together run by time, then in the order in which they were set.
 * A KeyboardInterrupt or SystemExit leaves the turn at once; the work behind it stays on the ring for the next run.
 * ``_shown`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
@@ -27,7 +28,6 @@ from typing import Any
 from cede.core.handle import Handle, Runnable, creation_stack
 from cede.core.inbox import Inbox
 from cede.core.ports import DriverPort, NoDriver, OrderPort
-from cede.core.register import swap_current
 from cede.core.ring import Ring
 from cede.core.slow import report_if_slow
 from cede.core.timers import Heap, TimerHandle
@@ -38,6 +38,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.core.announce import tell_current
     from cede.core.pure import copy_context, monotonic, real_number
 
 NO_DRIVER = NoDriver()
@@ -49,6 +50,12 @@ UNBORN = 3
 
 # asyncio's upper bound of one sleep, a day: no system call refuses it, and a clock that was set back does no lasting harm.
 LONGEST_SLEEP = 24 * 3600.0
+
+# A look that finds nothing costs as much as two task switches. After this many of them in a row, each before a turn of a loop that had work
+# to do, up to so many are left out at a time, and none that would come later than so many seconds after the one before.
+PATIENCE = 64
+LOOKS_SKIPPED = 15
+LOOK_WITHIN = 50e-6
 
 # Shells of handles kept for reuse, a loop: what one busy turn uses up.
 SPARE_HANDLES = 256
@@ -72,6 +79,9 @@ class Kernel:
         self.driver = driver
         self.order = order
         self.steps = 0
+        self._fruitless = 0
+        self._skipped = 0
+        self._looked = 0.0
         self.clock_replaced = type(self).time is not Kernel.time
         if cython.compiled:
             self.spares = [None] * SPARE_HANDLES
@@ -109,6 +119,8 @@ class Kernel:
         Raises RuntimeError on a closed loop and, in debug mode, from a thread that is not the loop's; TypeError where
         `callback` cannot be called.
         """
+        if cython.compiled:
+            return quick_call_soon(self, callback, callback, args, context)
         if self._state or self._debug:
             self._check(callback, "call_soon")
             self._check_thread()
@@ -131,6 +143,8 @@ class Kernel:
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> TimerHandle:
         """Run ``callback(*args)`` in `delay` seconds, never sooner. A delay of 0 or less: in the next turn."""
+        if cython.compiled:
+            return quick_call_later(self, delay, callback, args, context)
         if delay is None:
             raise TypeError("call_later(): delay must be a number of seconds, got None")
         return self._new_timer(self.later(delay), callback, args, context, "call_later")
@@ -139,6 +153,8 @@ class Kernel:
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> TimerHandle:
         """Run ``callback(*args)`` when ``loop.time()`` has reached `when`, never sooner."""
+        if cython.compiled:
+            return quick_call_at(self, when, callback, args, context)
         if when is None:
             raise TypeError("call_at(): when must be a number, in seconds of loop.time(), got None")
         return self._new_timer(when, callback, args, context, "call_at")
@@ -189,7 +205,7 @@ class Kernel:
 
     def show(self, task: Any) -> int:
         """Tell asyncio that `task` runs now (None: no task)."""
-        swap_current(self, task)
+        tell_current(self, task)
         self._shown = task
         return 0
 
@@ -206,8 +222,9 @@ class Kernel:
         first = True
         try:
             while True:
-                self._wait(first)
-                first = False
+                if first or not self.driver.quiet or not self._ready.size():
+                    self._wait(first)
+                    first = False
                 self.turn()
                 if self._stopping:
                     return 0
@@ -219,9 +236,10 @@ class Kernel:
         """Look at the world, asleep until the next timer where nothing is ready."""
         driver = self.driver
         if self._ready.size() or self._stopping or self._inbox.pending:
-            if look or not driver.quiet:
-                driver.wait(0.0)
+            if look or (not driver.quiet and self._look_is_due()):
+                self._fruitless = 0 if driver.wait(0.0) else self._fruitless + 1
             return 0
+        self._fruitless = 0
         timeout = -1.0
         if self._timers.entries:
             timeout = self._timers.peek()._when - self.now()
@@ -239,6 +257,18 @@ class Kernel:
         finally:
             self._inbox.awake()
         return 0
+
+    def _look_is_due(self) -> bool:
+        """Whether a busy loop is to look at the world before its next turn."""
+        if self._fruitless < PATIENCE:
+            return True
+        now = monotonic()
+        if self._skipped < LOOKS_SKIPPED and now - self._looked < LOOK_WITHIN:
+            self._skipped += 1
+            return False
+        self._skipped = 0
+        self._looked = now
+        return True
 
     def _take_posts(self) -> int:
         for item in self._inbox.take_all():
@@ -265,9 +295,12 @@ class Kernel:
         while count > 0:
             count -= 1
             runnable = ring.popleft()
-            if not runnable.is_task and self._shown is not None:
-                self.show(None)
             self.steps += 1
+            if runnable.is_task:
+                runnable.run_ready()
+                continue
+            if self._shown is not None:
+                self.show(None)
             runnable.run_ready()
             if cython.compiled and type(runnable) is Handle:
                 self.recycle(runnable)
@@ -379,6 +412,34 @@ class Kernel:
         self.driver = NO_DRIVER
         self._inbox.driver = NO_DRIVER
         return 0
+
+
+if cython.compiled:
+    # What `call_soon`, `call_later` and `call_at` are when called with arguments that need no parsing: see methods.h.
+
+    def quick_call_soon(kernel: Kernel, callback: Any, again: Any, args: Any, context: Any) -> Handle:
+        if kernel._state or kernel._debug or not callable(callback):
+            kernel._check(callback, "call_soon")
+            kernel._check_thread()
+        if kernel._inbox.pending:
+            kernel._take_posts()
+        handle = kernel._new_handle(callback, args, context)
+        kernel._ready.append(handle)
+        return handle
+
+    def quick_call_later(kernel: Kernel, delay: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
+        if delay is None:
+            raise TypeError("call_later(): delay must be a number of seconds, got None")
+        return kernel._new_timer(kernel.later(seconds_of(delay)), callback, args, context, "call_later")  # type: ignore # noqa: F821
+
+    def quick_call_at(kernel: Kernel, when: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
+        if when is None:
+            raise TypeError("call_at(): when must be a number, in seconds of loop.time(), got None")
+        return kernel._new_timer(seconds_of(when), callback, args, context, "call_at")  # type: ignore # noqa: F821
+
+    install_call_soon(Kernel, cython.cast("void *", quick_call_soon))  # type: ignore # noqa: F821
+    install_call_later(Kernel, cython.cast("void *", quick_call_later))  # type: ignore # noqa: F821
+    install_call_at(Kernel, cython.cast("void *", quick_call_at))  # type: ignore # noqa: F821
 
 
 def is_coroutine_like(callback: Any) -> bool:

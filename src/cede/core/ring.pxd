@@ -12,7 +12,7 @@ cdef class CompiledRing:
     cdef readonly Py_ssize_t head
     cdef readonly Py_ssize_t tail
 
-    cdef inline Py_ssize_t size(self):
+    cdef inline Py_ssize_t size(self) noexcept:
         return self.tail - self.head
 
     cdef inline int append(self, Runnable item) except -1:

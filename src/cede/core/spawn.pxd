@@ -3,6 +3,12 @@ from cede.core.kernel cimport Kernel
 from cede.core.task cimport Task
 cimport cython
 
+cdef extern from "methods.h":
+    """
+    CEDE_CREATING_METHOD(create_task)
+    """
+    int install_create_task "cede_install_create_task"(object kind, void *quick) except -1
+
 cdef object CoroutineType
 
 cdef class Spawner(Kernel):
@@ -12,3 +18,5 @@ cdef class Spawner(Kernel):
     cdef Future new_future(self)
     @cython.locals(task=Task)
     cdef Task new_task(self, object coro, object name, object context, bint eager)
+
+cdef object quick_create_task(Spawner spawner, object coro, object name, object context)

@@ -73,3 +73,16 @@ class Spawner(Kernel):
     def get_task_factory(self) -> Any:
         """The task factory, or None."""
         return self._task_factory
+
+
+if cython.compiled:
+    # What `create_task` is when called without options: see methods.h.
+
+    def quick_create_task(spawner: Spawner, coro: Any, name: Any, context: Any) -> Any:
+        if spawner._state:
+            spawner._refuse()
+        if spawner._task_factory is not None:
+            return start_with_factory(spawner, spawner._task_factory, coro, name, context, {})
+        return spawner.new_task(coro, name, context, False)
+
+    install_create_task(Spawner, cython.cast("void *", quick_create_task))  # type: ignore # noqa: F821

@@ -1,5 +1,6 @@
 cimport cython
-from cede.core.call cimport CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, resume_step, resume_step_with
+from cede.core.announce cimport announce, withdraw
+from cede.core.call cimport CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, resume_plain, resume_step, resume_step_with
 from cede.core.future cimport Future
 from cede.core.handle cimport Runnable
 from cede.core.kernel cimport Kernel
@@ -10,18 +11,23 @@ cdef extern from "pool.h":
     """
     int pool_task "cede_pool_task"(object kind) except -1
 
+cdef extern from "finalizer.h":
+    """
+    CEDE_FINALIZER(task)
+    """
+    int finalize_task "cede_finalize_task"(object kind, void *has_to_tell) except -1
+
 cdef object CancelledError
 cdef object CoroutineType
 cdef object GeneratorType
-cdef object next_number
-cdef object register
-cdef object unregister
+cdef long long task_numbers
+cdef long long next_number() noexcept
 
 cdef class Task(Future):
     cdef object coro
     cdef object context
     cdef object name
-    cdef object number
+    cdef long long number
     cdef object waits_for
     cdef object sends
     cdef int outcome
@@ -41,7 +47,10 @@ cdef class Task(Future):
     cdef int step_eagerly(self) except -1
     cdef int refuse_step(self) except -1
     cdef int refuse_context(self) except -1
+    @cython.locals(kernel=Kernel)
+    cdef int go_on(self) except -1
     cdef int resume(self, object failure) except -1
+    cdef int settle(self, object result) except -1
     cdef int park(self, Future future) except -1
     cdef int park_elsewhere(self, object result) except -1
     cdef int park_foreign(self, object result) except -1
@@ -51,3 +60,4 @@ cdef class Task(Future):
     cdef int leave(self) except -1
 
 cdef object failure_of_future(Future future)
+cdef bint has_to_tell(Task task) noexcept

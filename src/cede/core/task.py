@@ -28,7 +28,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from cede.core.future import Future, loop_of_thread
-from cede.core.register import enter_task, leave_task, register, register_weak, swap_current, unregister, unregister_weak
+from cede.core.register import enter_task, leave_task, register_weak, swap_current, unregister_weak
 from cede.core.telling import nonsense, stands_still, task_text
 
 try:
@@ -37,6 +37,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.core.announce import announce, withdraw
     from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context
 
 CancelledError = exceptions.CancelledError
@@ -44,7 +45,16 @@ CoroutineType = types.CoroutineType
 GeneratorType = types.GeneratorType
 CO_ITERABLE_COROUTINE = inspect.CO_ITERABLE_COROUTINE
 
-next_number = itertools.count(1).__next__
+if cython.compiled:
+    task_numbers = 0
+
+    def next_number() -> int:
+        global task_numbers  # noqa: PLW0603 - a C integer
+        task_numbers += 1
+        return task_numbers
+
+else:
+    next_number = itertools.count(1).__next__
 
 # Handles of a foreign loop, and wake-ups by foreign futures, run in this context; the step itself enters the task's own.
 _no_context = contextvars.Context
@@ -81,7 +91,7 @@ class Task(Future):
     if not cython.compiled:
         # What a compiled object is born with.
         name: Any = None
-        number: Any = None
+        number = 0
         coro: Any = None
         context: Any = None
         waits_for: Any = None
@@ -127,7 +137,7 @@ class Task(Future):
             if kernel._state:
                 kernel._refuse()
             kernel._ready.append(self)
-            register(self)
+            announce(self)
         else:
             self.loop.call_soon(self._step_on_foreign_loop, context=_no_context())
             register_weak(self)
@@ -207,12 +217,16 @@ class Task(Future):
         """The ready ring's turn of this task."""
         waited = self.waits_for
         if waited is None:
+            if cython.compiled and self.state == PENDING and not self._must_cancel:
+                return self.go_on()
             self.step(None)
         else:
             self.waits_for = None
             if waited.state == FINISHED and waited.failure is None:
                 if self.gives_way:
                     self.sends = waited.value
+                elif cython.compiled and self.state == PENDING and not self._must_cancel:
+                    return self.go_on()
                 self.step(None)
             else:
                 self.step(failure_of_future(waited))
@@ -220,6 +234,21 @@ class Task(Future):
             waited = None
             del self
         return 0
+
+    if cython.compiled:
+
+        def go_on(self) -> int:
+            """What `step` and `resume` come to where nothing is thrown in and nothing is sent: nearly each step."""
+            kernel = self.kernel
+            if kernel._shown is not self:
+                kernel.show(self)
+            if self.sends is not None:
+                return self.resume(None)
+            result = resume_plain(self.context, self.coro, cython.address(self.outcome))  # type: ignore # noqa: F821
+            if result is None and self.outcome == YIELDED:
+                kernel._ready.append(self)
+                return 0
+            return self.settle(result)
 
     def _wakeup(self, future: Any) -> None:
         """A future that is not ours, or whose loop is not ours, is done."""
@@ -296,7 +325,7 @@ class Task(Future):
             kernel._shown = self
         began = True
         try:
-            register(self)
+            announce(self)
             self.resume(None)
             began = self.outcome != RAISED or not stands_still(self.coro)
         finally:
@@ -305,11 +334,11 @@ class Task(Future):
             swap_current(self.loop, previous)
             if self.state != PENDING:
                 self.coro = None
-                unregister(self)
+                withdraw(self)
             elif kernel is None:
                 # On a loop that is not ours a pending task is known weakly, as that loop's own are.
                 register_weak(self)
-                unregister(self)
+                withdraw(self)
         if not began:
             self.refuse_context()
         if not cython.compiled:
@@ -350,6 +379,14 @@ class Task(Future):
                 self.outcome = RAISED
                 result = error.with_traceback(error.__traceback__.tb_next)  # type: ignore[union-attr]
 
+        self.settle(result)
+        if not cython.compiled:
+            failure = result = None
+            del self
+        return 0
+
+    def settle(self, result: Any) -> int:
+        """See to what the coroutine yielded, returned or raised."""
         if self.outcome == YIELDED:
             if result is None and self.kernel is not None:
                 self.kernel._ready.append(self)
@@ -368,7 +405,7 @@ class Task(Future):
         else:
             self.end_by(result)
         if not cython.compiled:
-            failure = result = None
+            result = None
             del self
         return 0
 
@@ -465,14 +502,14 @@ class Task(Future):
     def leave(self) -> int:
         """The task is done: asyncio need not know it any more, and nothing but its holders keeps it."""
         if self.kernel is not None:
-            unregister(self)
+            withdraw(self)
         else:
             unregister_weak(self)
         return 0
 
     def forget(self) -> None:
         """The loop is closed with this task pending: stop keeping it alive."""
-        unregister(self)
+        withdraw(self)
 
     # -- what libraries read
 
@@ -533,5 +570,11 @@ def failure_of_future(future: Any) -> Any:
     return future.failure.with_traceback(future.trace)
 
 
+def has_to_tell(task: Task) -> bool:
+    """Whether the finalizer would report something."""
+    return task.log_traceback or (task.state == PENDING and task.tells_if_destroyed)
+
+
 if cython.compiled:
     pool_task(Task)  # type: ignore # noqa: F821
+    finalize_task(Task, cython.cast("void *", has_to_tell))  # type: ignore # noqa: F821
