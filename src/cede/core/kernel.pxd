@@ -4,7 +4,7 @@ from cede.core.handle cimport Handle, Runnable, creation_stack
 from cede.core.inbox cimport Inbox
 from cede.core.ports cimport DriverPort, OrderPort
 from cede.core.ring cimport CompiledRing, slot_put, slot_take
-from cede.core.timers cimport Heap, TimerHandle
+from cede.core.timers cimport CompiledHeap, TimerHandle
 cimport cython
 
 cdef int SPARE_HANDLES
@@ -28,7 +28,7 @@ cdef class Kernel:
     cdef public OrderPort order
     cdef readonly unsigned long long steps
     cdef CompiledRing _ready
-    cdef Heap _timers
+    cdef CompiledHeap _timers
     cdef list spares
     cdef Py_ssize_t spare_count
     cdef readonly Inbox _inbox

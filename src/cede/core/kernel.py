@@ -241,8 +241,8 @@ class Kernel:
             return 0
         self._fruitless = 0
         timeout = -1.0
-        if self._timers.entries:
-            timeout = self._timers.peek()._when - self.now()
+        if self._timers.size():
+            timeout = self._timers.next_time() - self.now()
             if timeout <= 0.0:
                 timeout = 0.0
             elif timeout > LONGEST_SLEEP:
@@ -280,9 +280,9 @@ class Kernel:
         ring = self._ready
         if self._inbox.pending:
             self._take_posts()
-        if self._timers.entries:
+        if self._timers.size():
             now = self.now()
-            while self._timers.entries and self._timers.peek()._when <= now:
+            while self._timers.size() and self._timers.next_time() <= now:
                 ring.append(self._timers.pop())
         if self.order is not None:
             return self.order.run_turn(self)

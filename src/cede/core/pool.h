@@ -13,7 +13,7 @@
 
 #include <Python.h>
 
-#define CEDE_POOL_SIZE 256
+#define CEDE_POOL_SIZE 1024
 
 typedef struct {
     PyTypeObject *type;

@@ -3,8 +3,8 @@
 
 Invariants
 ----------
-* ``entries[i]._position == i`` for each entry: that is how a cancelled timer finds its place, so it leaves in O(log n) and at once,
-  and the heap never holds a cancelled timer. A timer in no heap has position -1.
+* The timer in place i of the heap has ``_position == i``: that is how a cancelled timer finds its place, so it leaves in O(log n) and at
+  once, and the heap never holds a cancelled timer. A timer in no heap has position -1, or none at all.
 * A parent is never due after its children; equal times are ordered by age, so timers run in the order in which they were set.
 * No timer runs before its time: the turn takes what is due at or before the clock's reading, never after.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cede.core.handle import Handle
 
@@ -36,9 +36,10 @@ class TimerHandle(Handle):
         Handle.__init__(self, callback, args, loop, context)
         self._when = when
         self._scheduled = False
-        self._number = 0
         self._position = -1
-        self._heap: Heap | None = None
+        self._heap: Any = None
+        if not cython.compiled:
+            self._number = 0
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -95,8 +96,55 @@ class TimerHandle(Handle):
         return NotImplemented
 
 
-class Heap:
-    """A binary heap of timers that know where they stand."""
+class CompiledHeap:
+    """A heap of timers that know where they stand: heap.h, with four children a parent."""
+
+    if cython.compiled:
+
+        def __len__(self) -> int:
+            return self.heap.count  # type: ignore[attr-defined, no-any-return]
+
+        def snapshot(self) -> list[TimerHandle]:
+            """The pending timers, in no particular order."""
+            return heap_list(cython.address(self.heap))  # type: ignore # noqa: F821
+
+        def push(self, timer: TimerHandle) -> int:
+            self.count += 1
+            timer._heap = self
+            timer._scheduled = True
+            return heap_push(cython.address(self.heap), timer._when, self.count, timer, cython.address(timer._position))  # type: ignore # noqa: F821
+
+        def pop(self) -> TimerHandle:
+            """Remove the next timer, whose time has come. The caller knows that there is one."""
+            timer = heap_remove(cython.address(self.heap), 0)  # type: ignore # noqa: F821
+            timer._heap = None
+            timer._scheduled = False
+            return timer
+
+        def remove(self, timer: TimerHandle) -> int:
+            timer._heap = None
+            timer._scheduled = False
+            heap_remove(cython.address(self.heap), timer._position)  # type: ignore # noqa: F821
+            return 0
+
+        def clear(self) -> int:
+            """Forget every timer, when the loop closes."""
+            for timer in self.snapshot():
+                timer._heap = None
+                timer._scheduled = False
+            heap_drop(cython.address(self.heap))  # type: ignore # noqa: F821
+            return 0
+
+        def __dealloc__(self) -> None:
+            heap_drop(cython.address(self.heap))  # type: ignore # noqa: F821
+
+        def show_to_collector(self) -> int:
+            """The collector sees the timers in the array, from now on, for each object of this class."""
+            return heap_install(CompiledHeap, self, cython.address(self.heap))  # type: ignore # noqa: F821
+
+
+class InterpretedHeap:
+    """The same for the interpreter, in a list."""
 
     def __init__(self) -> None:
         self.entries: list[TimerHandle] = []
@@ -122,9 +170,9 @@ class Heap:
         self.rise(timer, len(self.entries) - 1)
         return 0
 
-    def peek(self) -> TimerHandle:
-        """The next timer. The caller knows that there is one."""
-        return self.entries[0]
+    def next_time(self) -> float:
+        """When the next timer is due. The caller knows that there is one."""
+        return self.entries[0]._when
 
     def pop(self) -> TimerHandle:
         """Remove the next timer, whose time has come."""
@@ -191,6 +239,16 @@ class Heap:
         self.entries = []
         return 0
 
+
+def show_to_collector(example: Any) -> int:
+    return example.show_to_collector()  # type: ignore[no-any-return]
+
+
+if TYPE_CHECKING or not cython.compiled:
+    Heap = InterpretedHeap
+else:
+    Heap = CompiledHeap
+    show_to_collector(CompiledHeap.__new__(CompiledHeap))
 
 if cython.compiled:
     pool_timer(TimerHandle)  # type: ignore # noqa: F821
