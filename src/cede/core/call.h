@@ -56,14 +56,36 @@ cede_leave(PyObject *context, PyObject *result)
     return NULL;
 }
 
+/* How a callable wants to be called, or NULL: what PyObject_Vectorcall looks up, without a call to look it up. */
+static inline vectorcallfunc
+cede_vectorcall_of(PyObject *callable)
+{
+    PyTypeObject *type = Py_TYPE(callable);
+    if (!PyType_HasFeature(type, Py_TPFLAGS_HAVE_VECTORCALL))
+        return NULL;
+    return *(vectorcallfunc *)((char *)callable + type->tp_vectorcall_offset);
+}
+
 /* callback(*args) inside context. The exception, if any, is pending and NULL is returned. */
 static inline PyObject *
 cede_call_in(PyObject *context, PyObject *callback, PyObject *args)
 {
     if (PyContext_Enter(context))
         return NULL;
-    PyObject *result = PyObject_Vectorcall(callback, ((PyTupleObject *)args)->ob_item, (size_t)PyTuple_GET_SIZE(args), NULL);
-    return cede_leave(context, result);
+    PyObject *const *items = ((PyTupleObject *)args)->ob_item;
+    vectorcallfunc call = cede_vectorcall_of(callback);
+    PyObject *result;
+    if (call != NULL)
+        result = call(callback, items, (size_t)PyTuple_GET_SIZE(args), NULL);
+    else
+        result = PyObject_Vectorcall(callback, items, (size_t)PyTuple_GET_SIZE(args), NULL);
+    if (result != NULL && !PyContext_Exit(context))
+        return result;
+    if (result != NULL)
+        Py_CLEAR(result);
+    else
+        cede_leave(context, NULL);
+    return NULL;
 }
 
 /* owner.name(argument) inside context; looked up at the time of the call, without a bound method in between. */

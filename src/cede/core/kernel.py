@@ -162,12 +162,12 @@ class Kernel:
     def _new_handle(self, callback: Any, args: Any, context: Context | None) -> Handle:
         if cython.compiled and self.spare_count:
             self.spare_count -= 1
-            handle = slot_take(self.spares, self.spare_count)  # type: ignore # noqa: F821
+            handle = cython.cast(Handle, slot_take(self.spares, self.spare_count))  # type: ignore # noqa: F821
         else:
             handle = Handle.__new__(Handle)
+            handle._loop = self
         handle._callback = callback
         handle._args = args
-        handle._loop = self
         handle._context = copy_context() if context is None else context
         if self._debug:
             handle._source_traceback = creation_stack()
@@ -303,7 +303,7 @@ class Kernel:
                 self.show(None)
             runnable.run_ready()
             if cython.compiled and type(runnable) is Handle:
-                self.recycle(runnable)
+                self.recycle(cython.cast(Handle, runnable))  # type: ignore[attr-defined]
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
         return 0
 
@@ -311,12 +311,12 @@ class Kernel:
 
         def recycle(self, handle: Any) -> int:
             """Keep the shell of a handle that nobody holds, for the next `call_soon`: cheaper than a new one."""
-            if self.spare_count < SPARE_HANDLES and handle._source_traceback is None and nobody_else_holds(handle):  # type: ignore # noqa: F821
-                if not handle._cancelled:
+            if nobody_else_holds(handle) and self.spare_count < SPARE_HANDLES:  # type: ignore # noqa: F821
+                if not handle._cancelled and handle._source_traceback is None:
+                    # `_loop` stays, which is this one; `_drop_all` lets go of the shells.
                     handle._callback = None
                     handle._args = None
                     handle._context = None
-                    handle._loop = None
                     slot_put(self.spares, self.spare_count, handle)  # type: ignore # noqa: F821
                     self.spare_count += 1
             return 0
@@ -409,6 +409,9 @@ class Kernel:
         self._ready.clear()
         self._timers.clear()
         self._inbox.items.clear()
+        if cython.compiled:
+            self.spares = [None] * SPARE_HANDLES
+            self.spare_count = 0
         self.driver = NO_DRIVER
         self._inbox.driver = NO_DRIVER
         return 0

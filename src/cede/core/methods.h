@@ -69,6 +69,52 @@ cede_rest(PyObject *const *args, Py_ssize_t count, Py_ssize_t skipped)
     return rest;
 }
 
+/* A function that calls the running loop's method of the same name, with the same arguments: what remains of a module's function. */
+static PyObject *cede_running_loop;
+static PyObject *cede_name_of_method;
+
+static PyObject *
+cede_on_running_loop(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    (void)module;
+    PyObject *few[9];
+    Py_ssize_t given = count + (names == NULL ? 0 : PyTuple_GET_SIZE(names));
+    PyObject *loop = PyObject_CallNoArgs(cede_running_loop);
+    if (loop == NULL)
+        return NULL;
+    PyObject *result = NULL;
+    if (given <= 8) {
+        few[0] = loop;
+        memcpy(few + 1, args, (size_t)given * sizeof(PyObject *));
+        result = PyObject_VectorcallMethod(cede_name_of_method, few, (size_t)(count + 1), names);
+    }
+    else {
+        PyObject *method = PyObject_GetAttr(loop, cede_name_of_method);
+        if (method != NULL)
+            result = PyObject_Vectorcall(method, args, (size_t)count, names);
+        Py_XDECREF(method);
+    }
+    Py_DECREF(loop);
+    return result;
+}
+
+static PyMethodDef cede_function_of_loop = {
+    NULL, (PyCFunction)(void (*)(void))cede_on_running_loop, METH_FASTCALL | METH_KEYWORDS, NULL};
+
+/* The function in place of `general`, which lends it its name and its text; one a module. */
+static inline PyObject *
+cede_loop_function(PyObject *general, PyObject *running_loop, PyObject *module)
+{
+    PyMethodDef *before = ((PyCFunctionObject *)general)->m_ml;
+    cede_function_of_loop.ml_name = before->ml_name;
+    cede_function_of_loop.ml_doc = before->ml_doc;
+    cede_running_loop = Py_NewRef(running_loop);
+    cede_name_of_method = PyUnicode_InternFromString(before->ml_name);
+    if (cede_name_of_method == NULL)
+        return NULL;
+    return PyCFunction_NewEx(&cede_function_of_loop, NULL, module);
+}
+
 typedef PyObject *(*cede_quick_function)(PyObject *self, PyObject *first, PyObject *second, PyObject *rest, PyObject *context);
 
 /* Defines cede_install_<method>(type, quick): a method (first[, second], *rest, context=None), with `leading` of them named. */

@@ -6,6 +6,9 @@ from cede.core.spawn cimport Spawner
 from cede.core.timers cimport TimerHandle
 from cede.tools.operation cimport StreamOperation, begin, wake
 
+cdef extern from "methods.h":
+    object loop_function "cede_loop_function"(object general, object running_loop, object module)
+
 cdef class Sleep(StreamOperation):
     @cython.locals(kernel=Spawner, timer=SleepTimer, seconds=double)
     cdef int arm(self, object delay) except -1

@@ -105,3 +105,8 @@ def create_task(
     if name is not None:
         return loop.create_task(coro, name=name)
     return loop.create_task(coro)
+
+
+if cython.compiled:
+    # The body above makes a dictionary of the options, and passes each call on by keywords.
+    create_task = loop_function(create_task, get_running_loop, __name__)  # type: ignore # noqa: F821
