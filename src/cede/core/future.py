@@ -49,6 +49,9 @@ class OpenRunnable(Runnable):
     which is no dictionary, while finalizers may still look; a cycle through the dictionary is broken by the dictionary itself.
     """
 
+    if not cython.compiled:
+        __slots__ = ()
+
     if cython.compiled:
 
         def __cinit__(self, *args: Any, **kwargs: Any) -> None:
@@ -78,17 +81,35 @@ class Future(OpenRunnable):
     """
 
     if not cython.compiled:
-        # What a compiled object is born with.
-        loop: Any = None
-        kernel: Any = None
+        # What is looked at all the time has a place of its own, which `__new__` fills, or interpreted.py. For the rest it says here what
+        # a compiled object is born with; a future gets a dictionary when it has something else to keep.
+        __slots__ = (
+            "__dict__",
+            "__weakref__",
+            "blocking",
+            "callbacks",
+            "failure",
+            "kernel",
+            "log_traceback",
+            "loop",
+            "state",
+            "value",
+            "waiter",
+        )
+
         is_task = False
-        state = PENDING
-        blocking = False
-        value = failure = trace = waiter = callbacks = None
-        log_traceback = misused = False
+        misused = False
+        trace: Any = None
         cancel_message: Any = None
         _cancelled_exc: Any = None
         _source_traceback: Any = None
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            self = object.__new__(cls)
+            self.loop = self.kernel = self.value = self.failure = self.waiter = self.callbacks = None
+            self.state = PENDING
+            self.blocking = self.log_traceback = False
+            return self
 
     def __init__(self, *, loop: Any = None) -> None:
         self.refuse_second_birth()
@@ -114,7 +135,8 @@ class Future(OpenRunnable):
         """Make any object a pending future: `__init__` may be called again once it is done."""
         self.loop = loop
         self.kernel = loop if isinstance(loop, Kernel) else None
-        self.is_task = False
+        if cython.compiled:
+            self.is_task = False
         self.state = PENDING
         self.blocking = False
         self.value = None
@@ -145,11 +167,11 @@ class Future(OpenRunnable):
 
     def done(self) -> bool:
         """Whether there is a result, an exception, or a cancellation."""
-        return bool(self.state != PENDING)
+        return self.state != PENDING
 
     def cancelled(self) -> bool:
         """Whether the future was cancelled."""
-        return bool(self.state == CANCELLED)
+        return self.state == CANCELLED
 
     def result(self) -> Any:
         """The result; raises the exception, CancelledError, or InvalidStateError while there is none."""
@@ -187,7 +209,18 @@ class Future(OpenRunnable):
         """Finish with `result`. InvalidStateError where the future is done already."""
         if self.state != PENDING or self.loop is None:
             self.refuse_result()
-        self.finish(result)
+        if cython.compiled:
+            self.finish(result)
+        else:
+            # `finish`, in place: that spares a call.
+            self.value = result
+            self.state = FINISHED
+            waiter = self.waiter
+            if waiter is not None:
+                self.waiter = None
+                self.kernel._ready.append(waiter)
+            if self.callbacks is not None:
+                self.wake()
 
     def set_exception(self, exception: Any) -> None:
         """Finish with `exception`, an instance or a class. InvalidStateError where the future is done already."""
@@ -297,11 +330,14 @@ class Future(OpenRunnable):
         def __await__(self) -> Any:
             try:
                 if self.state == PENDING:
-                    self.need_loop()
+                    if self.loop is None:
+                        self.need_loop()
                     self.blocking = True
                     yield self
                     if self.state == PENDING:
                         raise RuntimeError("await wasn't used with future")
+                if self.failure is None and self.state == FINISHED:
+                    return self.value
                 return self.result()
             finally:
                 del self  # an error's traceback holds this frame

@@ -38,6 +38,9 @@ def creation_stack() -> Any:
 class Runnable:
     """An item of the ready ring. `is_task` tells the turn whether it has to announce a task or the absence of one."""
 
+    if not cython.compiled:
+        __slots__ = ()
+
     is_task: bool
 
     def run_ready(self) -> int:
@@ -52,16 +55,19 @@ class Handle(Runnable):
     """
 
     if not cython.compiled:
-        # What a compiled object is born with.
+        __slots__ = ("__weakref__", "_args", "_callback", "_cancelled", "_context", "_loop", "_repr", "_source_traceback")
+
         is_task = False
-        _callback: Any = None
-        _args: Any = None
-        _cancelled = False
-        _repr: Any = None
-        _source_traceback: Any = None
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            self = object.__new__(cls)
+            self._callback = self._args = self._loop = self._context = self._repr = self._source_traceback = None
+            self._cancelled = False
+            return self
 
     def __init__(self, callback: Callable[..., Any], args: Any, loop: Any, context: Context | None = None) -> None:
-        self.is_task = False
+        if cython.compiled:
+            self.is_task = False
         self._callback = callback
         self._args = tuple(args)
         self._loop = loop

@@ -16,22 +16,36 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
+if not cython.compiled:
+    from contextvars import Context
+
+    from cede.core import interpreted
+
 
 class Spawner(Kernel):
     """A kernel that makes futures and tasks of its own."""
+
+    if not cython.compiled:
+        __slots__ = ("_task_factory",)
 
     def __init__(self, driver: Any = None, order: Any = None) -> None:
         Kernel.__init__(self, driver, order)
         self._task_factory = None
 
-    def create_future(self) -> Future:
-        """A pending future of this loop."""
-        return self.new_future()
+    if cython.compiled:
 
-    def new_future(self) -> Future:
-        future = Future.__new__(Future)
-        future.born(self)
-        return future
+        def create_future(self) -> Future:
+            """A pending future of this loop."""
+            return self.new_future()
+
+        def new_future(self) -> Future:
+            future = Future.__new__(Future)
+            future.born(self)
+            return future
+
+    else:
+        turn = interpreted.turn
+        create_future = new_future = interpreted.create_future
 
     def new_task(self, coro: Any, name: Any, context: Any, eager: bool) -> Task:
         task = Task.__new__(Task)
@@ -58,6 +72,10 @@ class Spawner(Kernel):
         if self._task_factory is not None:
             return start_with_factory(self, self._task_factory, coro, name, context, options)
         if not options:
+            if cython.compiled:
+                return self.new_task(coro, name, context, False)
+            if type(coro) is CoroutineType and (context is None or type(context) is Context):
+                return interpreted.plain_task(self, coro, name, context)
             return self.new_task(coro, name, context, False)
         eager = options.pop("eager_start", False)
         if options:

@@ -30,15 +30,25 @@ class TimerHandle(Handle):
     ``isinstance(handle, asyncio.TimerHandle)`` holds. Timers order by time, and by age where the times are equal.
     """
 
+    if not cython.compiled:
+        __slots__ = ("_heap", "_number", "_when")
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            self = Handle.__new__(cls)
+            self._when = 0.0
+            self._heap = None
+            return self
+
     def __init__(
         self, when: float, callback: Callable[..., Any], args: Any, loop: Any, context: Context | None = None
     ) -> None:
         Handle.__init__(self, callback, args, loop, context)
         self._when = when
-        self._scheduled = False
-        self._number = 0
-        self._position = -1
         self._heap: Heap | None = None
+        if cython.compiled:
+            self._scheduled = False
+            self._number = 0
+            self._position = -1
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -51,10 +61,15 @@ class TimerHandle(Handle):
     def cancel(self) -> None:
         """Never run. Costs O(log n) at most, and nothing of the handle stays in the loop."""
         if not self._cancelled:
-            Handle.cancel(self)
+            if cython.compiled or self._source_traceback is not None:
+                Handle.cancel(self)
+            else:
+                self._cancelled = True
+                self._callback = self._args = None
             if self._heap is not None:
                 self._heap.remove(self)
-            self._scheduled = False
+            if cython.compiled:
+                self._scheduled = False
 
     def _describe(self) -> list[str]:
         parts = Handle._describe(self)
@@ -191,6 +206,12 @@ class Heap:
         self.entries = []
         return 0
 
+
+if not cython.compiled:
+    from cede.core.lazy_heap import LazyHeap, is_scheduled
+
+    Heap = LazyHeap  # type: ignore[assignment,misc]
+    setattr(TimerHandle, "_scheduled", property(is_scheduled))  # noqa: B010
 
 if cython.compiled:
     pool_timer(TimerHandle)  # type: ignore # noqa: F821

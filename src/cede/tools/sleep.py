@@ -30,7 +30,7 @@ class SleepTimer(TimerHandle):
     """A timer that wakes a sleeper. It runs no user code, so it needs no callback, no arguments and no context."""
 
     if not cython.compiled:
-        sleeper: Any = None
+        __slots__ = ("sleeper",)
 
     def run_ready(self) -> int:
         if not self._cancelled and not self.sleeper.done():
@@ -64,7 +64,8 @@ class Sleep(StreamOperation):
         kernel = loop
         seconds = delay
         timer = SleepTimer.__new__(SleepTimer)
-        timer.is_task = False
+        if cython.compiled:
+            timer.is_task = False
         timer._callback = None
         timer._args = None
         timer._context = None
