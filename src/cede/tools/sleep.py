@@ -20,6 +20,9 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
+    from cede.tools.coroutines import sleep as give_way
+
+PLAIN_NUMBERS = (int, float)
 
 T = TypeVar("T")
 
@@ -91,6 +94,8 @@ def sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]:
 
     Raises ValueError where `delay` is not a number (NaN), TypeError where it cannot be compared with one.
     """
+    if not cython.compiled and type(delay) in PLAIN_NUMBERS and delay <= 0:
+        return give_way(result)  # interpreted, a real coroutine is cheaper
     return begin(Sleep.__new__(Sleep), result, delay)
 
 
