@@ -29,7 +29,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED, FAILED, SUSPENDED
-    from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context, several
 
 NAMES = ("PENDING", "CANCELLED", "FINISHED")
 
@@ -191,12 +191,12 @@ class Future(OpenRunnable):
 
     def exception(self) -> BaseException | None:
         """The exception, or None; raises CancelledError, or InvalidStateError while the future is pending."""
+        if self.state == FINISHED:
+            self.log_traceback = False
+            return self.failure
         if self.state == CANCELLED:
             raise self._make_cancelled_error()
-        if self.state == PENDING:
-            raise InvalidStateError("Exception is not set.")
-        self.log_traceback = False
-        return self.failure
+        raise InvalidStateError("Exception is not set.")
 
     def get_loop(self) -> Any:
         """The loop that the future belongs to."""
@@ -274,6 +274,8 @@ class Future(OpenRunnable):
             self.kernel.push(waiter)
         if self.callbacks is not None:
             callbacks = self.callbacks
+            if not cython.compiled:
+                callbacks = several(callbacks)
             self.callbacks = None
             for callback, context in callbacks:
                 self.loop.call_soon(callback, self, context=context)
@@ -288,8 +290,15 @@ class Future(OpenRunnable):
         if self.state != PENDING:
             self.loop.call_soon(fn, self, context=context)
             return
-        self.need_loop()
-        if self.callbacks is None:
+        if self.loop is None:
+            self.need_loop()
+        if not cython.compiled:
+            if self.callbacks is None:
+                self.callbacks = (fn, context)
+            else:
+                self.callbacks = several(self.callbacks)
+                self.callbacks.append((fn, context))
+        elif self.callbacks is None:
             self.callbacks = [(fn, context)]
         else:
             self.callbacks.append((fn, context))
@@ -301,11 +310,15 @@ class Future(OpenRunnable):
         if self.waiter is not None and self.waiter.wakeup_callback() == fn:
             self.waiter = None
             removed = 1
+        if not cython.compiled:
+            self.callbacks = several(self.callbacks)
         if self.callbacks is not None:
             # Comparing may run user code that adds or removes callbacks: what it left is filtered, not what stood there before.
             entries = list(self.callbacks)
             gone = {id(entry) for entry in entries if entry[0] == fn}
             removed += len(gone)
+            if not cython.compiled:
+                self.callbacks = several(self.callbacks)
             if self.callbacks is not None:
                 self.callbacks = [entry for entry in self.callbacks if id(entry) not in gone] or None
         return removed
@@ -407,7 +420,10 @@ class Future(OpenRunnable):
         if self.waiter is not None:
             found.append((self.waiter.wakeup_callback(), self.waiter.get_context()))
         if self.callbacks is not None:
-            found.extend(self.callbacks)
+            callbacks = self.callbacks
+            if not cython.compiled:
+                callbacks = several(callbacks)
+            found.extend(callbacks)
         return found or None
 
     @property

@@ -24,6 +24,7 @@ __all__ = (
     "monotonic",
     "new",
     "real_number",
+    "several",
 )
 
 PENDING = 0
@@ -69,3 +70,8 @@ def failure_of(context: Context, callback: Callable[..., Any], args: tuple[Any, 
     finally:
         callback = args = None  # type: ignore[assignment]  # a traceback may keep this frame: see task.py
     return None
+
+
+def several(callbacks: Any) -> Any:
+    """The callbacks of a future as a list. Uncompiled, one alone stands there as a pair: a list less to make, and for the collector to visit."""
+    return [callbacks] if type(callbacks) is tuple else callbacks

@@ -17,8 +17,6 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from contextvars import Context
-
     from cede.core import interpreted
 
 
@@ -72,15 +70,15 @@ class Spawner(Kernel):
         if self._task_factory is not None:
             return start_with_factory(self, self._task_factory, coro, name, context, options)
         if not options:
-            if cython.compiled:
-                return self.new_task(coro, name, context, False)
-            if type(coro) is CoroutineType and (context is None or type(context) is Context):
-                return interpreted.plain_task(self, coro, name, context)
             return self.new_task(coro, name, context, False)
         eager = options.pop("eager_start", False)
         if options:
             raise TypeError(f"create_task() got an unexpected keyword argument {next(iter(options))!r}")
         return self.new_task(coro, name, context, bool(eager))
+
+    if not cython.compiled:
+        create_any_task = create_task
+        create_task = interpreted.create_task
 
     def set_task_factory(self, factory: Any) -> None:
         """Make tasks by ``factory(loop, coro, **options)``; None restores our own."""
