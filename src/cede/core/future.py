@@ -29,7 +29,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED, FAILED, SUSPENDED
-    from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context, several
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context, places, several
 
 NAMES = ("PENDING", "CANCELLED", "FINISHED")
 
@@ -83,7 +83,7 @@ class Future(OpenRunnable):
     if not cython.compiled:
         # What is looked at all the time has a place of its own, which `__new__` fills, or interpreted.py. For the rest it says here what
         # a compiled object is born with; a future gets a dictionary when it has something else to keep.
-        __slots__ = (
+        __slots__ = places(
             "__dict__",
             "__weakref__",
             "blocking",
@@ -97,6 +97,9 @@ class Future(OpenRunnable):
             "waiter",
         )
 
+        callbacks: Any
+        failure: Any
+        waiter: Any
         is_task = False
         misused = False
         trace: Any = None
@@ -105,7 +108,7 @@ class Future(OpenRunnable):
         _source_traceback: Any = None
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            self = object.__new__(cls)
+            self: Any = object.__new__(cls)
             self.loop = self.kernel = self.value = self.failure = self.waiter = self.callbacks = None
             self.state = PENDING
             self.blocking = self.log_traceback = False

@@ -22,7 +22,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import current_frame, failure_of
+    from cede.core.pure import current_frame, failure_of, places
 
 
 def creation_stack() -> Any:
@@ -55,12 +55,13 @@ class Handle(Runnable):
     """
 
     if not cython.compiled:
-        __slots__ = ("__weakref__", "_args", "_callback", "_cancelled", "_context", "_loop", "_repr", "_source_traceback")
+        __slots__ = places("__weakref__", "_args", "_callback", "_cancelled", "_context", "_loop", "_repr", "_source_traceback")
 
         is_task = False
+        _repr: Any
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            self = object.__new__(cls)
+            self: Any = object.__new__(cls)
             self._callback = self._args = self._loop = self._context = self._repr = self._source_traceback = None
             self._cancelled = False
             return self

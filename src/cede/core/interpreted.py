@@ -1,8 +1,8 @@
 """The hot paths as the interpreter likes them: the turn, and how futures and tasks are made.
 
-A call from Python to Python costs as much as half a task switch. So where compiled code is cut into methods, this does the same
-in one piece, for the common case; everything else goes to the methods, which say how it is done. What differs between the two builds is this
-file and the timers' heap (lazy_heap.py).
+Calls from Python to Python are most of what a step costs. So where compiled code is cut into methods, this does the same in one
+piece, for the common case; everything else goes to the methods, which say how it is done. This file and the timers' heap
+(lazy_heap.py) are what the two builds do differently.
 
 Invariants
 ----------

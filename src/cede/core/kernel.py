@@ -38,7 +38,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import copy_context, monotonic, new, real_number
+    from cede.core.pure import copy_context, monotonic, new, places, real_number
 
 NO_DRIVER = NoDriver()
 
@@ -72,7 +72,7 @@ class Kernel:
             self._state = UNBORN
 
     else:
-        __slots__ = (
+        __slots__ = places(
             "__dict__",
             "__weakref__",
             "_debug",
@@ -137,7 +137,7 @@ class Kernel:
             self._check(callback, "call_soon")
         if self._inbox.pending:
             self._take_posts()  # what was posted before this call runs before it
-        if cython.compiled:
+        if cython.compiled:  # noqa: SIM114 - alone it is decided by the compiler, which leaves the rest out
             handle = self._new_handle(callback, args, context)
         elif self._debug:
             handle = self._new_handle(callback, args, context)

@@ -3,9 +3,10 @@
 Invariants
 ----------
 * ``pending`` holds every timer that waits, by its number. A cancelled timer leaves it at once, so nothing of the timer stays.
-* ``entries`` is a heap of (time, number), with one entry for each pending timer; numbers grow with age, so equal times come in the order in which
-  they were set. An entry whose number is not pending is void: what remains of a cancelled timer is this pair of numbers.
-* A cancellation leaves no more than `FEW` void entries above the number of the others, and the first entry is never void: a cancelled timer wakes nobody.
+* ``entries`` is a heap of (time, number), with one entry for each pending timer; numbers grow with age, so equal times come in the
+  order in which they were set. An entry whose number is not pending is void: what remains of a cancelled timer is this pair of numbers.
+* Void entries are swept out when a cancellation makes them `FEW` more than the others.
+* The first entry is never void: a cancelled timer wakes nobody.
 """
 
 from __future__ import annotations

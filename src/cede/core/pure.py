@@ -23,6 +23,7 @@ __all__ = (
     "failure_of",
     "monotonic",
     "new",
+    "places",
     "real_number",
     "several",
 )
@@ -39,6 +40,11 @@ monotonic = time.monotonic
 
 # Makes an object without running its `__new__` and `__init__`; the caller fills all its places.
 new = object.__new__
+
+
+def places(*names: str) -> Any:
+    """`__slots__` of the uncompiled build, which the type checker must not take for those of the other."""
+    return names
 
 
 def real_number(value: Any) -> float:
@@ -73,5 +79,5 @@ def failure_of(context: Context, callback: Callable[..., Any], args: tuple[Any, 
 
 
 def several(callbacks: Any) -> Any:
-    """The callbacks of a future as a list. Uncompiled, one alone stands there as a pair: a list less to make, and for the collector to visit."""
+    """The callbacks of a future as a list. Uncompiled, one alone stands there as a pair: a list less to make, and to collect."""
     return [callbacks] if type(callbacks) is tuple else callbacks

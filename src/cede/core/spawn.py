@@ -18,13 +18,14 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core import interpreted
+    from cede.core.pure import places
 
 
 class Spawner(Kernel):
     """A kernel that makes futures and tasks of its own."""
 
     if not cython.compiled:
-        __slots__ = ("_task_factory",)
+        __slots__ = places("_task_factory")
 
     def __init__(self, driver: Any = None, order: Any = None) -> None:
         Kernel.__init__(self, driver, order)
@@ -43,7 +44,7 @@ class Spawner(Kernel):
 
     else:
         turn = interpreted.turn
-        create_future = new_future = interpreted.create_future
+        create_future = new_future = interpreted.create_future  # type: ignore[assignment]
 
     def new_task(self, coro: Any, name: Any, context: Any, eager: bool) -> Task:
         task = Task.__new__(Task)
@@ -78,7 +79,7 @@ class Spawner(Kernel):
 
     if not cython.compiled:
         create_any_task = create_task
-        create_task = interpreted.create_task
+        create_task = interpreted.create_task  # type: ignore[assignment]
 
     def set_task_factory(self, factory: Any) -> None:
         """Make tasks by ``factory(loop, coro, **options)``; None restores our own."""

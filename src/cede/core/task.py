@@ -37,7 +37,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, places
 
 CancelledError = exceptions.CancelledError
 CoroutineType = types.CoroutineType
@@ -80,7 +80,7 @@ class Task(Future):
 
     if not cython.compiled:
         # As in Future. `plain` is true where the turn may resume the coroutine by itself: a native coroutine on a loop of ours.
-        __slots__ = (
+        __slots__ = places(
             "_must_cancel",
             "cancels",
             "context",
@@ -93,12 +93,14 @@ class Task(Future):
             "waits_for",
         )
 
+        coro: Any
+        waits_for: Any
         is_task = True
         name: Any = None
         sends: Any = None
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            self = Future.__new__(cls)
+            self: Any = Future.__new__(cls)
             self.coro = self.context = self.waits_for = self.number = None
             self.plain = self.gives_way = self._must_cancel = self.tells_if_destroyed = False
             self.cancels = 0

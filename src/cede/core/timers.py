@@ -23,6 +23,9 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
+if not cython.compiled:
+    from cede.core.pure import places
+
 
 class TimerHandle(Handle):
     """A callback that runs at a given time; what `call_later` and `call_at` return.
@@ -31,10 +34,10 @@ class TimerHandle(Handle):
     """
 
     if not cython.compiled:
-        __slots__ = ("_heap", "_number", "_when")
+        __slots__ = places("_heap", "_number", "_when")
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            self = Handle.__new__(cls)
+            self: Any = Handle.__new__(cls)
             self._when = 0.0
             self._heap = None
             return self

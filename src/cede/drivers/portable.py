@@ -37,8 +37,9 @@ WOULD_BLOCK = (BlockingIOError, InterruptedError)
 class MethodStream(Stream):
     """A stream over the socket's own methods.
 
-    What arrives at a plain socket goes through `room`, which the streams of a driver share, into bytes of the exact size: `recv` would make an
-    object as large as it might become, for each message. A subclass of socket is asked by `recv`, which it may have replaced.
+    What arrives at a plain socket goes through `room`, which the streams of a driver share, into bytes of the exact size: `recv`
+    would make an object as large as it might become, for each message. A subclass of socket is asked by `recv`, which it may have
+    replaced.
     """
 
     def __init__(self, driver: PortableDriver, sock: Any, sink: Sink) -> None:

@@ -20,6 +20,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
+    from cede.core.pure import places
     from cede.tools.coroutines import sleep as give_way
 
 PLAIN_NUMBERS = (int, float)
@@ -32,8 +33,10 @@ get_running_loop = events.get_running_loop
 class SleepTimer(TimerHandle):
     """A timer that wakes a sleeper. It runs no user code, so it needs no callback, no arguments and no context."""
 
+    sleeper: Any
+
     if not cython.compiled:
-        __slots__ = ("sleeper",)
+        __slots__ = places("sleeper")
 
     def run_ready(self) -> int:
         if not self._cancelled and not self.sleeper.done():
