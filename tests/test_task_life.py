@@ -391,3 +391,51 @@ def test_a_task_on_a_closed_loop_is_refused(loop_factory: Callable[[], Any]) -> 
     with pytest.raises(RuntimeError, match="closed"):
         loop.create_task(coroutine)
     coroutine.close()
+
+
+def test_who_replaces_call_soon_sees_the_callbacks_of_a_task(loop: asyncio.AbstractEventLoop) -> None:
+    real = loop.call_soon
+    scheduled: list[Any] = []
+
+    def spy(callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        scheduled.append(callback)
+        return real(callback, *args, context=context)
+
+    def told(task: asyncio.Task[None]) -> None:
+        assert task.done()
+
+    async def nothing() -> None:
+        pass
+
+    async def main() -> None:
+        task = loop.create_task(nothing())
+        task.add_done_callback(told)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    loop.call_soon = spy  # type: ignore[method-assign]
+    loop.run_until_complete(main())
+    del loop.call_soon
+    assert told in scheduled
+
+
+def test_the_callbacks_of_a_task_run_in_order_however_many(loop: asyncio.AbstractEventLoop) -> None:
+    async def nothing() -> None:
+        pass
+
+    async def main() -> None:
+        for count in range(4):
+            told: list[int] = []
+            task = loop.create_task(nothing())
+            callbacks: list[Callable[[Any], None]] = [lambda _, n=n, told=told: told.append(n) for n in range(count)]  # type: ignore[misc]
+            for callback in callbacks:
+                task.add_done_callback(callback)
+            unwanted: Callable[[Any], None] = lambda _, told=told: told.append(-1)  # type: ignore[misc]  # noqa: E731
+            task.add_done_callback(unwanted)
+            assert task.remove_done_callback(unwanted) == 1
+            assert task.remove_done_callback(unwanted) == 0
+            await task
+            await asyncio.sleep(0)
+            assert told == list(range(count))
+
+    loop.run_until_complete(main())

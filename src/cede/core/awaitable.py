@@ -54,8 +54,31 @@ class Operation:
         """Nobody waits any more. Must not raise."""
         return 0
 
-    def __await__(self) -> Any:
-        return self
+    if cython.compiled:
+
+        def __await__(self) -> Any:
+            return self
+
+    else:
+        # Interpreted, a generator is the cheapest iterator there is: its result comes without a StopIteration.
+        def __await__(self) -> Any:
+            value: Any = None
+            try:
+                while True:
+                    outcome = self.advance()
+                    value = self.value
+                    self.value = None
+                    if outcome == ENDED:
+                        return value
+                    if outcome == FAILED:
+                        raise value
+                    try:
+                        yield value
+                    except BaseException:
+                        self.abandon()
+                        raise
+            finally:
+                del self, value  # an error's traceback holds this frame
 
     def __iter__(self) -> Any:
         return self

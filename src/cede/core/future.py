@@ -29,7 +29,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED, FAILED, SUSPENDED
-    from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context, places, several
 
 NAMES = ("PENDING", "CANCELLED", "FINISHED")
 
@@ -48,6 +48,9 @@ class OpenRunnable(Runnable):
     """A runnable that takes attributes of any name. The collector leaves the dictionary's place alone: it would put None there,
     which is no dictionary, while finalizers may still look; a cycle through the dictionary is broken by the dictionary itself.
     """
+
+    if not cython.compiled:
+        __slots__ = ()
 
     if cython.compiled:
 
@@ -78,17 +81,38 @@ class Future(OpenRunnable):
     """
 
     if not cython.compiled:
-        # What a compiled object is born with.
-        loop: Any = None
-        kernel: Any = None
+        # What is looked at all the time has a place of its own, which `__new__` fills, or interpreted.py. For the rest it says here what
+        # a compiled object is born with; a future gets a dictionary when it has something else to keep.
+        __slots__ = places(
+            "__dict__",
+            "__weakref__",
+            "blocking",
+            "callbacks",
+            "failure",
+            "kernel",
+            "log_traceback",
+            "loop",
+            "state",
+            "value",
+            "waiter",
+        )
+
+        callbacks: Any
+        failure: Any
+        waiter: Any
         is_task = False
-        state = PENDING
-        blocking = False
-        value = failure = trace = waiter = callbacks = None
-        log_traceback = misused = False
+        misused = False
+        trace: Any = None
         cancel_message: Any = None
         _cancelled_exc: Any = None
         _source_traceback: Any = None
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            self: Any = object.__new__(cls)
+            self.loop = self.kernel = self.value = self.failure = self.waiter = self.callbacks = None
+            self.state = PENDING
+            self.blocking = self.log_traceback = False
+            return self
 
     def __init__(self, *, loop: Any = None) -> None:
         self.refuse_second_birth()
@@ -114,7 +138,8 @@ class Future(OpenRunnable):
         """Make any object a pending future: `__init__` may be called again once it is done."""
         self.loop = loop
         self.kernel = loop if isinstance(loop, Kernel) else None
-        self.is_task = False
+        if cython.compiled:
+            self.is_task = False
         self.state = PENDING
         self.blocking = False
         self.value = None
@@ -145,11 +170,11 @@ class Future(OpenRunnable):
 
     def done(self) -> bool:
         """Whether there is a result, an exception, or a cancellation."""
-        return bool(self.state != PENDING)
+        return self.state != PENDING
 
     def cancelled(self) -> bool:
         """Whether the future was cancelled."""
-        return bool(self.state == CANCELLED)
+        return self.state == CANCELLED
 
     def result(self) -> Any:
         """The result; raises the exception, CancelledError, or InvalidStateError while there is none."""
@@ -169,12 +194,12 @@ class Future(OpenRunnable):
 
     def exception(self) -> BaseException | None:
         """The exception, or None; raises CancelledError, or InvalidStateError while the future is pending."""
+        if self.state == FINISHED:
+            self.log_traceback = False
+            return self.failure
         if self.state == CANCELLED:
             raise self._make_cancelled_error()
-        if self.state == PENDING:
-            raise InvalidStateError("Exception is not set.")
-        self.log_traceback = False
-        return self.failure
+        raise InvalidStateError("Exception is not set.")
 
     def get_loop(self) -> Any:
         """The loop that the future belongs to."""
@@ -187,7 +212,18 @@ class Future(OpenRunnable):
         """Finish with `result`. InvalidStateError where the future is done already."""
         if self.state != PENDING or self.loop is None:
             self.refuse_result()
-        self.finish(result)
+        if cython.compiled:
+            self.finish(result)
+        else:
+            # `finish`, in place: that spares a call.
+            self.value = result
+            self.state = FINISHED
+            waiter = self.waiter
+            if waiter is not None:
+                self.waiter = None
+                self.kernel._ready.append(waiter)
+            if self.callbacks is not None:
+                self.wake()
 
     def set_exception(self, exception: Any) -> None:
         """Finish with `exception`, an instance or a class. InvalidStateError where the future is done already."""
@@ -241,6 +277,8 @@ class Future(OpenRunnable):
             self.kernel.push(waiter)
         if self.callbacks is not None:
             callbacks = self.callbacks
+            if not cython.compiled:
+                callbacks = several(callbacks)
             self.callbacks = None
             for callback, context in callbacks:
                 self.loop.call_soon(callback, self, context=context)
@@ -255,8 +293,15 @@ class Future(OpenRunnable):
         if self.state != PENDING:
             self.loop.call_soon(fn, self, context=context)
             return
-        self.need_loop()
-        if self.callbacks is None:
+        if self.loop is None:
+            self.need_loop()
+        if not cython.compiled:
+            if self.callbacks is None:
+                self.callbacks = (fn, context)
+            else:
+                self.callbacks = several(self.callbacks)
+                self.callbacks.append((fn, context))
+        elif self.callbacks is None:
             self.callbacks = [(fn, context)]
         else:
             self.callbacks.append((fn, context))
@@ -268,11 +313,15 @@ class Future(OpenRunnable):
         if self.waiter is not None and self.waiter.wakeup_callback() == fn:
             self.waiter = None
             removed = 1
+        if not cython.compiled:
+            self.callbacks = several(self.callbacks)
         if self.callbacks is not None:
             # Comparing may run user code that adds or removes callbacks: what it left is filtered, not what stood there before.
             entries = list(self.callbacks)
             gone = {id(entry) for entry in entries if entry[0] == fn}
             removed += len(gone)
+            if not cython.compiled:
+                self.callbacks = several(self.callbacks)
             if self.callbacks is not None:
                 self.callbacks = [entry for entry in self.callbacks if id(entry) not in gone] or None
         return removed
@@ -297,11 +346,14 @@ class Future(OpenRunnable):
         def __await__(self) -> Any:
             try:
                 if self.state == PENDING:
-                    self.need_loop()
+                    if self.loop is None:
+                        self.need_loop()
                     self.blocking = True
                     yield self
                     if self.state == PENDING:
                         raise RuntimeError("await wasn't used with future")
+                if self.failure is None and self.state == FINISHED:
+                    return self.value
                 return self.result()
             finally:
                 del self  # an error's traceback holds this frame
@@ -371,7 +423,10 @@ class Future(OpenRunnable):
         if self.waiter is not None:
             found.append((self.waiter.wakeup_callback(), self.waiter.get_context()))
         if self.callbacks is not None:
-            found.extend(self.callbacks)
+            callbacks = self.callbacks
+            if not cython.compiled:
+                callbacks = several(callbacks)
+            found.extend(callbacks)
         return found or None
 
     @property

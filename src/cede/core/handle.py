@@ -22,7 +22,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import current_frame, failure_of
+    from cede.core.pure import current_frame, failure_of, places
 
 
 def creation_stack() -> Any:
@@ -38,6 +38,9 @@ def creation_stack() -> Any:
 class Runnable:
     """An item of the ready ring. `is_task` tells the turn whether it has to announce a task or the absence of one."""
 
+    if not cython.compiled:
+        __slots__ = ()
+
     is_task: bool
 
     def run_ready(self) -> int:
@@ -52,16 +55,20 @@ class Handle(Runnable):
     """
 
     if not cython.compiled:
-        # What a compiled object is born with.
+        __slots__ = places("__weakref__", "_args", "_callback", "_cancelled", "_context", "_loop", "_repr", "_source_traceback")
+
         is_task = False
-        _callback: Any = None
-        _args: Any = None
-        _cancelled = False
-        _repr: Any = None
-        _source_traceback: Any = None
+        _repr: Any
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            self: Any = object.__new__(cls)
+            self._callback = self._args = self._loop = self._context = self._repr = self._source_traceback = None
+            self._cancelled = False
+            return self
 
     def __init__(self, callback: Callable[..., Any], args: Any, loop: Any, context: Context | None = None) -> None:
-        self.is_task = False
+        if cython.compiled:
+            self.is_task = False
         self._callback = callback
         self._args = tuple(args)
         self._loop = loop

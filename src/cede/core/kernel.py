@@ -39,9 +39,12 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.announce import tell_current
-    from cede.core.pure import copy_context, monotonic, real_number
+    from cede.core.pure import copy_context, monotonic, new, places, real_number
 
 NO_DRIVER = NoDriver()
+
+# For modules that are never compiled themselves.
+COMPILED = bool(cython.compiled)
 
 OPEN = 0
 CLOSED = 1
@@ -75,6 +78,27 @@ class Kernel:
             self.spares = [None] * SPARE_HANDLES
             self._state = UNBORN
 
+    else:
+        __slots__ = places(
+            "__dict__",
+            "__weakref__",
+            "_debug",
+            "_fruitless",
+            "_inbox",
+            "_looked",
+            "_ready",
+            "_shown",
+            "_skipped",
+            "_state",
+            "_stopping",
+            "_thread_id",
+            "_timers",
+            "driver",
+            "order",
+            "slow_callback_duration",
+            "steps",
+        )
+
     def __init__(self, driver: DriverPort | None = None, order: OrderPort | None = None) -> None:
         self.driver = driver
         self.order = order
@@ -82,8 +106,8 @@ class Kernel:
         self._fruitless = 0
         self._skipped = 0
         self._looked = 0.0
-        self.clock_replaced = type(self).time is not Kernel.time
         if cython.compiled:
+            self.clock_replaced = type(self).time is not Kernel.time
             self.spares = [None] * SPARE_HANDLES
             self.spare_count = 0
         self._ready = Ring()
@@ -106,10 +130,10 @@ class Kernel:
         return self.now() + delay
 
     def now(self) -> float:
-        """The clock's reading, for the kernel: a method call less while nobody has replaced `time`."""
-        if self.clock_replaced:
-            return float(self.time())
-        return monotonic()
+        """The clock's reading, for the kernel: compiled, a method call less while nobody has replaced `time`."""
+        if cython.compiled and not self.clock_replaced:
+            return monotonic()
+        return float(self.time())
 
     # -- scheduling
 
@@ -128,7 +152,19 @@ class Kernel:
             self._check(callback, "call_soon")
         if self._inbox.pending:
             self._take_posts()  # what was posted before this call runs before it
-        handle = self._new_handle(callback, args, context)
+        if cython.compiled:  # noqa: SIM114 - alone it is decided by the compiler, which leaves the rest out
+            handle = self._new_handle(callback, args, context)
+        elif self._debug:
+            handle = self._new_handle(callback, args, context)
+        else:
+            # The same in place: that spares a call.
+            handle = new(Handle)
+            handle._callback = callback
+            handle._args = args
+            handle._loop = self
+            handle._context = copy_context() if context is None else context
+            handle._cancelled = False
+            handle._repr = handle._source_traceback = None
         self._ready.append(handle)
         return handle
 
@@ -147,7 +183,7 @@ class Kernel:
             return quick_call_later(self, delay, callback, args, context)
         if delay is None:
             raise TypeError("call_later(): delay must be a number of seconds, got None")
-        return self._new_timer(self.later(delay), callback, args, context, "call_later")
+        return self._new_timer(self.time() + delay, callback, args, context, "call_later")
 
     def call_at(
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
@@ -183,7 +219,12 @@ class Kernel:
             when = real_number(when)  # what cannot be compared would spoil the heap
         if when != when:
             raise ValueError(f"{name}(): the time must not be NaN")
-        timer = TimerHandle.__new__(TimerHandle)
+        if cython.compiled:
+            timer = TimerHandle.__new__(TimerHandle)
+        else:
+            timer = new(TimerHandle)
+            timer._cancelled = False
+            timer._repr = timer._source_traceback = None
         timer._callback = callback
         timer._args = args
         timer._loop = self
@@ -222,8 +263,8 @@ class Kernel:
         first = True
         try:
             while True:
-                if first or not self.driver.quiet or not self._ready.size():
-                    self._wait(first)
+                if first or not self._ready.size() or not self.driver.quiet:
+                    self._wait(first)  # where it would do nothing, the call is spared
                     first = False
                 self.turn()
                 if self._stopping:

@@ -22,7 +22,10 @@ __all__ = (
     "current_frame",
     "failure_of",
     "monotonic",
+    "new",
+    "places",
     "real_number",
+    "several",
 )
 
 PENDING = 0
@@ -34,6 +37,14 @@ YIELDED = 1
 RAISED = 2
 
 monotonic = time.monotonic
+
+# Makes an object without running its `__new__` and `__init__`; the caller fills all its places.
+new = object.__new__
+
+
+def places(*names: str) -> Any:
+    """`__slots__` of the uncompiled build, which the type checker must not take for those of the other."""
+    return names
 
 
 def real_number(value: Any) -> float:
@@ -65,3 +76,8 @@ def failure_of(context: Context, callback: Callable[..., Any], args: tuple[Any, 
     finally:
         callback = args = None  # type: ignore[assignment]  # a traceback may keep this frame: see task.py
     return None
+
+
+def several(callbacks: Any) -> Any:
+    """The callbacks of a future as a list. Uncompiled, one alone stands there as a pair: a list less to make, and to collect."""
+    return [callbacks] if type(callbacks) is tuple else callbacks

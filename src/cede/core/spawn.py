@@ -16,22 +16,35 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
+if not cython.compiled:
+    from cede.core import interpreted
+    from cede.core.pure import places
+
 
 class Spawner(Kernel):
     """A kernel that makes futures and tasks of its own."""
+
+    if not cython.compiled:
+        __slots__ = places("_task_factory")
 
     def __init__(self, driver: Any = None, order: Any = None) -> None:
         Kernel.__init__(self, driver, order)
         self._task_factory = None
 
-    def create_future(self) -> Future:
-        """A pending future of this loop."""
-        return self.new_future()
+    if cython.compiled:
 
-    def new_future(self) -> Future:
-        future = Future.__new__(Future)
-        future.born(self)
-        return future
+        def create_future(self) -> Future:
+            """A pending future of this loop."""
+            return self.new_future()
+
+        def new_future(self) -> Future:
+            future = Future.__new__(Future)
+            future.born(self)
+            return future
+
+    else:
+        turn = interpreted.turn
+        create_future = new_future = interpreted.create_future  # type: ignore[assignment]
 
     def new_task(self, coro: Any, name: Any, context: Any, eager: bool) -> Task:
         task = Task.__new__(Task)
@@ -63,6 +76,10 @@ class Spawner(Kernel):
         if options:
             raise TypeError(f"create_task() got an unexpected keyword argument {next(iter(options))!r}")
         return self.new_task(coro, name, context, bool(eager))
+
+    if not cython.compiled:
+        create_any_task = create_task
+        create_task = interpreted.create_task  # type: ignore[assignment]
 
     def set_task_factory(self, factory: Any) -> None:
         """Make tasks by ``factory(loop, coro, **options)``; None restores our own."""

@@ -38,7 +38,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.announce import announce, withdraw
-    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, places
 
 CancelledError = exceptions.CancelledError
 CoroutineType = types.CoroutineType
@@ -89,17 +89,32 @@ class Task(Future):
             del self
 
     if not cython.compiled:
-        # What a compiled object is born with.
+        # As in Future. `plain` is true where the turn may resume the coroutine by itself: a native coroutine on a loop of ours.
+        __slots__ = places(
+            "_must_cancel",
+            "cancels",
+            "context",
+            "coro",
+            "gives_way",
+            "number",
+            "outcome",
+            "plain",
+            "tells_if_destroyed",
+            "waits_for",
+        )
+
+        coro: Any
+        waits_for: Any
+        is_task = True
         name: Any = None
-        number = 0
-        coro: Any = None
-        context: Any = None
-        waits_for: Any = None
         sends: Any = None
-        gives_way = False
-        _must_cancel = False
-        tells_if_destroyed = False
-        cancels = 0
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            self: Any = Future.__new__(cls)
+            self.coro = self.context = self.waits_for = self.number = None
+            self.plain = self.gives_way = self._must_cancel = self.tells_if_destroyed = False
+            self.cancels = 0
+            return self
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -117,7 +132,10 @@ class Task(Future):
     def launch(self, coro: Any, name: Any, context: Any, eager_start: bool) -> int:
         """The rest of the birth: the task is queued, or takes its first step."""
         kernel = self.kernel
-        self.is_task = True
+        if cython.compiled:
+            self.is_task = True
+        else:
+            self.plain = type(coro) is CoroutineType and kernel is not None
         if context is None:
             self.context = copy_context()
         elif isinstance(context, contextvars.Context):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cede.core.handle import Handle
 
@@ -23,6 +23,9 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
+if not cython.compiled:
+    from cede.core.pure import places
+
 
 class TimerHandle(Handle):
     """A callback that runs at a given time; what `call_later` and `call_at` return.
@@ -30,16 +33,24 @@ class TimerHandle(Handle):
     ``isinstance(handle, asyncio.TimerHandle)`` holds. Timers order by time, and by age where the times are equal.
     """
 
+    if not cython.compiled:
+        __slots__ = places("_heap", "_number", "_when")
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            self: Any = Handle.__new__(cls)
+            self._when = 0.0
+            self._heap = None
+            return self
+
     def __init__(
         self, when: float, callback: Callable[..., Any], args: Any, loop: Any, context: Context | None = None
     ) -> None:
         Handle.__init__(self, callback, args, loop, context)
         self._when = when
-        self._scheduled = False
-        self._position = -1
         self._heap: Any = None
-        if not cython.compiled:
-            self._number = 0
+        if cython.compiled:
+            self._scheduled = False
+            self._position = -1
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -52,10 +63,15 @@ class TimerHandle(Handle):
     def cancel(self) -> None:
         """Never run. Costs O(log n) at most, and nothing of the handle stays in the loop."""
         if not self._cancelled:
-            Handle.cancel(self)
+            if cython.compiled or self._source_traceback is not None:
+                Handle.cancel(self)
+            else:
+                self._cancelled = True
+                self._callback = self._args = None
             if self._heap is not None:
                 self._heap.remove(self)
-            self._scheduled = False
+            if cython.compiled:
+                self._scheduled = False
 
     def _describe(self) -> list[str]:
         parts = Handle._describe(self)
@@ -143,111 +159,17 @@ class CompiledHeap:
             return heap_install(CompiledHeap, self, cython.address(self.heap))  # type: ignore # noqa: F821
 
 
-class InterpretedHeap:
-    """The same for the interpreter, in a list."""
-
-    def __init__(self) -> None:
-        self.entries: list[TimerHandle] = []
-        self.count = 0
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def size(self) -> int:
-        """How many timers are pending."""
-        return len(self.entries)
-
-    def snapshot(self) -> list[TimerHandle]:
-        """The pending timers, in no particular order."""
-        return list(self.entries)
-
-    def push(self, timer: TimerHandle) -> int:
-        self.count += 1
-        timer._number = self.count
-        timer._heap = self
-        timer._scheduled = True
-        self.entries.append(timer)
-        self.rise(timer, len(self.entries) - 1)
-        return 0
-
-    def next_time(self) -> float:
-        """When the next timer is due. The caller knows that there is one."""
-        return self.entries[0]._when
-
-    def pop(self) -> TimerHandle:
-        """Remove the next timer, whose time has come."""
-        timer = self.entries[0]
-        self.remove(timer)
-        timer._scheduled = False
-        return timer
-
-    def remove(self, timer: TimerHandle) -> int:
-        at = timer._position
-        last = self.entries.pop()
-        timer._position = -1
-        timer._heap = None
-        if last is not timer:
-            # The last one fills the gap: it may belong above as well as below.
-            if not self.rise(last, at):
-                self.sink(last, at)
-        return 0
-
-    def rise(self, timer: TimerHandle, at: int) -> bool:
-        """Move `timer` up from `at` to where it belongs; whether it moved."""
-        start = at
-        entries = self.entries
-        while at > 0:
-            above = (at - 1) >> 1
-            parent = entries[above]
-            if parent._when < timer._when or (parent._when == timer._when and parent._number < timer._number):
-                break
-            entries[at] = parent
-            parent._position = at
-            at = above
-        entries[at] = timer
-        timer._position = at
-        return at != start
-
-    def sink(self, timer: TimerHandle, at: int) -> int:
-        entries = self.entries
-        count = len(entries)
-        while True:
-            below = 2 * at + 1
-            if below >= count:
-                break
-            child = entries[below]
-            if below + 1 < count:
-                other = entries[below + 1]
-                if other._when < child._when or (other._when == child._when and other._number < child._number):
-                    child = other
-                    below += 1
-            if timer._when < child._when or (timer._when == child._when and timer._number < child._number):
-                break
-            entries[at] = child
-            child._position = at
-            at = below
-        entries[at] = timer
-        timer._position = at
-        return 0
-
-    def clear(self) -> int:
-        """Forget every timer, when the loop closes."""
-        for timer in self.entries:
-            timer._position = -1
-            timer._heap = None
-            timer._scheduled = False
-        self.entries = []
-        return 0
-
-
 def show_to_collector(example: Any) -> int:
     return example.show_to_collector()  # type: ignore[no-any-return]
 
 
-if TYPE_CHECKING or not cython.compiled:
-    Heap = InterpretedHeap
+if not cython.compiled:
+    from cede.core.lazy_heap import LazyHeap as Heap
+    from cede.core.lazy_heap import is_scheduled
+
+    setattr(TimerHandle, "_scheduled", property(is_scheduled))  # noqa: B010
 else:
-    Heap = CompiledHeap
+    Heap = CompiledHeap  # type: ignore[assignment,misc]
     show_to_collector(CompiledHeap.__new__(CompiledHeap))
 
 if cython.compiled:

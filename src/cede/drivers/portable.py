@@ -35,9 +35,14 @@ WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 
 class MethodStream(Stream):
-    """A stream over the socket's own methods."""
+    """A stream over the socket's own methods.
 
-    def __init__(self, driver: ReadinessDriver, sock: Any, sink: Sink) -> None:
+    What arrives at a plain socket goes through `room`, which the streams of a driver share, into bytes of the exact size: `recv`
+    would make an object as large as it might become, for each message. A subclass of socket is asked by `recv`, which it may have
+    replaced.
+    """
+
+    def __init__(self, driver: PortableDriver, sock: Any, sink: Sink) -> None:
         self.driver = driver
         self.sock = sock
         self.sink = sink
@@ -47,6 +52,7 @@ class MethodStream(Stream):
         self.edge = False
         self.generation = 0
         self.closed = False
+        self.room = driver.receive_room() if type(sock) is socket.socket else None
 
     def resume(self) -> int:
         return 0 if self.closed else self.driver.want(self, self.wanted | READ)
@@ -79,7 +85,11 @@ class MethodStream(Stream):
 
     def receive(self) -> int:
         try:
-            data = self.sock.recv(RECEIVE_SIZE)
+            if self.room is None:
+                data = self.sock.recv(RECEIVE_SIZE)
+            else:
+                count = self.sock.recv_into(self.room)
+                data = self.room[:count].tobytes()
         except WOULD_BLOCK:
             return 0
         except (KeyboardInterrupt, SystemExit):
@@ -140,6 +150,15 @@ class MethodStream(Stream):
 
 class PortableDriver(ReadinessDriver):
     """The driver's contract over socket methods; a subclass brings the waiting."""
+
+    if not cython.compiled:
+        room: Any = None
+
+    def receive_room(self) -> Any:
+        """A buffer for one receive, which is copied from before anything else may use it."""
+        if self.room is None:
+            self.room = memoryview(bytearray(RECEIVE_SIZE))
+        return self.room
 
     def open_stream(self, sock: Any, sink: Sink) -> Stream:
         stream = MethodStream(self, sock, sink)

@@ -14,9 +14,6 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
-if not cython.compiled:
-    pass
-
 BELL_SIZE = 4096
 
 # Windows' select() takes at most about 49 days; the kernel asks again anyway.
@@ -71,9 +68,15 @@ class SelectorDriver(PortableDriver):
             if timeout < 0.0:
                 events = self.selector.select(None)
             else:
-                events = self.selector.select(min(timeout, LONGEST_WAIT))
+                events = self.selector.select(timeout if timeout < LONGEST_WAIT else LONGEST_WAIT)
+            if not events:
+                return 0
             # Oldest last: an interrupt in the middle leaves the others for the next wait.
-            self.rest = [(key.data, self.stamp(key.data), mask) for key, mask in reversed(events)]
+            if cython.compiled:
+                self.rest = [(key.data, self.stamp(key.data), mask) for key, mask in reversed(events)]
+            else:
+                events.reverse()
+                self.rest = [(key.data, key.data and key.data.generation, mask) for key, mask in events]
         count = len(self.rest)
         self.dispatch()
         return count

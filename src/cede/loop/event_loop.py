@@ -9,7 +9,7 @@ import weakref
 from asyncio import coroutines
 from typing import Any
 
-from cede.core.kernel import Kernel
+from cede.core.kernel import COMPILED, Kernel
 from cede.core.spawn import Spawner
 from cede.loop.asyncgens import AsyncgensPart
 from cede.loop.children import ChildrenPart
@@ -98,12 +98,14 @@ class EventLoop(  # type: ignore[misc]
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
         self._register_for_fork()
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "time":
-            self.clock_replaced = True  # a program, or a test, brings a clock of its own
-        object.__setattr__(self, name, value)
+    if COMPILED:  # uncompiled, the kernel looks for itself: a `__setattr__` here would slow its every step
 
-    def __delattr__(self, name: str) -> None:
-        object.__delattr__(self, name)
-        if name == "time":
-            self.clock_replaced = type(self).time is not Kernel.time
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name == "time":
+                self.clock_replaced = True  # a program, or a test, brings a clock of its own
+            object.__setattr__(self, name, value)
+
+        def __delattr__(self, name: str) -> None:
+            object.__delattr__(self, name)
+            if name == "time":
+                self.clock_replaced = type(self).time is not Kernel.time

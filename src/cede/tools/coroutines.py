@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import types
+from collections.abc import Generator
 from typing import Any
 
 
 async def nothing() -> None:
     """For an exception to be thrown into, by the rules that coroutines have for that."""
+
+
+@types.coroutine
+def one_turn() -> Generator[None, None, None]:
+    """Let the others run."""
+    yield
+
+
+async def sleep(result: Any) -> Any:
+    """``sleep(0, result)`` of an uncompiled cede."""
+    await one_turn()
+    return result
 
 
 async def start_tls(

@@ -26,7 +26,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.awaitable import FAILED, SUSPENDED
+    from cede.core.awaitable import ENDED, FAILED, SUSPENDED
     from cede.core.pure import FINISHED, PENDING
 
     FRESH = 0
@@ -116,8 +116,31 @@ class StreamOperation:
             self.waiter = None
         return 0
 
-    def __await__(self) -> Any:
-        return self
+    if cython.compiled:
+
+        def __await__(self) -> Any:
+            return self
+
+    else:
+        # As in awaitable.py.
+        def __await__(self) -> Any:
+            value: Any = None
+            try:
+                while True:
+                    outcome = self.advance()
+                    value = self.value
+                    self.value = None
+                    if outcome == ENDED:
+                        return value
+                    if outcome == FAILED:
+                        raise value
+                    try:
+                        yield value
+                    except BaseException:
+                        self.abandon()
+                        raise
+            finally:
+                del self, value  # an error's traceback holds this frame
 
     def __iter__(self) -> Any:
         return self

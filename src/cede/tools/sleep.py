@@ -20,6 +20,10 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
+    from cede.core.pure import places
+    from cede.tools.coroutines import sleep as give_way
+
+PLAIN_NUMBERS = (int, float)
 
 T = TypeVar("T")
 
@@ -29,8 +33,10 @@ get_running_loop = events.get_running_loop
 class SleepTimer(TimerHandle):
     """A timer that wakes a sleeper. It runs no user code, so it needs no callback, no arguments and no context."""
 
+    sleeper: Any
+
     if not cython.compiled:
-        sleeper: Any = None
+        __slots__ = places("sleeper")
 
     def run_ready(self) -> int:
         if not self._cancelled and not self.sleeper.done():
@@ -64,7 +70,8 @@ class Sleep(StreamOperation):
         kernel = loop
         seconds = delay
         timer = SleepTimer.__new__(SleepTimer)
-        timer.is_task = False
+        if cython.compiled:
+            timer.is_task = False
         timer._callback = None
         timer._args = None
         timer._context = None
@@ -90,6 +97,8 @@ def sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]:
 
     Raises ValueError where `delay` is not a number (NaN), TypeError where it cannot be compared with one.
     """
+    if not cython.compiled and type(delay) in PLAIN_NUMBERS and delay <= 0:
+        return give_way(result)  # interpreted, a real coroutine is cheaper
     return begin(Sleep.__new__(Sleep), result, delay)
 
 

@@ -1,0 +1,195 @@
+"""The hot paths as the interpreter likes them: the turn, and how futures and tasks are made.
+
+Calls from Python to Python are most of what a step costs. So where compiled code is cut into methods, this does the same in one
+piece, for the common case; everything else goes to the methods, which say how it is done. This file and the timers' heap
+(lazy_heap.py) are what the two builds do differently.
+
+Invariants
+----------
+* Each place that `Future.__new__` and `Task.__new__` fill is filled here.
+* The turn lets go of what it ran before anything else runs: a traceback may keep its frame (see task.py).
+"""
+
+from __future__ import annotations
+
+from contextvars import Context
+from types import CoroutineType
+from typing import Any
+
+from cede.core.future import Future
+from cede.core.handle import Handle, creation_stack
+from cede.core.kernel import Kernel
+from cede.core.pure import FINISHED, PENDING, copy_context, new
+from cede.core.register import register, swap_current, unregister
+from cede.core.task import Task, failure_of_future, next_number
+from cede.core.timers import TimerHandle
+
+resume = CoroutineType.send
+
+
+def create_future(kernel: Any) -> Future:
+    """A pending future of this loop."""
+    future = new(Future)
+    future.loop = future.kernel = kernel
+    future.value = future.failure = future.waiter = future.callbacks = None
+    future.state = PENDING
+    future.blocking = future.log_traceback = False
+    if kernel._debug:
+        future._source_traceback = creation_stack()
+    return future
+
+
+def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None, **options: Any) -> Any:
+    """Run a coroutine, or a generator, as a task; a bare ``yield`` in a generator gives way.
+
+    name: the task's name. context: the contextvars.Context to run in, a copy of the current one by default.
+    eager_start=True: run the first step now. Other options are for the task factory, where one is set.
+    Raises TypeError where `coro` is no coroutine, RuntimeError on a closed loop.
+    """
+    if (
+        type(coro) is not CoroutineType
+        or kernel._state
+        or options
+        or kernel._task_factory is not None
+        or (context is not None and type(context) is not Context)
+    ):
+        return kernel.create_any_task(coro, name=name, context=context, **options)
+    if name is not None:
+        name = str(name)
+    task = new(Task)
+    task.loop = task.kernel = kernel
+    task.value = task.failure = task.waiter = task.callbacks = task.waits_for = None
+    task.state = PENDING
+    task.blocking = task.log_traceback = task.gives_way = task._must_cancel = False
+    task.cancels = 0
+    task.plain = task.tells_if_destroyed = True
+    task.coro = coro
+    task.context = copy_context() if context is None else context
+    if name is None:
+        task.number = next_number()
+    else:
+        task.number = None
+        task.name = name
+    if kernel._debug:
+        task._source_traceback = creation_stack()
+    kernel._ready.append(task)
+    register(task)
+    return task
+
+
+def turn(kernel: Any) -> int:
+    """Run what is ready now: posts, due timers, the ring."""
+    ring = kernel._ready
+    if kernel._inbox.pending:
+        kernel._take_posts()
+    timers = kernel._timers
+    if timers.entries:
+        timers.take_due(kernel.now(), ring)
+    if kernel.order is not None:
+        return int(kernel.order.run_turn(kernel))
+    item: Any
+    if kernel._debug:
+        for _ in range(len(ring)):
+            kernel.run_one(ring.popleft())
+        return 0
+    take = ring.popleft
+    direct = None
+    try:
+        for _ in range(len(ring)):
+            item = take()
+            kind = type(item)
+            if kind is Task:
+                kernel.steps += 1
+                if not item.plain or item.state or item._must_cancel:
+                    item.run_ready()
+                    continue
+                if kernel._shown is not item:
+                    swap_current(kernel, item)
+                    kernel._shown = item
+                waited = item.waits_for
+                if waited is not None:
+                    item.waits_for = None
+                    if waited.failure is not None or waited.state != FINISHED:
+                        item.step(failure_of_future(waited))
+                        waited = None
+                        continue
+                    waited = None
+                try:
+                    result = item.context.run(resume, item.coro, None)
+                except StopIteration as stop:
+                    if item._must_cancel:
+                        # Cancelled by itself, or by what it called, in its last step.
+                        item._must_cancel = False
+                        item.cancel_now(item.cancel_message)
+                    else:
+                        item.value = stop.value
+                        item.state = FINISHED
+                        waiter = item.waiter
+                        if waiter is not None:
+                            item.waiter = None
+                            ring.append(waiter)
+                            waiter = None
+                        pair = item.callbacks
+                        if pair is not None:
+                            if direct is None:
+                                direct = not replaced_call_soon(kernel)
+                            if direct and type(pair) is tuple and callable(pair[0]) and not (kernel._inbox.pending or kernel._state):
+                                # One callback, as nearly always: what `wake` and `call_soon` would do.
+                                item.callbacks = None
+                                handle = new(Handle)
+                                handle._callback, handle._context = pair
+                                handle._args = (item,)
+                                handle._loop = kernel
+                                handle._cancelled = False
+                                handle._repr = handle._source_traceback = None
+                                ring.append(handle)
+                                handle = None
+                            else:
+                                item.wake()
+                            pair = None
+                    unregister(item)
+                except BaseException as error:
+                    item.end_by(error.with_traceback(error.__traceback__.tb_next))  # type: ignore[union-attr]
+                else:
+                    if result is None:
+                        ring.append(item)
+                    elif type(result) is Future or type(result) is Task:
+                        if (
+                            result.waiter is None
+                            and result.callbacks is None
+                            and result.blocking
+                            and result.loop is kernel
+                            and result.state == PENDING
+                            and result is not item
+                            and not item._must_cancel
+                        ):
+                            result.blocking = False
+                            item.waits_for = result
+                            result.waiter = item
+                        else:
+                            item.park(result)
+                        result = None
+                    else:
+                        item.park_elsewhere(result)
+                        result = None
+                continue
+            if kernel._shown is not None and not item.is_task:
+                swap_current(kernel, None)
+                kernel._shown = None
+            kernel.steps += 1
+            if kind is Handle or kind is TimerHandle:
+                if not item._cancelled:
+                    try:
+                        item._context.run(item._callback, *item._args)
+                    except BaseException as error:
+                        item._failed(error)
+            else:
+                item.run_ready()
+    finally:
+        item = result = waited = waiter = pair = handle = None
+    return 0
+
+
+def replaced_call_soon(kernel: Any) -> bool:
+    """Whether a subclass, or a test, wants to see the callbacks that are scheduled."""
+    return getattr(kernel.call_soon, "__func__", None) is not Kernel.call_soon
