@@ -34,8 +34,8 @@ cdef class Future(OpenRunnable):
     cdef object loop
     cdef Kernel kernel
     cdef public bint blocking
-    cdef bint log_traceback
-    cdef bint misused
+    cdef unsigned char log_traceback
+    cdef unsigned char misused
     cdef object value
     cdef object failure
     cdef object trace

@@ -30,11 +30,11 @@ cdef class Task(Future):
     cdef long long number
     cdef object waits_for
     cdef object sends
-    cdef int outcome
     cdef Py_ssize_t cancels
-    cdef bint gives_way
+    cdef int outcome
     cdef public bint _must_cancel
-    cdef bint tells_if_destroyed
+    cdef unsigned char gives_way
+    cdef unsigned char tells_if_destroyed
 
     cdef int check_coroutine(self, object coro) except -1
     @cython.locals(kernel=Kernel)

@@ -36,6 +36,8 @@ class TimerHandle(Handle):
     if not cython.compiled:
         __slots__ = places("_heap", "_number", "_when")
 
+        _number: int
+
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             self: Any = Handle.__new__(cls)
             self._when = 0.0
@@ -115,6 +117,8 @@ class TimerHandle(Handle):
 class CompiledHeap:
     """A heap of timers that know where they stand: heap.h, with four children a parent."""
 
+    count: int
+
     if cython.compiled:
 
         def __len__(self) -> int:
@@ -164,9 +168,9 @@ def show_to_collector(example: Any) -> int:
 
 
 if not cython.compiled:
-    from cede.core.lazy_heap import LazyHeap as Heap
-    from cede.core.lazy_heap import is_scheduled
+    from cede.core.lazy_heap import LazyHeap, is_scheduled
 
+    Heap = LazyHeap
     setattr(TimerHandle, "_scheduled", property(is_scheduled))  # noqa: B010
 else:
     Heap = CompiledHeap  # type: ignore[assignment,misc]

@@ -2,7 +2,7 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from libc.string cimport memset
 
 from cede.drivers.base cimport READ, WRITE, Sink, Stream
@@ -115,7 +115,7 @@ cdef class EpollStream(Stream):
             return self.receive_into()
         count = c_recv(self.fd, self.driver.scratch, SCRATCH, MSG_DONTWAIT)
         if count > 0:
-            return self.sink.received(PyBytes_FromStringAndSize(self.driver.scratch, count))
+            return self.sink.received(message(&self.driver.last, self.driver.scratch, count))
         return self.nothing(count, errno_now)
 
     cdef int receive_into(self) except -1:

@@ -22,6 +22,7 @@ cdef class EpollWaiter(PortableDriver):
     cdef int position
     cdef int count
     cdef char *scratch
+    cdef PyObject *last
     cdef int give_back(self) noexcept
     cdef int listen(self, int fd, uint32_t mark) except -1
     cdef int dispatch(self) except -1

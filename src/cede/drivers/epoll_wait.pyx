@@ -19,6 +19,7 @@ import socket
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_CLEAR
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -100,6 +101,7 @@ cdef class EpollWaiter(PortableDriver):
         PyMem_Free(self.events)
         PyMem_Free(self.scratch)
         PyMem_Free(self.table)
+        Py_CLEAR(self.last)
 
     cdef int give_back(self) noexcept:
         if self.epoll >= 0:
@@ -295,6 +297,7 @@ cdef class EpollWaiter(PortableDriver):
             self.position = self.count = 0
             self.forget_all()
             self.give_back()
+            Py_CLEAR(self.last)
             if self.signal_pipe is not None:
                 for fd in self.signal_pipe:
                     os.close(fd)

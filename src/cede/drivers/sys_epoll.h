@@ -27,6 +27,52 @@ struct cede_timespec {
     int64_t nanoseconds;
 };
 
+/* libc's recv() and send() are places where a thread may be cancelled, which they prepare for at each call of a process with threads; these
+   never block, so the bare system calls do. A sanitizer knows only libc's. */
+#if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(__SANITIZE_ADDRESS__)
+static inline Py_ssize_t
+cede_recv(int fd, void *data, size_t size, int flags)
+{
+    return syscall(SYS_recvfrom, fd, data, size, flags, NULL, NULL);
+}
+
+static inline Py_ssize_t
+cede_send(int fd, const void *data, size_t size, int flags)
+{
+    return syscall(SYS_sendto, fd, data, size, flags, NULL, 0);
+}
+#else
+#define cede_recv recv
+#define cede_send send
+#endif
+
+/* A message in a bytes object. The object of the message before is used again where nobody else holds it and the sizes agree: an echo, a
+   stream of blocks. Only for what the interpreter's own allocator would pass on to malloc. *last keeps it, for the next time. */
+#define CEDE_WORTH_KEEPING 512
+
+static inline PyObject *
+cede_message(PyObject **last, const char *data, Py_ssize_t size)
+{
+#ifndef Py_GIL_DISABLED
+    PyObject *kept = *last;
+    if (size > CEDE_WORTH_KEEPING) {
+        if (kept != NULL && Py_REFCNT(kept) == 1 && PyBytes_GET_SIZE(kept) == size) {
+            memcpy(PyBytes_AS_STRING(kept), data, (size_t)size);
+            _Py_COMP_DIAG_PUSH
+            _Py_COMP_DIAG_IGNORE_DEPR_DECLS
+            ((PyBytesObject *)kept)->ob_shash = -1; /* it was another value's */
+            _Py_COMP_DIAG_POP
+            return Py_NewRef(kept);
+        }
+        PyObject *fresh = PyBytes_FromStringAndSize(data, size);
+        if (fresh != NULL)
+            Py_XSETREF(*last, Py_NewRef(fresh));
+        return fresh;
+    }
+#endif
+    return PyBytes_FromStringAndSize(data, size);
+}
+
 /* timeout in seconds, below 0 for ever. Both variants round up: to wake before the time is to wake twice. */
 static inline int
 cede_epoll_wait_fine(int epoll, struct epoll_event *events, int count, double timeout)
@@ -95,13 +141,13 @@ cede_send_some(int fd, const char *data, Py_ssize_t size)
     Py_ssize_t count;
     if (size >= CEDE_LONG_SEND) {
         Py_BEGIN_ALLOW_THREADS
-        count = send(fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        count = cede_send(fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0)
             count = -(Py_ssize_t)errno;
         Py_END_ALLOW_THREADS
     }
     else {
-        count = send(fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        count = cede_send(fd, data, (size_t)size, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0)
             count = -(Py_ssize_t)errno;
     }

@@ -1,5 +1,6 @@
 # Declarations of sys_epoll.h.
 
+from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from "sys_epoll.h" nogil:
@@ -25,7 +26,7 @@ cdef extern from "sys_epoll.h" nogil:
     Py_ssize_t c_read "read"(int fd, void *data, size_t size)
     Py_ssize_t c_write "write"(int fd, const void *data, size_t size)
     int c_close "close"(int fd)
-    Py_ssize_t c_recv "recv"(int fd, void *data, size_t size, int flags)
+    Py_ssize_t c_recv "cede_recv"(int fd, void *data, size_t size, int flags)
     int c_shutdown "shutdown"(int fd, int how)
     int wait_fine "cede_epoll_wait_fine"(int epoll, epoll_event *events, int count, double timeout)
     int wait_coarse "cede_epoll_wait_coarse"(int epoll, epoll_event *events, int count, double timeout)
@@ -37,6 +38,7 @@ cdef extern from "sys_epoll.h":
         iovec *msg_iov
         size_t msg_iovlen
     Py_ssize_t c_sendmsg "sendmsg"(int fd, msghdr *message, int flags) nogil
+    object message "cede_message"(PyObject **last, const char *data, Py_ssize_t size)
     int socket_number "cede_socket_number"(object sock) noexcept
     Py_ssize_t send_some "cede_send_some"(int fd, const char *data, Py_ssize_t size) noexcept
 

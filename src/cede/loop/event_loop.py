@@ -10,7 +10,6 @@ from asyncio import coroutines
 from typing import Any
 
 from cede.core.kernel import COMPILED, Kernel
-from cede.core.spawn import Spawner
 from cede.loop.asyncgens import AsyncgensPart
 from cede.loop.children import ChildrenPart
 from cede.loop.connecting import ConnectingPart
@@ -26,12 +25,13 @@ from cede.loop.serving import ServingPart
 from cede.loop.signals import SignalsPart
 from cede.loop.sockets import SocketsPart
 from cede.loop.streaming import StreamingPart
+from cede.loop.transfer import Transfers
 from cede.loop.watching import WatchingPart
 
 
 class EventLoop(  # type: ignore[misc]
     # The kernel stands first: each call of a compiled method looks for its class along this line.
-    Spawner,
+    Transfers,
     RunningPart,
     FailuresPart,
     AsyncgensPart,
@@ -90,7 +90,7 @@ class EventLoop(  # type: ignore[misc]
             from cede.loop.choice import make_driver
 
             driver = make_driver()
-        Spawner.__init__(self, driver)
+        Transfers.__init__(self, driver)
         driver.attach(self)
         self._asyncgens = weakref.WeakSet()
         self._signal_handlers = {}

@@ -34,18 +34,6 @@ class SocketsPart(Part):
         if self._debug and sock.gettimeout() != 0:
             raise ValueError("the socket must be non-blocking")
 
-    def sock_recv(self, sock: socket.socket, n: int) -> Awaitable[bytes]:  # type: ignore[override]
-        """Await up to `n` bytes; b"" at the end of the stream."""
-        if self._debug or type(sock) is not _PLAIN:
-            self._check_sock(sock)
-        return self.driver.op_recv(sock, n)  # type: ignore[no-any-return]
-
-    def sock_recv_into(self, sock: socket.socket, buf: Any) -> Awaitable[int]:  # type: ignore[override]
-        """Await data in `buf`; the number of bytes."""
-        if self._debug or type(sock) is not _PLAIN:
-            self._check_sock(sock)
-        return self.driver.op_recv_into(sock, buf)  # type: ignore[no-any-return]
-
     def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> Awaitable[tuple[bytes, Any]]:  # type: ignore[override]
         """Await one datagram of up to `bufsize` bytes, and its sender's address."""
         if self._debug or type(sock) is not _PLAIN:
@@ -57,12 +45,6 @@ class SocketsPart(Part):
         if self._debug or type(sock) is not _PLAIN:
             self._check_sock(sock)
         return self.driver.op_recvfrom_into(sock, buf, nbytes)  # type: ignore[no-any-return]
-
-    def sock_sendall(self, sock: socket.socket, data: Any) -> Awaitable[None]:  # type: ignore[override]
-        """Await that all of `data` is handed to the system."""
-        if self._debug or type(sock) is not _PLAIN:
-            self._check_sock(sock)
-        return self.driver.op_sendall(sock, data)  # type: ignore[no-any-return]
 
     def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> Awaitable[int]:  # type: ignore[override]
         """Await that one datagram is sent to `address`; its length."""

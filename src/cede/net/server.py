@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-import weakref
 from asyncio.trsock import TransportSocket
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +63,8 @@ class Server(asyncio.AbstractServer):
         self._loop = loop
         self._sockets: list[socket.socket] | None = list(sockets)
         self._acceptors: list[Any] = []
-        # Weak, so that an abandoned transport can still be collected, and say so.
-        self._clients: weakref.WeakSet[Any] = weakref.WeakSet()
+        # The driver keeps them alive as well, until they are closed.
+        self._clients: set[Any] = set()
         self._waiters: list[asyncio.Future[None]] | None = []
         self._factory = protocol_factory
         self._backlog = backlog

@@ -9,10 +9,10 @@ cdef class StreamState(FlowControl):
     cdef object peername
     cdef list queue
     cdef int lost
-    cdef bint closing
-    cdef bint reading_paused
-    cdef bint started
-    cdef bint eof_seen
-    cdef bint eof_wanted
-    cdef bint refusing
+    cdef unsigned char closing
+    cdef unsigned char reading_paused
+    cdef unsigned char started
+    cdef unsigned char eof_seen
+    cdef unsigned char eof_wanted
+    cdef unsigned char refusing
     cdef object empty_waiter

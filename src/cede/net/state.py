@@ -28,7 +28,7 @@ class StreamState(FlowControl):
     extra: dict[str, Any] | None
     sockname: Any
     peername: Any
-    queue: list[Any]
+    queue: list[Any] | None
     lost: int  # how often something was written since connection_lost was scheduled, from 1; 0 before that
     closing: bool
     reading_paused: bool
@@ -127,7 +127,7 @@ class StreamState(FlowControl):
 
     @property
     def _buffer(self) -> list[Any]:
-        return self.queue
+        return [] if self.queue is None else self.queue
 
     @property
     def _extra(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class StreamTransport(StreamState):
         self.server = server
         self.extra = extra
         self.sockname = None
-        self.queue = []
+        self.queue = None  # until something has to wait
         self.queued = 0
         self.protocol_paused = False
         self.lost = 0
@@ -275,6 +275,8 @@ class StreamTransport(StreamState):
             kept: Any = memoryview(data)[taken:] if taken else data
         else:
             kept = bytes(memoryview(data)[taken:])
+        if self.queue is None:
+            self.queue = []
         self.queue.append(kept)
         self.queued += len(kept)
         return 0
