@@ -5,15 +5,19 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memset
 
-from cede.drivers.base cimport READ, WRITE, Sink, Stream
+from cede.drivers.base cimport READ, WRITE, DatagramChannel, Sink, Stream
+from cede.drivers.epoll_datagrams cimport DatagramBatch, new_datagrams, serves
 from cede.drivers.epoll_ops cimport NativeReceive, NativeReceiveInto, NativeSendAll
+from cede.drivers.epoll_pipe cimport new_pipe
 from cede.drivers.epoll_wait cimport EpollWaiter, native, os_error, plain_socket
 from cede.drivers.portable cimport PortableDriver
 from cede.drivers.sys_epoll cimport *
 
 
 cdef class EpollDriver(EpollWaiter):
-    """Streams and operations of plain sockets, natively; those of other sockets through their methods."""
+    """Pipes, and the streams, datagrams and operations of plain sockets, natively; those of other sockets through their methods."""
+
+    cdef DatagramBatch batch  # made for the first datagram socket
 
     cpdef Stream open_stream(self, object sock, Sink sink):
         cdef EpollStream stream
@@ -26,6 +30,20 @@ cdef class EpollDriver(EpollWaiter):
         stream.fd = socket_number(sock)
         self.admit(stream)
         set_nodelay(stream.fd)  # a Unix socket refuses, and needs it no more than it has it
+        return stream
+
+    cpdef DatagramChannel open_datagrams(self, object sock, Sink sink):
+        if not serves(sock):
+            return PortableDriver.open_datagrams(self, sock, sink)
+        if self.batch is None:
+            self.batch = DatagramBatch()
+        channel = new_datagrams(self, sock, sink, self.batch)
+        self.admit(channel)
+        return channel
+
+    cpdef Stream open_pipe(self, object pipe, Sink sink, bint reading):
+        stream = new_pipe(self, pipe, sink, reading)
+        self.admit(stream)
         return stream
 
     cpdef object op_recv(self, object sock, Py_ssize_t count):

@@ -10,8 +10,10 @@ import socket
 from typing import Any
 
 from cede.drivers import ops
-from cede.drivers.base import Acceptor, AcceptSink, Sink, Stream
+from cede.drivers.base import Acceptor, AcceptSink, DatagramChannel, Sink, Stream
+from cede.drivers.datagrams import MethodDatagrams
 from cede.drivers.listen import ListenAcceptor
+from cede.drivers.pipes import PipeStream
 from cede.drivers.readiness import ReadinessDriver
 
 try:
@@ -149,6 +151,16 @@ class PortableDriver(ReadinessDriver):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 pass  # no TCP, or no connection any more: what follows will tell
+        return stream
+
+    def open_datagrams(self, sock: Any, sink: Sink) -> DatagramChannel:
+        channel = MethodDatagrams(self, sock, sink)
+        self.admit(channel)
+        return channel
+
+    def open_pipe(self, pipe: Any, sink: Sink, reading: bool) -> Stream:
+        stream = PipeStream(self, pipe, sink, reading)
+        self.admit(stream)
         return stream
 
     def open_acceptor(self, sock: Any, sink: AcceptSink, backlog: int) -> Acceptor:

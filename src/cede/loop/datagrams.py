@@ -1,24 +1,16 @@
-"""Datagram endpoints, on the standard library's datagram transport."""
+"""Datagram endpoints: `create_datagram_endpoint`."""
 
 from __future__ import annotations
 
 import socket
-from asyncio import selector_events
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
 from cede.loop.serving import remove_stale_socket, set_reuse_port
+from cede.net.datagram import DatagramTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[name-defined,misc]
-    """asyncio's own transport, which needs of its loop no more than `_add_reader` and its like."""
-
-    def __repr__(self) -> str:
-        state = "closed" if self._sock is None else "closing" if self._closing else "open"
-        return f"<{type(self).__name__} {state} fd={self._sock_fd} bufsize={self.get_write_buffer_size()}>"
 
 
 class DatagramsPart(Part):
@@ -71,7 +63,7 @@ class DatagramsPart(Part):
         try:
             protocol = protocol_factory()
             waiter = self.create_future()
-            transport = DatagramTransport(self, sock, protocol, target, waiter)
+            transport = DatagramTransport(self, sock, protocol, target, waiter)  # type: ignore[arg-type]
         except BaseException:
             if made_here:
                 sock.close()
