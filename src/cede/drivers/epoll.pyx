@@ -13,6 +13,8 @@ from cede.drivers.epoll_wait cimport EpollWaiter, native, os_error, plain_socket
 from cede.drivers.portable cimport PortableDriver
 from cede.drivers.sys_epoll cimport *
 
+from cede.drivers.sendfile import send_some as send_some_of_file
+
 
 cdef class EpollDriver(EpollWaiter):
     """Pipes, and the streams, datagrams and operations of plain sockets, natively; those of other sockets through their methods."""
@@ -221,6 +223,10 @@ cdef class EpollStream(Stream):
                 return 0
             raise os_error(code)
         return count
+
+    cpdef Py_ssize_t send_file(self, int file, long long offset, Py_ssize_t count) except -2:
+        self.check()
+        return send_some_of_file(self.fd, file, offset, count)
 
     cpdef int shutdown_write(self) except -1:
         self.check()

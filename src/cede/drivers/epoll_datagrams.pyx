@@ -147,5 +147,6 @@ cdef class EpollDatagrams(ReadinessDatagrams):
                 return 0
             raise os_error(-taken)
         if taken == 0:
-            return self.send_by_method(*datagrams[0])
+            data, address = datagrams[0]
+            return self.send_by_method(data, address)
         return taken

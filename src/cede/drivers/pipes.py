@@ -16,7 +16,7 @@ import select
 from typing import Any
 
 from cede.drivers.base import Sink, Stream
-from cede.drivers.readiness import ReadinessDriver, number_of
+from cede.drivers.readiness import ReadinessDriver
 
 try:
     import cython
@@ -25,6 +25,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.drivers.pure import READ, WRITE
+    from cede.drivers.readiness import number_of
 
 RECEIVE_SIZE = 256 * 1024
 

@@ -15,6 +15,7 @@ from cede.drivers.datagrams import MethodDatagrams
 from cede.drivers.listen import ListenAcceptor
 from cede.drivers.pipes import PipeStream
 from cede.drivers.readiness import ReadinessDriver
+from cede.drivers.sendfile import can_send_files, send_some
 
 try:
     import cython
@@ -125,6 +126,11 @@ class MethodStream(Stream):
         except WOULD_BLOCK:
             return 0
 
+    def send_file(self, file: int, offset: int, count: int) -> int:
+        if not can_send_files(self.sock):
+            raise NotImplementedError("the system sends no files through a socket of this kind")
+        return send_some(self.sock.fileno(), file, offset, count)
+
     def shutdown_write(self) -> int:
         self.sock.shutdown(socket.SHUT_WR)
         return 0
@@ -185,6 +191,11 @@ class PortableDriver(ReadinessDriver):
 
     def op_sendto(self, sock: Any, data: Any, address: Any) -> Any:
         return ops.SendTo(self, sock, data, address)
+
+    def op_sendfile(self, sock: Any, file: int, offset: int, count: int) -> Any:
+        if not can_send_files(sock):
+            raise NotImplementedError("the system sends no files through a socket of this kind")
+        return ops.SendFile(self, sock, file, offset, count)
 
     def op_accept(self, sock: Any) -> Any:
         return ops.Accept(self, sock)

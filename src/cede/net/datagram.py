@@ -191,8 +191,9 @@ class DatagramTransport(DatagramState):
                 self.tell_sender(error)
                 return
             self.channel.want_writable(True)
-        self.queue.append((data if type(data) is bytes else bytes(data), self.channel.target(addr)))
-        self.queued += len(self.queue[-1][0]) + HEADER
+        kept = data if type(data) is bytes else bytes(data)
+        self.queue.append((kept, self.channel.target(addr)))
+        self.queued += len(kept) + HEADER
         self.pause_if_full()
 
     def tell_sender(self, error: BaseException) -> int:

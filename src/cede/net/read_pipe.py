@@ -248,11 +248,7 @@ class ReadPipeTransport(Sink):
 
     def __repr__(self) -> str:
         channel = self.channel
-        parts = [type(self).__name__]
-        if channel is None or channel.closed:
-            parts.append("closed")
-        elif self.closing:
-            parts.append("closing")
+        parts = [type(self).__name__, "closed" if channel is None or channel.closed else "closing" if self.closing else "open"]
         if channel is not None:
             parts.append(f"fd={channel.fd}")
             if not channel.closed and not self.kernel.is_closed():
@@ -268,6 +264,13 @@ class ReadPipeTransport(Sink):
     @property
     def _pipe(self) -> Any:
         return None if self.channel is None or self.channel.closed else self.pipe
+
+    @_pipe.setter
+    def _pipe(self, pipe: Any) -> None:
+        """asyncio's tests take a pipe away from a transport whose loop is closed."""
+        if pipe is not None:
+            raise AttributeError("the pipe of a transport cannot be replaced, only taken away with None")
+        self.finish_closing()
 
     @property
     def _fileno(self) -> Any:

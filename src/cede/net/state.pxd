@@ -16,3 +16,4 @@ cdef class StreamState(FlowControl):
     cdef bint eof_wanted
     cdef bint refusing
     cdef object empty_waiter
+    cdef object file_send

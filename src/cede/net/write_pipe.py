@@ -26,12 +26,14 @@ from cede.core.kernel import Kernel
 from cede.drivers.base import Stream
 from cede.net.flow import FlowControl
 from cede.net.pipe_end import PipeEnd
-from cede.net.stream import checked
 
 try:
     import cython
 except ModuleNotFoundError:
     from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.net.stream import checked
 
 # asyncio says it once a pipe was written to this often after it was closed.
 WARN_AFTER_WRITES = constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES
@@ -309,11 +311,7 @@ class WritePipeTransport(FlowControl):
 
     def __repr__(self) -> str:
         channel = self.channel
-        parts = [type(self).__name__]
-        if channel is None or channel.closed:
-            parts.append("closed")
-        elif self.closing:
-            parts.append("closing")
+        parts = [type(self).__name__, "closed" if channel is None or channel.closed else "closing" if self.closing else "open"]
         if channel is not None:
             parts.append(f"fd={channel.fd}")
             if not channel.closed and not self.kernel.is_closed():
@@ -329,6 +327,13 @@ class WritePipeTransport(FlowControl):
     @property
     def _pipe(self) -> Any:
         return None if self.channel is None or self.channel.closed else self.pipe
+
+    @_pipe.setter
+    def _pipe(self, pipe: Any) -> None:
+        """asyncio's tests take a pipe away from a transport whose loop is closed."""
+        if pipe is not None:
+            raise AttributeError("the pipe of a transport cannot be replaced, only taken away with None")
+        self.finish_closing()
 
     @property
     def _fileno(self) -> Any:
