@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
@@ -11,6 +13,9 @@ from cede.net.datagram import DatagramTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+logger = logging.getLogger("asyncio")
 
 
 class DatagramsPart(Part):
@@ -53,7 +58,8 @@ class DatagramsPart(Part):
                 "allow_broadcast": allow_broadcast,
             }
             if sock.type == socket.SOCK_STREAM:
-                raise ValueError(f"A datagram socket was expected, got {sock!r}")
+                kind = "datagram socket" if sys.version_info >= (3, 13) else "UDP Socket"  # as asyncio puts it
+                raise ValueError(f"A {kind} was expected, got {sock!r}")
             problems = ", ".join(f"{name}={value}" for name, value in options.items() if value)
             if problems:
                 raise ValueError(f"socket modifier keyword arguments can not be used when sock is specified. ({problems})")
@@ -73,6 +79,9 @@ class DatagramsPart(Part):
         except BaseException:
             transport.close()
             raise
+        if self._debug:
+            said = (local_addr, remote_addr, transport, protocol)
+            logger.debug("Datagram endpoint local_addr=%r remote_addr=%r created: (%r, %r)", *said)
         return transport, protocol
 
     async def _open_datagram_socket(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
-import io
 import os
 import socket
 from asyncio import constants
@@ -209,8 +208,10 @@ _NOT_THIS_KIND = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.
 def number_of_file(file: Any) -> int:
     """The descriptor of `file`. Raises asyncio.SendfileNotAvailableError where it has none."""
     try:
-        return int(file.fileno())
-    except (AttributeError, io.UnsupportedOperation, TypeError) as error:
+        number = int(file.fileno())
+        os.fstat(number)
+        return number
+    except (AttributeError, TypeError, OSError) as error:  # io.UnsupportedOperation is an OSError
         raise asyncio.SendfileNotAvailableError("not a regular file") from error
 
 

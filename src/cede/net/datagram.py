@@ -168,6 +168,8 @@ class DatagramTransport(DatagramState):
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+        if type(data) is memoryview and not data.c_contiguous:
+            data = data.tobytes()
         if self.address is not None:
             if addr is not None and addr is not self.address and addr != self.address:
                 raise ValueError(f"Invalid address: must be None or {self.address}")
