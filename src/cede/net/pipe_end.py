@@ -36,15 +36,19 @@ class PipeEnd:
                 "Pipe transport is for pipes/sockets only, or rather only for pipes, sockets and character devices: "
                 f"{_kind_of(found.st_mode)} cannot be waited for. {verb} {pipe!r} in a thread, with asyncio.to_thread()"
             )
-        self.duplicate = -1
+        self.duplicate = self.terminal = -1
         owner = driver.stream_owner(number)
         if owner is not None and getattr(owner, "_pipe", None) is pipe:
-            self.duplicate = number = os.dup(number)
-        self.terminal = -1
+            self.duplicate = os.dup(number)
+
+    def take_over(self) -> None:
+        """The descriptor is the transport's from now on: it blocks no more."""
+        number = self.fileno()
         if self.is_device and os.isatty(number):
-            if found.st_rdev in _terminals or os.get_blocking(number):
-                self.terminal = found.st_rdev
-                _terminals[self.terminal] = _terminals.get(self.terminal, 0) + 1
+            terminal = os.fstat(number).st_rdev
+            if terminal in _terminals or os.get_blocking(number):
+                self.terminal = terminal
+                _terminals[terminal] = _terminals.get(terminal, 0) + 1
         os.set_blocking(number, False)
 
     def fileno(self) -> int:
@@ -54,10 +58,14 @@ class PipeEnd:
     def close(self) -> None:
         """Give everything back. Any number of times."""
         self._give_back_terminal()
+        self.drop_duplicate()
+        self.pipe.close()
+
+    def drop_duplicate(self) -> None:
+        """Where the transport could not be made: leave the file object as it is."""
         duplicate, self.duplicate = self.duplicate, -1
         if duplicate >= 0:
             os.close(duplicate)
-        self.pipe.close()
 
     def _give_back_terminal(self) -> None:
         terminal, self.terminal = self.terminal, -1

@@ -87,7 +87,12 @@ class ReadPipeTransport(Sink):
         self.lost = False
         driver: Any = loop.driver
         end = PipeEnd(pipe, driver, "Read")
-        self.channel = driver.open_pipe(end, self, True)
+        try:
+            self.channel = driver.open_pipe(end, self, True)
+        except BaseException:
+            end.drop_duplicate()
+            raise
+        end.take_over()
         loop.call_soon(self._begin, waiter, context=self.context)
 
     def _begin(self, waiter: Any) -> None:

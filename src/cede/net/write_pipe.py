@@ -88,7 +88,12 @@ class WritePipeTransport(FlowControl):
         self.set_limits(None, None)
         driver: Any = loop.driver
         end = PipeEnd(pipe, driver, "Write to")
-        self.channel = driver.open_pipe(end, self, False)
+        try:
+            self.channel = driver.open_pipe(end, self, False)
+        except BaseException:
+            end.drop_duplicate()
+            raise
+        end.take_over()
         loop.call_soon(self._begin, waiter, not end.is_device, context=self.context)
 
     def _begin(self, waiter: Any, watched: bool) -> None:
