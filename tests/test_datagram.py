@@ -618,7 +618,7 @@ def test_addresses_that_are_not_the_remote_one(world: World) -> None:
         client, _ = await endpoint(remote_addr=address)
         with pytest.raises(ValueError, match="Invalid address: must be None or"):
             client.sendto(b"x", ("127.0.0.2", 9))
-        client.sendto(b"equal", tuple(list(address)))
+        client.sendto(b"equal", (*address,))
         assert (await at_server.received.get())[0] == b"equal"
         await finish(client, server)
 

@@ -342,7 +342,7 @@ def test_a_socket_that_is_written_to_may_say_something(world: World) -> None:
 @each_world
 def test_writing_to_a_device(world: World) -> None:
     async def main() -> None:
-        writer, protocol = await write_to(open("/dev/null", "wb", 0))
+        writer, protocol = await write_to(io.FileIO("/dev/null", "wb"))
         writer.write(b"x" * 100_000)
         writer.writelines([b"x", b"y"])
         await turns(3)
@@ -357,13 +357,13 @@ def test_reading_from_devices_that_never_make_wait(world: World) -> None:
     """asyncio cannot: the system refuses to watch them."""
 
     async def main() -> None:
-        file = open("/dev/null", "rb", 0)
+        file = io.FileIO("/dev/null", "rb")
         _, protocol = await read_from(file)
         assert await protocol.lost is None
         assert protocol.told == ["made", "eof", "lost"]
         await turns(2)
         assert file.closed
-        reader, protocol = await read_from(open("/dev/zero", "rb", 0))
+        reader, protocol = await read_from(io.FileIO("/dev/zero", "rb"))
         await until(lambda: len(protocol.data) > 100_000)
         reader.pause_reading()
         size = len(protocol.data)
@@ -397,7 +397,7 @@ def test_what_is_refused(world: World, tmp_path: Path) -> None:
         for junk in (None, 5, "/dev/null"):
             with pytest.raises(AttributeError):
                 await read_from(junk)
-        closed = open("/dev/null", "rb")
+        closed = io.FileIO("/dev/null", "rb")
         closed.close()
         with pytest.raises(ValueError, match="closed file"):
             await read_from(closed)

@@ -7,8 +7,9 @@ transport makes a system call, and none is told of readiness.
 Invariants
 ----------
 * **One owner per descriptor.** From `open_stream` to `Stream.close` the stream alone uses its descriptor, and the same holds
-  for an acceptor, a datagram socket and the end of a pipe. A second registration of the number is refused with RuntimeError, unless the socket behind the first was
-  closed by somebody else; then the first is told that its socket is gone, before the number serves anybody new.
+  for an acceptor, a datagram socket and the end of a pipe. A second registration of the number is refused with RuntimeError,
+  unless the socket behind the first was closed by somebody else; then the first is told that its socket is gone, before the
+  number serves anybody new.
 * **A number is not an identity.** A driver looks at the socket object before it uses the number, each time: a socket that was
   closed behind our back gives EBADF, never somebody else's connection.
 * **Closed is silent.** After `close` (and after `pause`, for what is received) the sink hears nothing more, not even what

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Datagram sockets through the methods of the socket object.
 
 As for streams: the selector driver does everything so, and the epoll driver serves those sockets so that are not exactly
@@ -39,6 +38,7 @@ WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 def check_address(family: int, address: Any) -> None:
     """Raises TypeError or OverflowError for what can be no address of an internet socket; other families have their own shapes."""
+    shapes: tuple[int, ...]
     if family == socket.AF_INET:
         shapes, name = (2,), "(host, port)"
     elif family == socket.AF_INET6:
@@ -61,6 +61,10 @@ def check_address(family: int, address: Any) -> None:
 
 class ReadinessDatagrams(DatagramChannel):
     """What every driver that learns of readiness does for a datagram socket; a subclass makes the system calls."""
+
+    driver: ReadinessDriver
+    rest: Any
+    kept: list[tuple[bytes, Any]]
 
     def __init__(self, driver: ReadinessDriver, sock: Any, sink: Sink) -> None:
         self.driver = driver

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """The ends of pipes, FIFOs, terminals and other devices, through `os.read` and `os.write`.
 
 A pipe is a stream that goes one way. What is special about it:

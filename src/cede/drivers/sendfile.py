@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any
 
-# More than that is not asked for at once: the call may have to wait for the disk, and no other thread or connection should wait long with it.
+# More than that is not asked for at once: the call may have to wait for the disk, and everybody else waits with it.
 AT_ONCE = 1 << 20
 
 # Sent to one socket before the others have their turn, where its peer takes everything as fast as it comes.
@@ -14,7 +14,7 @@ IN_A_ROW = 4 << 20
 
 
 def can_send_files(sock: Any) -> bool:
-    """Whether the system may send a file through this socket by itself: not where its class has a `send` of its own, to be taken at its word."""
+    """Whether the system may send a file through this socket by itself: a class with a `send` of its own is taken at its word."""
     return hasattr(os, "sendfile") and isinstance(sock, socket.socket) and type(sock).send is socket.socket.send
 
 

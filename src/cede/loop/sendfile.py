@@ -202,7 +202,9 @@ class SendfilePart(Part):
 
 
 # What sendfile(2) answers where the file or the socket is not of a kind that it serves.
-_NOT_THIS_KIND = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOCK, errno.ESPIPE, errno.EBADF, errno.EPERM, errno.EOVERFLOW})
+_NOT_THIS_KIND = frozenset(
+    {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOCK, errno.ESPIPE, errno.EBADF, errno.EPERM, errno.EOVERFLOW}
+)
 
 
 def number_of_file(file: Any) -> int:

@@ -3,13 +3,13 @@
 
 Invariants
 ----------
-* `connection_made` comes first, from the ring; receiving starts after it, and the waiter is woken last. `connection_lost` comes last, from
-  the ring, exactly once, and nothing is called after it.
-* An error of the network is told by `error_received` and changes nothing else: the socket stays, what is queued stays, and a protocol that was
-  asked to pause is asked to go on when the queue has drained, whatever became of its datagrams.
+* `connection_made` comes first, from the ring; receiving starts after it, and the waiter is woken last. `connection_lost` comes
+  last, from the ring, exactly once, and nothing is called after it.
+* An error of the network is told by `error_received` and changes nothing else: the socket stays, what is queued stays, and a
+  protocol that was asked to pause is asked to go on when the queue has drained, whatever became of its datagrams.
 * Datagrams leave in the order of `sendto`. While one waits, those that come after it wait behind it.
-* What `sendto` accepted before `close` is handed to the system, or its refusal is told. `queued` counts the data and `HEADER` bytes for each
-  datagram in `queue`, so that empty ones are counted too.
+* What `sendto` accepted before `close` is handed to the system, or its refusal is told. `queued` counts the data and `HEADER`
+  bytes for each datagram in `queue`, so that empty ones are counted too.
 * User code that is called from here may do anything to this transport, closing it included: after such a call all state is looked at anew.
 """
 
@@ -47,9 +47,9 @@ FLUSHED_AT_ONCE = 64
 class DatagramTransport(DatagramState):
     """Datagrams over `sock`, for `protocol`.
 
-    ``isinstance(transport, asyncio.DatagramTransport)`` holds, and the methods are those of asyncio's. The transport owns `sock`, which must
-    be non-blocking. `address` is the only one that may be sent to, if given. `waiter`, a future, is set when the protocol knows its transport.
-    `context` is what the protocol's methods run in, a copy of the current one by default.
+    ``isinstance(transport, asyncio.DatagramTransport)`` holds, and the methods are those of asyncio's. The transport owns `sock`,
+    which must be non-blocking. `address` is the only one that may be sent to, if given. `waiter`, a future, is set when the
+    protocol knows its transport. `context` is what the protocol's methods run in, a copy of the current one by default.
     """
 
     max_size = 256 * 1024
@@ -163,8 +163,9 @@ class DatagramTransport(DatagramState):
     def sendto(self, data: Any, addr: Any = None) -> None:
         """Send one datagram to `addr`, or to the endpoint's ``remote_addr``; at once, or when there is room.
 
-        What the network has against it is told by ``error_received``. Raises TypeError for what is no bytes-like object and for a missing or
-        malformed address, ValueError for an address other than ``remote_addr``. On a closed transport the datagram is dropped.
+        What the network has against it is told by ``error_received``. Raises TypeError for what is no bytes-like object and for a
+        missing or malformed address, ValueError for an address other than ``remote_addr``, OverflowError for a port that is none.
+        On a closed transport the datagram is dropped.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")

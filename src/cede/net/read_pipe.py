@@ -3,10 +3,10 @@
 
 Invariants
 ----------
-* `connection_made` comes first, from the ring; receiving starts after it, and the waiter is woken last. `connection_lost` comes last, from
-  the ring, exactly once, and nothing is called after it.
-* The descriptor belongs to the transport until `connection_lost` has returned; then the file object is closed, whoever ended it: the program, an
-  error, or the other end.
+* `connection_made` comes first, from the ring; receiving starts after it, and the waiter is woken last. `connection_lost`
+  comes last, from the ring, exactly once, and nothing is called after it.
+* The descriptor belongs to the transport until `connection_lost` has returned; then the file object is closed, whoever ended it:
+  the program, an error, or the other end.
 * User code that is called from here may do anything to this transport, closing it included: after such a call all state is looked at anew.
 """
 

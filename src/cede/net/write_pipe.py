@@ -3,10 +3,10 @@
 
 Invariants
 ----------
-* `connection_made` comes first, from the ring; the other end is watched after it, and the waiter is woken last. `connection_lost` comes last, from
-  the ring, exactly once, and nothing is called after it.
-* The descriptor belongs to the transport until `connection_lost` has returned; then the file object is closed, whoever ended it: the program, an
-  error, or the other end.
+* `connection_made` comes first, from the ring; the other end is watched after it, and the waiter is woken last. `connection_lost`
+  comes last, from the ring, exactly once, and nothing is called after it.
+* The descriptor belongs to the transport until `connection_lost` has returned; then the file object is closed, whoever ended it:
+  the program, an error, or the other end.
 * Bytes that `write` accepted before `close` or `write_eof` are written, or `connection_lost` is told why not. `queued` is the sum of what
   `queue` holds; what the caller could still change is copied before `write` returns.
 * User code that is called from here may do anything to this transport, closing it included: after such a call all state is looked at anew.
