@@ -236,11 +236,11 @@ class StreamTransport(StreamState):
 
         Raises TypeError for an item that is no bytes-like object, before anything is sent; RuntimeError after `write_eof`.
         """
-        pieces = [piece if type(piece) is bytes else checked(piece, "items of list_of_data") for piece in list_of_data]
+        pieces: list[Any] = []
+        size = gather(list_of_data, pieces)
         if self.refusing or self.kernel._debug:
             self.check_write("writelines")
-        pieces = [piece for piece in pieces if len(piece)]
-        if not pieces:
+        if size == 0:
             return
         if self.lost:
             self.count_lost_write()
@@ -253,6 +253,8 @@ class StreamTransport(StreamState):
                 raise
             except BaseException as error:
                 self.fail(error, "Fatal write error on socket transport")
+                return
+            if taken == size:
                 return
         for piece in pieces:
             size = len(piece)
@@ -481,6 +483,19 @@ class StreamTransport(StreamState):
         self.empty_waiter = self.file_send.done
         self.file_send.proceed()
         return self.file_send
+
+
+def gather(list_of_data: Any, pieces: list[Any]) -> int:
+    """Put what is to be sent into `pieces`, but nothing empty; its number of bytes."""
+    total = 0
+    for piece in list_of_data:
+        if type(piece) is not bytes:
+            piece = checked(piece, "items of list_of_data")
+        size = len(piece)
+        if size:
+            pieces.append(piece)
+            total += size
+    return total
 
 
 def checked(data: Any, name: str) -> Any:
