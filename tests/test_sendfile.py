@@ -376,9 +376,10 @@ def test_something_in_memory(world: World) -> None:
         assert source.tell() == len(DATA)
         assert await loop.sendfile(transport, source, 10, 20) == 20
         assert source.tell() == 30
+        await until(lambda: not transport.get_write_buffer_size())
+        assert protocol.told[-1] in ("resume", "made") or not world.ours
         transport.close()
         assert await receiving == DATA + DATA[10:30]
-        assert [word for word in protocol.told if word in ("pause", "resume")] in ([], ["pause", "resume"])
 
     world.run(main)
 
