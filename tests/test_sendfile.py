@@ -72,7 +72,7 @@ def test_part_of_a_file_through_a_transport(world: World, file: Any, calls: list
         transport.write(b"before" * 10_000)
         file.read(77)  # the position, and what the file object has read ahead, are of no consequence
         assert await loop.sendfile(transport, file, offset, count) == len(wanted)
-        if wanted and world.ours:  # asyncio moves the descriptor and does not tell the file object
+        if world.ours:  # asyncio moves the descriptor and does not tell the file object
             assert file.tell() == offset + len(wanted)
         transport.write(b"after")
         transport.close()
@@ -249,7 +249,7 @@ def test_part_of_a_file_through_a_socket(world: World, file: Any, calls: list[in
         wanted = DATA[offset:] if count is None else DATA[offset : offset + count]
         receiving = asyncio.create_task(read_all(far))
         assert await loop.sock_sendfile(near, file, offset, count) == len(wanted)
-        if wanted:
+        if wanted or world.ours:
             assert file.tell() == offset + len(wanted)
         near.close()
         assert await receiving == wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from typing import Any
@@ -24,3 +25,7 @@ def send_some(sock: int, file: int, offset: int, count: int) -> int:
         return os.sendfile(sock, file, offset, min(count, AT_ONCE)) or -1
     except (BlockingIOError, InterruptedError):
         return 0
+    except OSError as error:
+        if error.errno == errno.ENOTCONN:  # some systems say it of a connection that has ended
+            raise ConnectionError(errno.ENOTCONN, "socket is not connected") from error
+        raise

@@ -8,7 +8,7 @@ import functools
 import os
 import socket
 from asyncio import constants
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
 
@@ -140,15 +140,18 @@ class SendfilePart(Part):
             await drained
             sending = begin(number, offset, -1 if count is None else count)
             await sending.done
-        except (OSError, NotImplementedError) as error:
-            raise_told_apart(error, sending)
+            move_to(file, offset + sending.sent)
+            return sending.sent  # type: ignore[no-any-return]
+        except BaseException as error:
+            if sending is not None and sending.sent:
+                move_to(file, offset + sending.sent)
+            if reason := why_unavailable(error, sending):
+                raise asyncio.SendfileNotAvailableError(reason) from error
+            raise
         finally:
             transport._reset_empty_waiter()
             if was_reading:
                 transport.resume_reading()
-            if sending is not None and sending.sent:
-                move_to(file, offset + sending.sent)
-        return sending.sent  # type: ignore[union-attr,no-any-return]
 
     async def sock_sendfile(  # type: ignore[override]
         self, sock: socket.socket, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool | None = True
@@ -175,12 +178,15 @@ class SendfilePart(Part):
         sending = None
         try:
             sending = self.driver.op_sendfile(sock, number_of_file(file), offset, -1 if count is None else count)
-            return await sending  # type: ignore[no-any-return]
-        except (OSError, NotImplementedError) as error:
-            raise_told_apart(error, sending)
-        finally:
+            sent: int = await sending
+            move_to(file, offset + sent)
+            return sent
+        except BaseException as error:
             if sending is not None and sending.sent:
                 move_to(file, offset + sending.sent)
+            if reason := why_unavailable(error, sending):
+                raise asyncio.SendfileNotAvailableError(reason) from error
+            raise
 
     async def _read_and_send(self, file: Any, offset: int, count: int | None, send: Callable[[Any], Awaitable[None]]) -> int:
         """The way without the system's help, a block at a time; the file is read on a thread."""
@@ -217,16 +223,14 @@ def number_of_file(file: Any) -> int:
         raise asyncio.SendfileNotAvailableError("not a regular file") from error
 
 
-def raise_told_apart(error: Exception, sending: Any) -> NoReturn:
-    """Raise, for an error of the system's, that it cannot do this at all, or the error itself."""
+def why_unavailable(error: BaseException, sending: Any) -> str:
+    """What to tell where an error says that the system cannot do this at all; "" where it is an error like any other."""
     if isinstance(error, NotImplementedError):
-        raise asyncio.SendfileNotAvailableError(str(error)) from error
-    if isinstance(error, OSError):
-        if error.errno in _NOT_THIS_KIND and not (sending is not None and sending.sent):
-            raise asyncio.SendfileNotAvailableError(f"os.sendfile call failed: {error}") from error
-        if error.errno == errno.ENOTCONN:
-            raise ConnectionError(errno.ENOTCONN, "socket is not connected") from error
-    raise error
+        return str(error)
+    nothing_sent = sending is None or not sending.sent
+    if isinstance(error, OSError) and error.errno in _NOT_THIS_KIND and nothing_sent:
+        return f"os.sendfile call failed: {error}"
+    return ""
 
 
 def is_seekable(file: Any) -> bool:
