@@ -9,6 +9,7 @@ import gc
 import os
 import socket
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -747,6 +748,26 @@ def test_after_the_end_everything_is_dropped(world: World) -> None:
         assert protocol.told == ["made", "lost"]
 
     world.run(main)
+
+
+@each_of_ours
+def test_a_finished_endpoint_needs_no_collector(world: World) -> None:
+    async def main() -> None:
+        transport, protocol = await endpoint(local_addr=("127.0.0.1", 0))
+        transport.sendto(b"x", transport.get_extra_info("sockname"))
+        await protocol.received.get()
+        gone = weakref.ref(transport)
+        transport.close()
+        await protocol.lost
+        await turns(2)
+        del transport, protocol
+        assert gone() is None
+
+    gc.disable()
+    try:
+        world.run(main)
+    finally:
+        gc.enable()
 
 
 @each_of_ours

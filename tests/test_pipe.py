@@ -10,6 +10,7 @@ import io
 import os
 import socket
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -732,6 +733,28 @@ def test_a_cancelled_connect_closes_the_file(world: World, steps: int) -> None:
         gc.collect()
 
     world.run(main)
+
+
+@each_of_ours
+def test_finished_transports_need_no_collector(world: World) -> None:
+    async def main() -> None:
+        ear, mouth = pipe_files()
+        reader, reading = await read_from(ear)
+        writer, writing = await write_to(mouth)
+        writer.write(b"x" * 200_000)
+        writer.close()
+        await reading.lost
+        await writing.lost
+        await turns(2)
+        gone = [weakref.ref(reader), weakref.ref(writer)]
+        del reader, writer, reading, writing
+        assert [reference() for reference in gone] == [None, None]
+
+    gc.disable()
+    try:
+        world.run(main)
+    finally:
+        gc.enable()
 
 
 @each_of_ours

@@ -186,6 +186,7 @@ class ReadinessDatagrams(DatagramChannel):
                 self.rest.cancel()
                 self.rest = None
             self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            self.sink = None  # the two would keep each other alive
             self.sock.close()
         return 0
 

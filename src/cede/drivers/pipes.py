@@ -166,6 +166,7 @@ class PipeStream(Stream):
                 self.wanted = 0
             self.closed = True
             self.driver.dismiss(self, number_of(self.sock) == self.fd)
+            self.sink = None  # the two would keep each other alive
             self.sock.close()
         return 0
 
