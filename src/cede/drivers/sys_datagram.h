@@ -252,6 +252,8 @@ cede_send_list(int fd, PyObject *list)
     int count = 0;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && count < CEDE_FLUSH; i++) {
         PyObject *pair = PyList_GET_ITEM(list, i);
+        if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2)
+            break;
         PyObject *data = PyTuple_GET_ITEM(pair, 0), *target = PyTuple_GET_ITEM(pair, 1);
         struct msghdr *header = &headers[count].msg_hdr;
         if (!PyBytes_CheckExact(data) || (target != Py_None && !PyBytes_CheckExact(target)))
