@@ -326,6 +326,34 @@ def test_a_burst_is_told_in_order(world: World) -> None:
 
 
 @each_world
+def test_what_came_between_two_runs_finds_the_second_one_prepared(world: World) -> None:
+    """The run's own task has its first step before a datagram is told that was there already."""
+    order: list[str] = []
+
+    class Late(Datagrams):
+        def datagram_received(self, data: bytes, address: Any) -> None:
+            super().datagram_received(data, address)
+            order.append("datagram")
+
+    async def start() -> Any:
+        return await endpoint(Late, local_addr=("127.0.0.1", 0))
+
+    async def prepare() -> None:
+        order.append("task")
+        await protocol.received.get()
+
+    loop = world.new_loop()
+    transport, protocol = loop.run_until_complete(start())
+    for _ in range(3):
+        transport.sendto(b"x", transport.get_extra_info("sockname"))
+        loop.run_until_complete(prepare())
+    assert order == ["task", "datagram"] * 3
+    transport.close()
+    loop.run_until_complete(protocol.lost)
+    loop.close()
+
+
+@each_world
 @pytest.mark.parametrize("way", ["close", "abort"])
 def test_nothing_is_told_after_the_end(world: World, way: str) -> None:
     """Also not the rest of a batch in whose middle the protocol closed the transport."""

@@ -1,4 +1,5 @@
 cimport cython
+from cede.core.handle cimport Handle
 from cede.drivers.base cimport READ, WRITE, DatagramChannel, Sink
 from cede.drivers.readiness cimport ReadinessDriver
 
@@ -9,6 +10,8 @@ cdef class ReadinessDatagrams(DatagramChannel):
     cdef bint refused
     cdef object rest
     cdef list kept
+    cdef Handle reading
+    cdef bint scheduled
     cdef int withdraw_write(self) except -1
     @cython.locals(count=int)
     cdef int receive(self) except -1

@@ -3,6 +3,10 @@
 As for streams: the selector driver does everything so, and the epoll driver serves those sockets so that are not exactly
 `socket.socket`, or of a family it does not know.
 
+Datagrams are told from the ring, behind what was ready before them, and not straight from the event as a stream's data is: a loop may be
+run in pieces, and what came in between is not told before the run's own task has had its first step. Stream data would wait somewhere; a
+datagram that comes before its protocol is ready for it is gone. The ring costs one entry for a whole batch.
+
 A queue that is full is not always the socket's own. A Unix socket that is connected to nobody is told EAGAIN when the *receiver's*
 queue is full, and stays writable all the while: the system knows no event for that. So when an event has told of room and not one
 datagram could be sent, the channel rests for a moment instead of asking in each turn.
@@ -13,6 +17,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+from cede.core.handle import Handle
 from cede.drivers.base import DatagramChannel, Sink
 from cede.drivers.readiness import ReadinessDriver
 
@@ -64,6 +69,7 @@ class ReadinessDatagrams(DatagramChannel):
 
     driver: ReadinessDriver
     rest: Any
+    reading: Handle
     kept: list[tuple[bytes, Any]]
 
     def __init__(self, driver: ReadinessDriver, sock: Any, sink: Sink) -> None:
@@ -81,6 +87,8 @@ class ReadinessDatagrams(DatagramChannel):
         self.refused = False
         self.rest = None
         self.kept = []
+        self.reading = Handle(self.read_ready, (), driver.kernel)
+        self.scheduled = False
 
     # -- interest
 
@@ -118,17 +126,24 @@ class ReadinessDatagrams(DatagramChannel):
     def fire(self, events: int) -> int:
         if not events & self.wanted:
             return self.driver.arm(self)
-        if events & self.wanted & READ:
-            if self.kept:
-                self.tell_kept()
-            else:
-                self.receive()
+        if events & self.wanted & READ and not self.scheduled:
+            self.scheduled = True
+            self.driver.kernel.push(self.reading)
         if events & self.wanted & WRITE:
             self.refused = False
             self.sink.writable()
             if self.refused and self.wanted & WRITE:
                 self.take_a_rest()
         return 0
+
+    def read_ready(self) -> None:
+        """Runs from the ring, in the turn of the event."""
+        self.scheduled = False
+        if self.wanted & READ:
+            if self.kept:
+                self.tell_kept()
+            else:
+                self.receive()
 
     def receive(self) -> int:
         """Take what is there, not without end, and tell it."""
@@ -186,6 +201,7 @@ class ReadinessDatagrams(DatagramChannel):
                 self.rest.cancel()
                 self.rest = None
             self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            self.reading = None
             self.sink = None  # the two would keep each other alive
             self.sock.close()
         return 0

@@ -2,7 +2,7 @@
 
 Invariants
 ----------
-* The batch of a driver is filled and told within one event. User code runs in between, and can start no other receive on it; what an
+* The batch of a driver is filled and told within one call. User code runs in between, and can start no other receive on it; what an
   interrupt leaves untold is copied out first.
 * A target of `send_many` that is bytes, or None, is in the kernel's own form; anything else is sent by the socket's method.
 """
