@@ -24,6 +24,9 @@ from typing import Any, TextIO
 
 import cede
 from cede.core import kernel
+from cede.net.datagram import DatagramTransport
+from cede.net.read_pipe import ReadPipeTransport
+from cede.net.write_pipe import WritePipeTransport
 
 from .junk import Mutator, coroutine, generator, makers
 
@@ -32,6 +35,7 @@ AVOID = {"run_forever", "run_until_stopped", "run_until_complete", "wait", "_run
 AVOID |= {"__class__", "__init_subclass__", "__subclasshook__"}
 KEYWORDS = ("loop", "name", "context", "eager_start", "msg", "limit", "file", "delay", "when", "timeout", "debug", "sock")
 COMPILED = not (kernel.__file__ or "").endswith(".py")
+TRANSPORTS = (DatagramTransport, ReadPipeTransport, WritePipeTransport)
 COUNTERPARTS = (asyncio.Future, asyncio.Handle, asyncio.AbstractEventLoop)
 PUBLIC = {theirs: {*dir(theirs), *dir(asyncio.Task if theirs is asyncio.Future else theirs)} for theirs in COUNTERPARTS}
 ONE_ARGUMENT = (repr, str, hash, bool, len, dir, vars, copy.copy, pickle.dumps, asyncio.isfuture)
@@ -190,6 +194,11 @@ class Fuzzer:
             self.kept.append(there)
             return here
 
+        def dgram() -> Any:
+            here, there = socket.socketpair(type=socket.SOCK_DGRAM)
+            self.kept.append(there)
+            return here
+
         def online(create: Callable[[], Any], part: int) -> Callable[[], Any]:
             async def connect() -> Any:
                 made = await create()
@@ -211,6 +220,11 @@ class Fuzzer:
             ("sleep", lambda: cede.sleep(0.001)), ("loop", lambda: self.loop), ("closed loop", self.closed_loop), ("runner", cede.Runner),
             ("transport", online(lambda: self.loop.create_connection(asyncio.Protocol, sock=near()), 0)),
             ("server", online(lambda: self.loop.create_server(asyncio.Protocol, "127.0.0.1", 0), 0)),
+            ("datagrams", online(lambda: self.loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)), 0)),
+            ("connected datagrams", online(lambda: self.loop.create_datagram_endpoint(asyncio.DatagramProtocol, sock=dgram()), 0)),
+            ("read pipe", online(lambda: self.loop.connect_read_pipe(asyncio.Protocol, near()), 0)),
+            ("write pipe", online(lambda: self.loop.connect_write_pipe(asyncio.Protocol, near()), 0)),
+            *((f"unborn {cls.__name__}", lambda cls=cls: cls.__new__(cls)) for cls in TRANSPORTS),  # type: ignore[misc]
             ("reader", online(lambda: cede.open_connection(sock=near()), 0)),
             ("writer", online(lambda: cede.open_connection(sock=near()), 1)),
         ]  # fmt: skip

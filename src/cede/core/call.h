@@ -99,6 +99,17 @@ cede_call_method_in(PyObject *context, PyObject *owner, PyObject *name, PyObject
     return cede_leave(context, result);
 }
 
+/* owner.name(first, second), the same way. */
+static inline PyObject *
+cede_call_method_with_two_in(PyObject *context, PyObject *owner, PyObject *name, PyObject *first, PyObject *second)
+{
+    if (PyContext_Enter(context))
+        return NULL;
+    PyObject *stack[3] = {owner, first, second};
+    PyObject *result = PyObject_VectorcallMethod(name, stack, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    return cede_leave(context, result);
+}
+
 /* As cede_call_in, for a caller that handles the failure itself: the exception instance is returned, None where there was none.
    No exception crosses compiled code, which would add a traceback entry for each function it leaves. */
 static inline PyObject *

@@ -3,6 +3,8 @@
 cdef extern from "call.h":
     object call_in "cede_call_in"(object context, object callback, tuple args)
     object call_method_in "cede_call_method_in"(object context, object owner, object name, object argument)
+    object call_method_with_two_in "cede_call_method_with_two_in"(
+        object context, object owner, object name, object first, object second)
     object failure_of "cede_failure_of"(object context, object callback, tuple args)
     object resume_plain "cede_resume_plain"(object context, object coroutine, int *outcome)
     object resume_step "cede_resume"(object context, object coroutine, object exception, int *outcome)

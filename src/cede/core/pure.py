@@ -18,6 +18,7 @@ __all__ = (
     "YIELDED",
     "call_in",
     "call_method_in",
+    "call_method_with_two_in",
     "copy_context",
     "current_frame",
     "failure_of",
@@ -65,6 +66,11 @@ def call_in(context: Context, callback: Callable[..., Any], args: tuple[Any, ...
 def call_method_in(context: Context, owner: Any, name: str, argument: Any) -> Any:
     """``owner.name(argument)`` inside `context`."""
     return context.run(getattr(owner, name), argument)
+
+
+def call_method_with_two_in(context: Context, owner: Any, name: str, first: Any, second: Any) -> Any:
+    """``owner.name(first, second)`` inside `context`."""
+    return context.run(getattr(owner, name), first, second)
 
 
 def failure_of(context: Context, callback: Callable[..., Any], args: tuple[Any, ...]) -> BaseException | None:

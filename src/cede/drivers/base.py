@@ -7,8 +7,9 @@ transport makes a system call, and none is told of readiness.
 Invariants
 ----------
 * **One owner per descriptor.** From `open_stream` to `Stream.close` the stream alone uses its descriptor, and the same holds
-  for an acceptor. A second registration of the number is refused with RuntimeError, unless the socket behind the first was
-  closed by somebody else; then the first is told that its socket is gone, before the number serves anybody new.
+  for an acceptor, a datagram socket and the end of a pipe. A second registration of the number is refused with RuntimeError,
+  unless the socket behind the first was closed by somebody else; then the first is told that its socket is gone, before the
+  number serves anybody new.
 * **A number is not an identity.** A driver looks at the socket object before it uses the number, each time: a socket that was
   closed behind our back gives EBADF, never somebody else's connection.
 * **Closed is silent.** After `close` (and after `pause`, for what is received) the sink hears nothing more, not even what
@@ -29,7 +30,7 @@ from cede.core.ports import DriverPort
 
 
 class Sink(Attributed):
-    """What a stream tells its owner. `StreamTransport` is one.
+    """What a stream or a datagram socket tells its owner. `StreamTransport` is one.
 
     ``buffered`` is true where data goes into the owner's own buffer: `get_buffer`, then `buffer_updated`, instead of `received`.
     Only KeyboardInterrupt and SystemExit may leave these methods.
@@ -51,6 +52,14 @@ class Sink(Attributed):
 
     def eof(self) -> int:
         """The peer sends no more. The stream receives no more either: it has paused itself."""
+        raise NotImplementedError
+
+    def received_from(self, data: bytes, address: Any) -> int:
+        """A datagram arrived, empty or not; `address` is its sender, None where that has no name."""
+        raise NotImplementedError
+
+    def datagram_failed(self, error: OSError) -> int:
+        """Something that was sent did not arrive, or nothing can be received just now. The socket goes on."""
         raise NotImplementedError
 
     def read_failed(self, error: BaseException) -> int:
@@ -80,12 +89,20 @@ class Channel:
         raise NotImplementedError
 
 
-class Stream(Channel):
-    """A connected stream socket inside the driver, which owns the socket object until `close`."""
+class Owned(Channel):
+    """A channel that owns its descriptor until `close`. ``sock`` is the object behind it: a socket, or the file object of a pipe."""
 
     sock: Any
     closed: bool
     sink: Sink
+
+    def close(self) -> int:
+        """Forget the descriptor, then close the object. Any number of times."""
+        raise NotImplementedError
+
+
+class Stream(Owned):
+    """A connected stream socket inside the driver, which owns the socket object until `close`; or one end of a pipe."""
 
     def resume(self) -> int:
         """Receive from now on, whatever comes, until `pause`."""
@@ -110,12 +127,50 @@ class Stream(Channel):
         """Ask to be told, by `Sink.writable`, when there is room."""
         raise NotImplementedError
 
+    def send_file(self, file: int, offset: int, count: int) -> int:
+        """Send at most `count` bytes (at least one) of the file with descriptor `file`, from `offset`, without reading them.
+
+        Returns the number of bytes taken, 0 where there is no room, -1 at the end of the file. Raises NotImplementedError where
+        this cannot be done with this stream, OSError where the system refuses.
+        """
+        raise NotImplementedError
+
     def shutdown_write(self) -> int:
         """Send no more: the peer sees the end of the stream. Raises OSError."""
         raise NotImplementedError
 
-    def close(self) -> int:
-        """Forget the descriptor, then close the socket. Any number of times."""
+
+class DatagramChannel(Owned):
+    """A datagram socket inside the driver, which owns the socket object until `close`."""
+
+    def resume(self) -> int:
+        """Receive from now on, whatever comes, until `pause`."""
+        raise NotImplementedError
+
+    def pause(self) -> int:
+        """Receive nothing from now on; what was taken from the system and not told yet is told after `resume`."""
+        raise NotImplementedError
+
+    def send(self, data: Any, address: Any) -> int:
+        """Send one datagram, to `address` or (None) to the peer that the socket is connected to: 1, or 0 where there is no room.
+
+        Raises OSError where the system refuses, TypeError, ValueError or OverflowError for what is no address.
+        """
+        raise NotImplementedError
+
+    def target(self, address: Any) -> Any:
+        """`address` in the form that `send_many` takes. Raises as `send` does for what is no address."""
+        raise NotImplementedError
+
+    def send_many(self, datagrams: list[tuple[bytes, Any]]) -> int:
+        """Send the first ones of (data, target) with as few system calls as can be; how many were taken, 0 where there is no room.
+
+        Stops before the first that cannot be sent. Raises OSError where that is the very first.
+        """
+        raise NotImplementedError
+
+    def want_writable(self, on: bool) -> int:
+        """Ask to be told, by `Sink.writable`, when there is room."""
         raise NotImplementedError
 
 
@@ -174,12 +229,24 @@ class Driver(DriverPort):
         RuntimeError where the descriptor is in use here."""
         raise NotImplementedError
 
+    def open_datagrams(self, sock: Any, sink: Sink) -> DatagramChannel:
+        """Take over `sock`, a non-blocking datagram socket. It is paused at first. RuntimeError where the descriptor is in use here."""
+        raise NotImplementedError
+
+    def open_pipe(self, pipe: Any, sink: Sink, reading: bool) -> Stream:
+        """Take over `pipe`, anything with ``fileno()`` and ``close()`` whose descriptor is non-blocking.
+
+        A stream that goes one way. It is paused at first; resumed, the reading end receives, and the other one tells by `Sink.eof`
+        that nobody reads any more. RuntimeError where the descriptor is in use here.
+        """
+        raise NotImplementedError
+
     def open_acceptor(self, sock: Any, sink: AcceptSink, backlog: int) -> Acceptor:
         """Take over `sock`, listening and non-blocking; at most `backlog` connections are accepted in a row. Stopped at first."""
         raise NotImplementedError
 
     def stream_owner(self, fd: int) -> Sink | None:
-        """The sink of the stream that owns `fd`, if one does."""
+        """The sink of the stream, datagram socket or pipe that owns `fd`, if one does."""
         raise NotImplementedError
 
     def op_recv(self, sock: Any, count: int) -> Any:
@@ -204,6 +271,14 @@ class Driver(DriverPort):
 
     def op_sendto(self, sock: Any, data: Any, address: Any) -> Any:
         """Await that one datagram is sent to `address`; its length."""
+        raise NotImplementedError
+
+    def op_sendfile(self, sock: Any, file: int, offset: int, count: int) -> Any:
+        """Await that the file with descriptor `file` is sent from `offset` to its end, or `count` bytes of it (below 0: no limit).
+
+        The operation counts in its attribute ``sent``, whatever becomes of it; that is its result too. Raises NotImplementedError
+        where the system cannot send files through this socket.
+        """
         raise NotImplementedError
 
     def op_accept(self, sock: Any) -> Any:

@@ -3,17 +3,23 @@
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from cede.drivers.base cimport READ, WRITE, Sink, Stream
+from cede.drivers.base cimport READ, WRITE, DatagramChannel, Sink, Stream
+from cede.drivers.epoll_datagrams cimport DatagramBatch, new_datagrams, serves
 from cede.drivers.epoll_ops cimport NativeReceive, NativeReceiveInto, NativeSendAll
+from cede.drivers.epoll_pipe cimport new_pipe
 from cede.drivers.epoll_wait cimport EpollWaiter, native, os_error, plain_socket
 from cede.drivers.portable cimport PortableDriver
 from cede.drivers.sys_epoll cimport *
 
+from cede.drivers.sendfile import send_some as send_some_of_file
+
 
 cdef class EpollDriver(EpollWaiter):
-    """Streams and operations of plain sockets, natively; those of other sockets through their methods."""
+    """Pipes, and the streams, datagrams and operations of plain sockets, natively; those of other sockets through their methods."""
+
+    cdef DatagramBatch batch  # made for the first datagram socket
 
     cpdef Stream open_stream(self, object sock, Sink sink):
         cdef EpollStream stream
@@ -26,6 +32,20 @@ cdef class EpollDriver(EpollWaiter):
         stream.fd = socket_number(sock)
         self.admit(stream)
         set_nodelay(stream.fd)  # a Unix socket refuses, and needs it no more than it has it
+        return stream
+
+    cpdef DatagramChannel open_datagrams(self, object sock, Sink sink):
+        if not serves(sock):
+            return PortableDriver.open_datagrams(self, sock, sink)
+        if self.batch is None:
+            self.batch = DatagramBatch()
+        channel = new_datagrams(self, sock, sink, self.batch)
+        self.admit(channel)
+        return channel
+
+    cpdef Stream open_pipe(self, object pipe, Sink sink, bint reading):
+        stream = new_pipe(self, pipe, sink, reading)
+        self.admit(stream)
         return stream
 
     cpdef object op_recv(self, object sock, Py_ssize_t count):
@@ -185,6 +205,14 @@ cdef class EpollStream(Stream):
                 viewed += 1
             total += vectors[offered].iov_len
             offered += 1
+        if offered > 2 and total <= SCRATCH and total <= offered * SMALL_PIECE:
+            count = self.send_joined(vectors, offered)
+            while viewed:
+                viewed -= 1
+                PyBuffer_Release(&views[viewed])
+            if count < 0:
+                raise os_error(<int>-count)
+            return count
         memset(&message, 0, sizeof(message))
         message.msg_iov = vectors
         message.msg_iovlen = offered
@@ -203,6 +231,19 @@ cdef class EpollStream(Stream):
                 return 0
             raise os_error(code)
         return count
+
+    cdef Py_ssize_t send_joined(self, iovec *vectors, Py_ssize_t count) noexcept:
+        """Many small pieces: to copy them costs less than to have the system look each of them up."""
+        cdef char *place = self.driver.scratch
+        cdef Py_ssize_t index
+        for index in range(count):
+            memcpy(place, vectors[index].iov_base, vectors[index].iov_len)
+            place += vectors[index].iov_len
+        return send_some(self.fd, self.driver.scratch, place - self.driver.scratch)
+
+    cpdef Py_ssize_t send_file(self, int file, long long offset, Py_ssize_t count) except -2:
+        self.check()
+        return send_some_of_file(self.fd, file, offset, count)
 
     cpdef int shutdown_write(self) except -1:
         self.check()

@@ -41,6 +41,16 @@ cdef class SendAll(SocketOperation):
     cdef object data
     cdef Py_ssize_t sent
 
+cdef class SendFile(SocketOperation):
+    cdef int file
+    cdef long long offset
+    cdef long long count
+    cdef readonly long long sent
+    @cython.locals(in_a_row=cython.longlong, left=cython.longlong, taken=cython.longlong)
+    cdef int attempt(self) except -1
+    @cython.locals(future=Future)
+    cdef int give_way(self) except -1
+
 cdef class SendTo(SocketOperation):
     cdef object data
     cdef object address

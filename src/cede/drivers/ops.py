@@ -18,6 +18,7 @@ from typing import Any
 from cede.core.awaitable import Operation
 from cede.core.future import Future
 from cede.drivers.readiness import ReadinessDriver
+from cede.drivers.sendfile import AT_ONCE, IN_A_ROW, send_some
 
 try:
     import cython
@@ -205,6 +206,42 @@ class SendAll(SocketOperation):
             if self.sent >= len(self.data):
                 self.value = None
                 return ENDED
+
+
+class SendFile(SocketOperation):
+    """sock_sendfile"""
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, file: int, offset: int, count: int) -> None:
+        SocketOperation.__init__(self, driver, sock)
+        self.direction = WRITE
+        self.file = file
+        self.offset = offset
+        self.count = count
+        self.sent = 0
+
+    def attempt(self) -> int:
+        in_a_row = 0
+        while True:
+            left = AT_ONCE if self.count < 0 else self.count - self.sent
+            taken = send_some(self.sock.fileno(), self.file, self.offset + self.sent, left) if left else -1
+            if taken == 0:
+                return BLOCKED
+            if taken < 0:
+                self.value = self.sent
+                return ENDED
+            self.sent += taken
+            in_a_row += taken
+            if in_a_row >= IN_A_ROW:
+                return self.give_way()
+
+    def give_way(self) -> int:
+        """Go on in the next turn: there is room, so the socket would tell nothing."""
+        future = self.driver.kernel.new_future()
+        self.driver.kernel.call_soon(wake, future)
+        self.future = future
+        future.blocking = True
+        self.value = future
+        return SUSPENDED
 
 
 class SendTo(SocketOperation):

@@ -1,4 +1,4 @@
-from cede.drivers.base cimport READ, WRITE, Acceptor, Sink, Stream
+from cede.drivers.base cimport READ, WRITE, Acceptor, DatagramChannel, Sink, Stream
 from cede.drivers.readiness cimport ReadinessDriver
 
 cdef class PortableDriver(ReadinessDriver)

@@ -10,9 +10,12 @@ import socket
 from typing import Any
 
 from cede.drivers import ops
-from cede.drivers.base import Acceptor, AcceptSink, Sink, Stream
+from cede.drivers.base import Acceptor, AcceptSink, DatagramChannel, Sink, Stream
+from cede.drivers.datagrams import MethodDatagrams
 from cede.drivers.listen import ListenAcceptor
+from cede.drivers.pipes import PipeStream
 from cede.drivers.readiness import ReadinessDriver
+from cede.drivers.sendfile import can_send_files, send_some
 
 try:
     import cython
@@ -133,6 +136,11 @@ class MethodStream(Stream):
         except WOULD_BLOCK:
             return 0
 
+    def send_file(self, file: int, offset: int, count: int) -> int:
+        if not can_send_files(self.sock):
+            raise NotImplementedError("the system sends no files through a socket of this kind")
+        return send_some(self.sock.fileno(), file, offset, count)
+
     def shutdown_write(self) -> int:
         self.sock.shutdown(socket.SHUT_WR)
         return 0
@@ -170,6 +178,16 @@ class PortableDriver(ReadinessDriver):
                 pass  # no TCP, or no connection any more: what follows will tell
         return stream
 
+    def open_datagrams(self, sock: Any, sink: Sink) -> DatagramChannel:
+        channel = MethodDatagrams(self, sock, sink)
+        self.admit(channel)
+        return channel
+
+    def open_pipe(self, pipe: Any, sink: Sink, reading: bool) -> Stream:
+        stream = PipeStream(self, pipe, sink, reading)
+        self.admit(stream)
+        return stream
+
     def open_acceptor(self, sock: Any, sink: AcceptSink, backlog: int) -> Acceptor:
         acceptor = ListenAcceptor(self, sock, sink, backlog)
         self.admit(acceptor)
@@ -192,6 +210,11 @@ class PortableDriver(ReadinessDriver):
 
     def op_sendto(self, sock: Any, data: Any, address: Any) -> Any:
         return ops.SendTo(self, sock, data, address)
+
+    def op_sendfile(self, sock: Any, file: int, offset: int, count: int) -> Any:
+        if not can_send_files(sock):
+            raise NotImplementedError("the system sends no files through a socket of this kind")
+        return ops.SendFile(self, sock, file, offset, count)
 
     def op_accept(self, sock: Any) -> Any:
         return ops.Accept(self, sock)

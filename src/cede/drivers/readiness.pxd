@@ -3,7 +3,7 @@ from cede.core.call cimport PENDING
 from cede.core.future cimport Future
 from cede.core.handle cimport Handle
 from cede.core.spawn cimport Spawner
-from cede.drivers.base cimport READ, WRITE, Channel, Driver, Sink, Stream
+from cede.drivers.base cimport READ, WRITE, Channel, Driver, Owned, Sink
 
 cdef class ReadinessDriver(Driver):
     cdef readonly Spawner kernel
@@ -19,7 +19,7 @@ cdef class ReadinessDriver(Driver):
     cdef int want(self, Channel channel, int mask) except -1
     @cython.locals(fd=int, watch=Watch)
     cdef int admit(self, Channel channel) except -1
-    @cython.locals(fd=int, watch=Watch, stream=Stream)
+    @cython.locals(fd=int, watch=Watch, owned=Owned)
     cdef int evict(self, Channel channel) except -1
     @cython.locals(watch=Watch)
     cdef Watch watch_number(self, int fd)
@@ -33,7 +33,7 @@ cdef class ReadinessDriver(Driver):
     @cython.locals(watch=Watch, channel=Channel)
     cdef int forget_all(self) except -1
     cdef bint refuse_transport(self, int fd) except -1
-    @cython.locals(stream=Stream)
+    @cython.locals(owned=Owned)
     cpdef object stream_owner(self, int fd)
     @cython.locals(watch=Watch)
     cpdef int add_reader(self, int fd, object handle) except -1
@@ -66,3 +66,6 @@ cdef class Watch(Channel):
 
 @cython.locals(future=Future)
 cdef int release(list waiting) except -1
+
+cdef bint holds(object channel, int fd) except -1
+cdef int number_of(object thing) except? -1

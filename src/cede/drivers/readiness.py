@@ -1,6 +1,7 @@
 """What the drivers that learn of readiness have in common: who owns which number, what is wanted of it, and who waits.
 
-Two kinds of channel stand in the table of numbers: those that own their descriptor (streams and acceptors), and watches. A
+Two kinds of channel stand in the table of numbers: those that own their descriptor (streams, datagram sockets, pipes and acceptors), and
+watches. A
 watch owns nothing. It serves a descriptor that belongs to the user, for parked socket operations and for `add_reader` and
 `add_writer`, and it stays registered from one operation to the next, so that waiting costs no system call after the first.
 
@@ -22,7 +23,7 @@ from typing import Any
 from cede.core.future import Future
 from cede.core.handle import Handle
 from cede.core.spawn import Spawner
-from cede.drivers.base import Channel, Driver, Sink, Stream
+from cede.drivers.base import Channel, Driver, Owned, Sink
 
 try:
     import cython
@@ -86,7 +87,7 @@ class ReadinessDriver(Driver):
                         f"File descriptor {fd} is being waited on: let the socket operations on it end, "
                         "and call remove_reader() and remove_writer(), before it is given to a transport or server"
                     )
-            elif there.sock.fileno() == fd:
+            elif holds(there, fd):
                 raise RuntimeError(f"File descriptor {fd} is used by transport {self.stream_owner(fd) or there!r}")
             self.evict(there)
         self.generations += 1
@@ -107,9 +108,9 @@ class ReadinessDriver(Driver):
             return 0
         self.dismiss(channel, False)
         error = OSError(errno.EBADF, f"the socket with descriptor {fd} was closed by somebody other than its transport")
-        if isinstance(channel, Stream):
-            stream = channel
-            stream.sink.read_failed(error)
+        if isinstance(channel, Owned):
+            owned = channel
+            owned.sink.read_failed(error)
         else:
             self.report(error, "a listening socket was closed by somebody other than its server")
         return 0
@@ -145,10 +146,10 @@ class ReadinessDriver(Driver):
 
     def stream_owner(self, fd: int) -> Sink | None:
         channel = self.channels.get(fd)
-        if isinstance(channel, Stream):
-            stream = channel
-            if stream.sock.fileno() == fd:
-                return stream.sink
+        if isinstance(channel, Owned):
+            owned = channel
+            if holds(owned, fd):
+                return owned.sink
         return None
 
     def report(self, error: BaseException, message: str) -> int:
@@ -170,7 +171,7 @@ class ReadinessDriver(Driver):
                 watch = channel
                 if not watch.stale():
                     return watch
-            elif channel.sock.fileno() == fd:
+            elif holds(channel, fd):
                 raise RuntimeError(f"File descriptor {fd} is used by transport {self.stream_owner(fd) or channel!r}")
             self.evict(channel)
         watch = Watch(self, fd)
@@ -383,6 +384,19 @@ class Watch(Channel):
         if self.driver.channels.get(self.fd) is self:
             self.driver.dismiss(self, False)
             self.fail(OSError(errno.EBADF, f"the socket with descriptor {self.fd} was closed while it was waited on"))
+
+
+def holds(channel: Any, fd: int) -> bool:
+    """Whether the number still is the channel's: nobody has closed its socket or file behind our back."""
+    return number_of(channel.sock) == fd
+
+
+def number_of(thing: Any) -> int:
+    """The descriptor of a socket or file object at this moment, -1 where it is closed."""
+    try:
+        return int(thing.fileno())
+    except (OSError, ValueError):
+        return -1  # a closed file says it so
 
 
 def release(waiting: list[Future]) -> int:

@@ -46,6 +46,7 @@ cdef enum:
     BATCH = 256                 # events of one wait
     SCRATCH = 256 * 1024        # the most that one receive takes; asyncio's figure
     LONG_SEND = 64 * 1024       # from here on the copy takes long enough to let other threads run
+    SMALL_PIECE = 512           # on average; see EpollStream.send_joined
     VECTORS = 1024              # IOV_MAX
     BELL = 0xFFFFFFFF           # stands for the bell where a descriptor stands otherwise
     SIGNAL_PIPE = 0xFFFFFFFE

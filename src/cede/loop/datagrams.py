@@ -1,24 +1,21 @@
-"""Datagram endpoints, on the standard library's datagram transport."""
+"""Datagram endpoints: `create_datagram_endpoint`."""
 
 from __future__ import annotations
 
+import logging
 import socket
-from asyncio import selector_events
+import sys
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
 from cede.loop.serving import remove_stale_socket, set_reuse_port
+from cede.net.datagram import DatagramTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class DatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[name-defined,misc]
-    """asyncio's own transport, which needs of its loop no more than `_add_reader` and its like."""
-
-    def __repr__(self) -> str:
-        state = "closed" if self._sock is None else "closing" if self._closing else "open"
-        return f"<{type(self).__name__} {state} fd={self._sock_fd} bufsize={self.get_write_buffer_size()}>"
+logger = logging.getLogger("asyncio")
 
 
 class DatagramsPart(Part):
@@ -61,7 +58,8 @@ class DatagramsPart(Part):
                 "allow_broadcast": allow_broadcast,
             }
             if sock.type == socket.SOCK_STREAM:
-                raise ValueError(f"A datagram socket was expected, got {sock!r}")
+                kind = "datagram socket" if sys.version_info >= (3, 13) else "UDP Socket"  # as asyncio puts it
+                raise ValueError(f"A {kind} was expected, got {sock!r}")
             problems = ", ".join(f"{name}={value}" for name, value in options.items() if value)
             if problems:
                 raise ValueError(f"socket modifier keyword arguments can not be used when sock is specified. ({problems})")
@@ -71,7 +69,7 @@ class DatagramsPart(Part):
         try:
             protocol = protocol_factory()
             waiter = self.create_future()
-            transport = DatagramTransport(self, sock, protocol, target, waiter)
+            transport = DatagramTransport(self, sock, protocol, target, waiter)  # type: ignore[arg-type]
         except BaseException:
             if made_here:
                 sock.close()
@@ -81,6 +79,9 @@ class DatagramsPart(Part):
         except BaseException:
             transport.close()
             raise
+        if self._debug:
+            said = (local_addr, remote_addr, transport, protocol)
+            logger.debug("Datagram endpoint local_addr=%r remote_addr=%r created: (%r, %r)", *said)
         return transport, protocol
 
     async def _open_datagram_socket(

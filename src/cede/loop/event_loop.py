@@ -70,7 +70,6 @@ class EventLoop(  # type: ignore[misc]
         "_outer_wakeup_fd",
         "_ready_to_close",
         "_signal_handlers",
-        "_transports",
         "_wakeup_armed",
     )
 
@@ -94,7 +93,6 @@ class EventLoop(  # type: ignore[misc]
         driver.attach(self)
         self._asyncgens = weakref.WeakSet()
         self._signal_handlers = {}
-        self._transports = weakref.WeakValueDictionary()
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
         self._register_for_fork()
 

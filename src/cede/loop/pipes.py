@@ -1,32 +1,36 @@
-"""Pipes, on the standard library's pipe transports."""
+"""Pipes: `connect_read_pipe` and `connect_write_pipe`."""
 
 from __future__ import annotations
 
-from asyncio import unix_events
+import logging
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
+from cede.net.read_pipe import ReadPipeTransport
+from cede.net.write_pipe import WritePipeTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+logger = logging.getLogger("asyncio")
+
 
 class PipesPart(Part):
-    """``connect_read_pipe`` and ``connect_write_pipe``."""
+    """Pipes, FIFOs, sockets as pipes, terminals and other character devices."""
 
     async def connect_read_pipe(self, protocol_factory: Callable[[], Any], pipe: Any) -> tuple[Any, Any]:  # type: ignore[override]
         """Receive from `pipe`, a file object that the transport owns from now on; return ``(transport, protocol)``.
 
-        Raises ValueError for what is no pipe, socket or character device.
+        Raises ValueError for what is no pipe, socket or character device, RuntimeError where its descriptor is in use.
         """
-        return await self._connect_pipe(unix_events._UnixReadPipeTransport, protocol_factory, pipe)  # type: ignore[attr-defined]
+        return await self._connect_pipe(ReadPipeTransport, protocol_factory, pipe)
 
     async def connect_write_pipe(self, protocol_factory: Callable[[], Any], pipe: Any) -> tuple[Any, Any]:  # type: ignore[override]
-        """Send to `pipe`, a file object that the transport owns from now on; return ``(transport, protocol)``.
+        """Write to `pipe`, a file object that the transport owns from now on; return ``(transport, protocol)``.
 
-        Raises ValueError for what is no pipe, socket or character device.
+        Raises ValueError for what is no pipe, socket or character device, RuntimeError where its descriptor is in use.
         """
-        return await self._connect_pipe(unix_events._UnixWritePipeTransport, protocol_factory, pipe)  # type: ignore[attr-defined]
+        return await self._connect_pipe(WritePipeTransport, protocol_factory, pipe)
 
     async def _connect_pipe(self, kind: Any, protocol_factory: Callable[[], Any], pipe: Any) -> tuple[Any, Any]:
         self._check_closed()
@@ -38,4 +42,6 @@ class PipesPart(Part):
         except BaseException:
             transport.close()
             raise
+        if self._debug:
+            logger.debug("Pipe %r connected: (%r, %r)", transport._fileno, transport, protocol)
         return transport, protocol

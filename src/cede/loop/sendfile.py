@@ -1,12 +1,19 @@
-"""Files to sockets: `sendfile` and `sock_sendfile`, by reading and sending in turn."""
+"""Files to sockets: `sendfile` and `sock_sendfile`, by the system alone where it can, by reading and sending in turn otherwise."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import functools
+import os
 import socket
-from typing import Any
+from asyncio import constants
+from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 BLOCK = 256 * 1024
 
@@ -27,19 +34,20 @@ def check_sendfile(file: Any, offset: Any, count: Any) -> None:
 
 
 class _WriteGate(asyncio.Protocol):
-    """Stands in for a transport's protocol while a file is being sent: nothing but flow control."""
+    """Stands in for a transport's protocol while a file is read and written: nothing but flow control."""
 
     def __init__(self, loop: Any, transport: Any) -> None:
         self._loop = loop
         self._transport = transport
         self._outer = transport.get_protocol()
+        self._outer_paused = getattr(transport, "_protocol_paused", False)
         self._was_reading = transport.is_reading()
         self._open: asyncio.Future[None] | None = None
         self._lost: BaseException | None = None
         self._gone = False
         transport.pause_reading()
         transport.set_protocol(self)
-        if getattr(transport, "_protocol_paused", False):
+        if self._outer_paused:
             self.pause_writing()
 
     def pause_writing(self) -> None:
@@ -51,30 +59,37 @@ class _WriteGate(asyncio.Protocol):
         if gate is not None and not gate.done():
             gate.set_result(None)
 
+    def eof_received(self) -> bool | None:
+        return self._outer.eof_received()  # type: ignore[no-any-return]
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone, self._lost = True, exc
         gate = self._open
         if gate is not None and not gate.done():
-            gate.set_exception(exc or ConnectionError("Connection is closed by peer"))
+            gate.set_result(None)  # the writer looks for itself what has become of the connection
         self._outer.connection_lost(exc)
 
-    async def passed(self) -> None:
-        """Wait until there is room. Raises ConnectionError once the connection is lost."""
+    async def write(self, block: bytes) -> None:
+        """Write when there is room. Raises what the connection was lost with, or ConnectionError."""
+        while self._open is not None and not self._gone:
+            await self._open
         if self._gone or self._transport.is_closing():
             raise self._lost or ConnectionError("Connection closed by peer")
-        if self._open is not None:
-            await self._open
+        self._transport.write(block)
 
     def restore(self) -> None:
         """Give the transport its protocol back, and tell it what it missed of the flow control."""
+        if self._gone:
+            return
         self._transport.set_protocol(self._outer)
-        if self._was_reading and not self._gone:
+        if self._was_reading:
             self._transport.resume_reading()
-        gate, self._open = self._open, None
-        if gate is not None:
-            gate.cancel()
-            if not self._gone:
+        paused = self._open is not None
+        if paused != self._outer_paused:
+            if paused:
                 self._outer.pause_writing()
+            else:
+                self._outer.resume_writing()
 
 
 class SendfilePart(Part):
@@ -82,61 +97,150 @@ class SendfilePart(Part):
 
     async def sendfile(self, transport: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool = True) -> int:
         """Send `file`, a binary file, from `offset` (bytes) through `transport`; at most `count` bytes. Returns the
-        bytes sent.
+        bytes sent, and leaves the file's position behind them, also where it fails.
 
-        Nothing is received meanwhile. Raises RuntimeError on a closing transport, on one that cannot send files, and
-        without `fallback`.
+        The system sends by itself where it can, otherwise (over TLS, or a file that is none to the system) the file is read and
+        written, unless `fallback` is False. Nothing is received meanwhile, and in the first case nothing else can be written.
+        Raises RuntimeError on a closing transport, on one that cannot send files, and where `fallback` would be needed and is
+        False (asyncio.SendfileNotAvailableError, where the system's way was tried); ConnectionError where the connection is lost.
         """
         if transport.is_closing():
             raise RuntimeError("Transport is closing")
-        mode = getattr(transport, "_sendfile_compatible", None)
-        if mode is None or getattr(mode, "name", "") == "UNSUPPORTED":
+        mode = getattr(transport, "_sendfile_compatible", constants._SendfileMode.UNSUPPORTED)  # type: ignore[attr-defined]
+        if mode is constants._SendfileMode.UNSUPPORTED:  # type: ignore[attr-defined]
             raise RuntimeError(f"sendfile is not supported for transport {transport!r}")
         check_sendfile(file, offset, count)
+        if mode is constants._SendfileMode.TRY_NATIVE:  # type: ignore[attr-defined]
+            try:
+                return await self._sendfile_native(transport, file, offset, count)
+            except asyncio.SendfileNotAvailableError:
+                if not fallback:
+                    raise
         if not fallback:
             raise RuntimeError(f"fallback is disabled and native sendfile is not supported for transport {transport!r}")
         gate = _WriteGate(self, transport)
-        sent = 0
-        file.seek(offset)
         try:
-            while count is None or sent < count:
-                block = await self._read_block(file, BLOCK if count is None else min(BLOCK, count - sent))
-                if not block:
-                    break
-                await gate.passed()
-                transport.write(block)
-                sent += len(block)
-            return sent
+            return await self._read_and_send(file, offset, count, gate.write)
         finally:
-            file.seek(offset + sent)
             gate.restore()
+
+    async def _sendfile_native(self, transport: Any, file: Any, offset: int, count: int | None) -> int:
+        """Raises asyncio.SendfileNotAvailableError, with nothing sent, where the system cannot."""
+        begin = getattr(transport, "_begin_file", None)
+        if begin is None:
+            raise asyncio.SendfileNotAvailableError(f"sendfile syscall is not supported by transport {transport!r}")
+        number = number_of_file(file)
+        if transport._is_sending():
+            raise RuntimeError("sendfile is in progress already: one file at a time goes through a transport")
+        drained = transport._make_empty_waiter()
+        was_reading = transport.is_reading()
+        transport.pause_reading()
+        sending = None
+        try:
+            await drained
+            sending = begin(number, offset, -1 if count is None else count)
+            await sending.done
+            move_to(file, offset + sending.sent)
+            return sending.sent  # type: ignore[no-any-return]
+        except BaseException as error:
+            if sending is not None and sending.sent:
+                move_to(file, offset + sending.sent)
+            if reason := why_unavailable(error, sending):
+                raise asyncio.SendfileNotAvailableError(reason) from error
+            raise
+        finally:
+            transport._reset_empty_waiter()
+            if was_reading:
+                transport.resume_reading()
 
     async def sock_sendfile(  # type: ignore[override]
         self, sock: socket.socket, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool | None = True
     ) -> int:
         """Send `file`, a binary file, from `offset` (bytes) through `sock`; at most `count` bytes. Returns the bytes
-        sent.
+        sent, and leaves the file's position behind them, also where it fails.
 
-        Raises ValueError for a socket that is no stream, asyncio.SendfileNotAvailableError without `fallback`.
+        The system sends by itself where it can; otherwise the file is read and sent, unless `fallback` is False: then
+        asyncio.SendfileNotAvailableError. Raises ValueError for a socket that is no stream.
         """
         self._check_sock(sock)
         if sock.type != socket.SOCK_STREAM:
             raise ValueError("only SOCK_STREAM type sockets are supported")
         check_sendfile(file, offset, count)
-        if not fallback:
-            raise asyncio.SendfileNotAvailableError(f"syscall sendfile is not available for socket {sock!r} and file {file!r} combination")
+        try:
+            return await self._sock_sendfile_native(sock, file, offset, count)
+        except asyncio.SendfileNotAvailableError:
+            if not fallback:
+                raise
+        return await self._read_and_send(file, offset, count, functools.partial(self.sock_sendall, sock))
+
+    async def _sock_sendfile_native(self, sock: socket.socket, file: Any, offset: int, count: int | None) -> int:
+        """Raises asyncio.SendfileNotAvailableError, with nothing sent, where the system cannot."""
+        sending = None
+        try:
+            sending = self.driver.op_sendfile(sock, number_of_file(file), offset, -1 if count is None else count)
+            sent: int = await sending
+            move_to(file, offset + sent)
+            return sent
+        except BaseException as error:
+            if sending is not None and sending.sent:
+                move_to(file, offset + sending.sent)
+            if reason := why_unavailable(error, sending):
+                raise asyncio.SendfileNotAvailableError(reason) from error
+            raise
+
+    async def _read_and_send(self, file: Any, offset: int, count: int | None, send: Callable[[Any], Awaitable[None]]) -> int:
+        """The way without the system's help, a block at a time; the file is read on a thread."""
+        if offset or is_seekable(file):
+            file.seek(offset)
         sent = 0
-        file.seek(offset)
         try:
             while count is None or sent < count:
-                block = await self._read_block(file, BLOCK if count is None else min(BLOCK, count - sent))
+                size = BLOCK if count is None else min(BLOCK, count - sent)
+                block = await self.run_in_executor(None, file.read, size)
                 if not block:
                     break
-                await self.sock_sendall(sock, block)
+                await send(block)
                 sent += len(block)
             return sent
         finally:
-            file.seek(offset + sent)
+            if is_seekable(file):
+                file.seek(offset + sent)
 
-    async def _read_block(self, file: Any, size: int) -> bytes:
-        return await self.run_in_executor(None, file.read, size)
+
+# What sendfile(2) answers where the file or the socket is not of a kind that it serves.
+_NOT_THIS_KIND = frozenset(
+    {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOCK, errno.ESPIPE, errno.EBADF, errno.EPERM, errno.EOVERFLOW}
+)
+
+
+def number_of_file(file: Any) -> int:
+    """The descriptor of `file`. Raises asyncio.SendfileNotAvailableError where it has none."""
+    try:
+        number = int(file.fileno())
+        os.fstat(number)
+        return number
+    except (AttributeError, TypeError, OSError) as error:  # io.UnsupportedOperation is an OSError
+        raise asyncio.SendfileNotAvailableError("not a regular file") from error
+
+
+def why_unavailable(error: BaseException, sending: Any) -> str:
+    """What to tell where an error says that the system cannot do this at all; "" where it is an error like any other."""
+    if isinstance(error, NotImplementedError):
+        return str(error)
+    nothing_sent = sending is None or not sending.sent
+    if isinstance(error, OSError) and error.errno in _NOT_THIS_KIND and nothing_sent:
+        return f"os.sendfile call failed: {error}"
+    return ""
+
+
+def is_seekable(file: Any) -> bool:
+    seekable = getattr(file, "seekable", None)
+    return bool(seekable()) if seekable is not None else hasattr(file, "seek")
+
+
+def move_to(file: Any, position: int) -> None:
+    """Leave the file's position at `position`, by the file object itself: it may have read ahead."""
+    if hasattr(file, "seek"):
+        file.seek(position)
+    else:
+        os.lseek(file.fileno(), position, os.SEEK_SET)

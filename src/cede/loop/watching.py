@@ -28,17 +28,9 @@ def number_of(fileobj: Any) -> int:
 class WatchingPart(Part):
     """Callbacks for descriptors that no transport owns."""
 
-    # The standard library's datagram transports, which enter themselves here by descriptor; ours are known to the
-    # driver.
-    _transports: Any
-
     def _number_nobody_owns(self, fileobj: Any) -> int:
         fd = number_of(fileobj)
         owner = self.driver.stream_owner(fd)
-        if owner is None:
-            owner = self._transports.get(fd)
-            if owner is not None and owner.is_closing():
-                owner = None
         if owner is not None:
             raise RuntimeError(f"File descriptor {fileobj!r} is used by transport {owner!r}")
         return fd
@@ -67,8 +59,7 @@ class WatchingPart(Part):
         """Returns whether `fd` had a writer. Raises as `add_writer`, except on a closed loop, which has none."""
         return not self.is_closed() and self._remove_writer(self._number_nobody_owns(fd))
 
-    # Without the question who owns it: asyncio's datagram and pipe transports, which are driven through these, own
-    # theirs.
+    # Without the question who owns it: the driver refuses what a transport of ours owns.
 
     def _add_reader(
         self, fd: int, callback: Callable[..., Any], *args: Any, context: Context | None = None

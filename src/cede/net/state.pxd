@@ -16,3 +16,4 @@ cdef class StreamState(FlowControl):
     cdef unsigned char eof_wanted
     cdef unsigned char refusing
     cdef object empty_waiter
+    cdef object file_send

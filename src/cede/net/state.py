@@ -37,6 +37,7 @@ class StreamState(FlowControl):
     eof_wanted: bool
     refusing: bool
     empty_waiter: Any
+    file_send: Any
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:

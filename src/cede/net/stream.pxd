@@ -16,4 +16,7 @@ cdef class StreamTransport(StreamState):
     cdef int lose(self, object error) except -1
     cdef int finish_closing(self) except -1
 
+@cython.locals(total=Py_ssize_t, size=Py_ssize_t)
+cdef Py_ssize_t gather(object list_of_data, list pieces) except -1
+
 cdef object checked(object data, str name)

@@ -22,6 +22,7 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from cede.core.kernel import Kernel
+from cede.net.file_send import FileSend
 from cede.net.state import StreamState
 
 try:
@@ -47,7 +48,7 @@ class StreamTransport(StreamState):
     """
 
     _start_tls_compatible = True
-    _sendfile_compatible = constants._SendfileMode.FALLBACK  # type: ignore[attr-defined]
+    _sendfile_compatible = constants._SendfileMode.TRY_NATIVE  # type: ignore[attr-defined]
     max_size = 256 * 1024
 
     def __init__(
@@ -79,6 +80,7 @@ class StreamTransport(StreamState):
         self.eof_wanted = False
         self.refusing = False
         self.empty_waiter = None
+        self.file_send = None
         self.set_limits(None, None)
         self.set_protocol(protocol)
         if extra is not None and "peername" in extra:
@@ -175,6 +177,9 @@ class StreamTransport(StreamState):
 
     def writable(self) -> int:
         if self.lost or not self.queue:
+            if self.file_send is not None and not self.lost:
+                self.file_send.proceed()
+                return 0
             return self.stream.want_writable(False)
         self.kernel.enter_callback()
         try:
@@ -231,11 +236,11 @@ class StreamTransport(StreamState):
 
         Raises TypeError for an item that is no bytes-like object, before anything is sent; RuntimeError after `write_eof`.
         """
-        pieces = [piece if type(piece) is bytes else checked(piece, "items of list_of_data") for piece in list_of_data]
+        pieces: list[Any] = []
+        size = gather(list_of_data, pieces)
         if self.refusing or self.kernel._debug:
             self.check_write("writelines")
-        pieces = [piece for piece in pieces if len(piece)]
-        if not pieces:
+        if size == 0:
             return
         if self.lost:
             self.count_lost_write()
@@ -248,6 +253,8 @@ class StreamTransport(StreamState):
                 raise
             except BaseException as error:
                 self.fail(error, "Fatal write error on socket transport")
+                return
+            if taken == size:
                 return
         for piece in pieces:
             size = len(piece)
@@ -460,7 +467,37 @@ class StreamTransport(StreamState):
 
     def _reset_empty_waiter(self) -> None:
         self.empty_waiter = None
+        self.file_send = None
         self.refusing = bool(self.eof_wanted)
+
+    # -- files; see file_send
+
+    def _is_sending(self) -> bool:
+        """Whether a file is being sent, or waits for what was written before it."""
+        return self.empty_waiter is not None
+
+    def _begin_file(self, file: int, offset: int, count: int) -> FileSend:
+        """Send a file from now on. To be called when `_make_empty_waiter` has been waited for, and ended by `_reset_empty_waiter`."""
+        if self.lost or self.closing:
+            raise ConnectionError("the transport was closed before the file was sent")
+        self.file_send = FileSend(self, self.stream, file, offset, count)
+        # Whoever ends the connection tells this waiter.
+        self.empty_waiter = self.file_send.done
+        self.file_send.proceed()
+        return self.file_send
+
+
+def gather(list_of_data: Any, pieces: list[Any]) -> int:
+    """Put what is to be sent into `pieces`, but nothing empty; its number of bytes."""
+    total = 0
+    for piece in list_of_data:
+        if type(piece) is not bytes:
+            piece = checked(piece, "items of list_of_data")
+        size = len(piece)
+        if size:
+            pieces.append(piece)
+            total += size
+    return total
 
 
 def checked(data: Any, name: str) -> Any:

@@ -1,0 +1,264 @@
+"""Datagram sockets through the methods of the socket object.
+
+As for streams: the selector driver does everything so, and the epoll driver serves those sockets so that are not exactly
+`socket.socket`, or of a family it does not know.
+
+Datagrams are told from the ring, behind what was ready before them, and not straight from the event as a stream's data is: a loop may be
+run in pieces, and what came in between is not told before the run's own task has had its first step. Stream data would wait somewhere; a
+datagram that comes before its protocol is ready for it is gone. The ring costs one entry for a whole batch.
+
+A queue that is full is not always the socket's own. A Unix socket that is connected to nobody is told EAGAIN when the *receiver's*
+queue is full, and stays writable all the while: the system knows no event for that. So when an event has told of room and not one
+datagram could be sent, the channel rests for a moment instead of asking in each turn.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from cede.core.handle import Handle
+from cede.drivers.base import DatagramChannel, Sink
+from cede.drivers.readiness import ReadinessDriver
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.drivers.pure import READ, WRITE
+
+# asyncio's figure; the largest UDP datagram is 65,507 bytes, a Unix one may be as large as its sender's buffer.
+LARGEST = 256 * 1024
+
+# Datagrams taken from one socket, at most, before the others have their turn. How many are asked for follows the traffic: where they
+# come one by one, a second look each time would cost a system call for nothing.
+IN_A_ROW = 16
+
+REST_SECONDS = 0.002
+
+WOULD_BLOCK = (BlockingIOError, InterruptedError)
+
+
+def check_address(family: int, address: Any) -> None:
+    """Raises TypeError or OverflowError for what can be no address of an internet socket; other families have their own shapes."""
+    shapes: tuple[int, ...]
+    if family == socket.AF_INET:
+        shapes, name = (2,), "(host, port)"
+    elif family == socket.AF_INET6:
+        shapes, name = (2, 3, 4), "(host, port[, flowinfo[, scope_id]])"
+    else:
+        if address is None:
+            raise TypeError("the destination is missing: give addr, or make the endpoint with remote_addr")
+        return
+    if address is None:
+        raise TypeError(f"the destination is missing: give addr, a tuple {name}, or make the endpoint with remote_addr")
+    if not isinstance(address, tuple) or len(address) not in shapes:
+        raise TypeError(f"addr must be a tuple {name}, got {address!r}")
+    if not isinstance(address[0], (str, bytes, bytearray)):
+        raise TypeError(f"addr: the host must be a str, got {address[0]!r}")
+    if not all(isinstance(number, int) for number in address[1:]):
+        raise TypeError(f"addr: the port must be an int, got {address!r}")
+    if not 0 <= address[1] <= 0xFFFF:
+        raise OverflowError(f"addr: the port must be 0-65535, got {address[1]}")
+
+
+class ReadinessDatagrams(DatagramChannel):
+    """What every driver that learns of readiness does for a datagram socket; a subclass makes the system calls."""
+
+    driver: ReadinessDriver
+    rest: Any
+    reading: Handle
+    kept: list[tuple[bytes, Any]]
+
+    def __init__(self, driver: ReadinessDriver, sock: Any, sink: Sink) -> None:
+        self.driver = driver
+        self.sock = sock
+        self.sink = sink
+        self.fd = sock.fileno()
+        self.family = sock.family
+        self.wanted = 0
+        self.armed = 0
+        self.edge = False
+        self.generation = 0
+        self.closed = False
+        self.batch = 1
+        self.refused = False
+        self.rest = None
+        self.kept = []
+        self.reading = Handle(self.read_ready, (), driver.kernel)
+        self.scheduled = False
+
+    # -- interest
+
+    def resume(self) -> int:
+        if self.closed:
+            return 0
+        if self.kept:
+            self.driver.kernel.call_soon(self.tell_kept)
+        return self.driver.want(self, self.wanted | READ)
+
+    def pause(self) -> int:
+        return 0 if self.closed else self.driver.want(self, self.wanted & ~READ)
+
+    def want_writable(self, on: bool) -> int:
+        if self.rest is not None:
+            if on:
+                return 0
+            self.rest.cancel()
+            self.rest = None
+        if self.closed:
+            return 0
+        if on:
+            return self.driver.want(self, self.wanted | WRITE)
+        return self.withdraw_write()
+
+    def withdraw_write(self) -> int:
+        if self.wanted & WRITE:
+            self.driver.want(self, self.wanted & ~WRITE)
+            # There nearly always is room: left armed, this would be told at once, and again in each turn.
+            self.driver.arm(self)
+        return 0
+
+    # -- events
+
+    def fire(self, events: int) -> int:
+        if not events & self.wanted:
+            return self.driver.arm(self)
+        if events & self.wanted & READ and not self.scheduled:
+            self.scheduled = True
+            self.driver.kernel.push(self.reading)
+        if events & self.wanted & WRITE:
+            self.refused = False
+            self.sink.writable()
+            if self.refused and self.wanted & WRITE:
+                self.take_a_rest()
+        return 0
+
+    def read_ready(self) -> None:
+        """Runs from the ring, in the turn of the event."""
+        self.scheduled = False
+        if self.wanted & READ:
+            if self.kept:
+                self.tell_kept()
+            else:
+                self.receive()
+
+    def receive(self) -> int:
+        """Take what is there, not without end, and tell it."""
+        raise NotImplementedError
+
+    def expect(self, count: int) -> int:
+        """`count` of the `batch` that was asked for were there: what to ask for next time."""
+        if count >= self.batch:
+            self.batch = min(2 * self.batch, IN_A_ROW)
+        else:
+            self.batch = max(count, 1)
+        return 0
+
+    def tell(self, data: bytes, address: Any) -> int:
+        """Tell one datagram. False where no more may be told now."""
+        self.sink.received_from(data, address)
+        return bool(self.wanted & READ)
+
+    def tell_kept(self) -> None:
+        """Tell what an interrupt, or a pause, left untold."""
+        kept, self.kept = self.kept, []
+        told = 0
+        try:
+            for data, address in kept:
+                if not self.wanted & READ:
+                    break
+                told += 1
+                self.tell(data, address)
+        finally:
+            self.keep(kept[told:])
+
+    def keep(self, datagrams: list[tuple[bytes, Any]]) -> int:
+        """These were taken from the system and could not be told any more: an interrupt is on its way, or the owner paused."""
+        if datagrams and not self.closed:
+            self.kept.extend(datagrams)
+            if self.wanted & READ:
+                self.driver.kernel.call_soon(self.tell_kept)
+        return 0
+
+    def take_a_rest(self) -> int:
+        self.withdraw_write()
+        self.rest = self.driver.kernel.call_later(REST_SECONDS, self.go_on)
+        return 0
+
+    def go_on(self) -> None:
+        self.rest = None
+        if not self.closed:
+            self.driver.want(self, self.wanted | WRITE)
+
+    def close(self) -> int:
+        if not self.closed:
+            self.closed = True
+            self.kept = []
+            if self.rest is not None:
+                self.rest.cancel()
+                self.rest = None
+            self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            self.reading = None
+            self.sink = None  # the two would keep each other alive
+            self.sock.close()
+        return 0
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'closed' if self.closed else 'open'} fd={self.fd}>"
+
+
+class MethodDatagrams(ReadinessDatagrams):
+    """A datagram socket over its own methods."""
+
+    def receive(self) -> int:
+        for count in range(self.batch):
+            try:
+                data, address = self.sock.recvfrom(LARGEST)
+            except WOULD_BLOCK:
+                return self.expect(count)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except OSError as error:
+                if self.sock.fileno() != self.fd:
+                    return self.driver.evict(self)
+                return self.sink.datagram_failed(error)
+            except BaseException as error:
+                return self.sink.read_failed(error)
+            if not self.tell(data, address):
+                return 0
+        return self.expect(self.batch)
+
+    def target(self, address: Any) -> Any:
+        if address is not None:
+            check_address(self.family, address)
+        return address
+
+    def send(self, data: Any, address: Any) -> int:
+        try:
+            if address is None:
+                self.sock.send(data)
+            else:
+                self.sock.sendto(data, address)
+        except WOULD_BLOCK:
+            self.refused = True
+            return 0
+        return 1
+
+    def send_many(self, datagrams: list[tuple[bytes, Any]]) -> int:
+        taken = 0
+        for data, target in datagrams:
+            try:
+                if not self.send(data, target):
+                    break
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
+                if taken:
+                    break  # it will be the first of the next call
+                raise
+            taken += 1
+        self.refused = not taken
+        return taken

@@ -1,0 +1,19 @@
+cimport cython
+from cede.drivers.base cimport Sink
+from cede.drivers.datagrams cimport ReadinessDatagrams
+from cede.drivers.readiness cimport ReadinessDriver
+from cede.drivers.sys_datagram cimport cede_batch
+
+cdef class DatagramBatch:
+    cdef cede_batch batch
+
+@cython.final
+cdef class EpollDatagrams(ReadinessDatagrams):
+    cdef DatagramBatch arena
+    cdef size_t room
+    cdef int most
+    cdef list untold(self, int index, int count)
+    cdef int send_by_method(self, object data, object address) except -1
+
+cdef bint serves(object sock) except -1
+cdef EpollDatagrams new_datagrams(ReadinessDriver driver, object sock, Sink sink, DatagramBatch arena)

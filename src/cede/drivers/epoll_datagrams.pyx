@@ -1,0 +1,152 @@
+"""Datagram sockets of the native driver: several datagrams a system call, in and out.
+
+Invariants
+----------
+* The batch of a driver is filled and told within one call. User code runs in between, and can start no other receive on it; what an
+  interrupt leaves untold is copied out first.
+* A target of `send_many` that is bytes, or None, is in the kernel's own form; anything else is sent by the socket's method.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+
+from cede.drivers.base cimport READ, WRITE, Sink
+from cede.drivers.datagrams cimport ReadinessDatagrams
+from cede.drivers.epoll_wait cimport native, os_error, plain_socket
+from cede.drivers.readiness cimport ReadinessDriver
+from cede.drivers.sys_datagram cimport *
+from cede.drivers.sys_epoll cimport EBADF, socket_number, would_block
+
+import socket
+
+from cede.drivers.datagrams import IN_A_ROW, LARGEST, check_address
+
+cdef int INET = socket.AF_INET
+cdef int INET6 = socket.AF_INET6
+cdef int LOCAL = socket.AF_UNIX
+cdef object WOULD_BLOCK = (BlockingIOError, InterruptedError)
+
+assert IN_A_ROW <= CEDE_BATCH
+
+
+cdef class DatagramBatch:
+    """Where a driver's datagrams arrive."""
+
+    def __cinit__(self):
+        batch_open(&self.batch)
+
+    def __dealloc__(self):
+        batch_close(&self.batch)
+
+
+cdef bint serves(object sock) except -1:
+    """Whether the socket is plain, and its addresses are of a known form."""
+    return native and type(sock) is plain_socket and sock.family in (INET, INET6, LOCAL)
+
+
+cdef EpollDatagrams new_datagrams(ReadinessDriver driver, object sock, Sink sink, DatagramBatch arena):
+    cdef EpollDatagrams channel = EpollDatagrams(driver, sock, sink)
+    channel.arena = arena
+    channel.room = CEDE_ROOM
+    channel.most = CEDE_BATCH
+    if channel.family == LOCAL:
+        # These can be larger: fewer of them at once.
+        channel.room = LARGEST
+        channel.most = CEDE_BATCH * CEDE_ROOM // LARGEST
+    return channel
+
+
+@cython.final
+cdef class EpollDatagrams(ReadinessDatagrams):
+    """A datagram socket of the usual families, natively."""
+
+    cdef int receive(self) except -1:
+        cdef cede_batch *batch = &self.arena.batch
+        cdef int count, index
+        if socket_number(self.sock) != self.fd:
+            return self.driver.evict(self)
+        count = batch_receive(batch, self.fd, min(self.batch, self.most), self.room)
+        if count < 0:
+            if would_block(-count):
+                self.batch = 1
+                return 0
+            return self.sink.datagram_failed(os_error(-count))
+        self.expect(count)
+        index = 0
+        while index < count:
+            data = batch_data(batch, index)
+            address = batch_sender(batch, index)
+            index += 1
+            try:
+                self.sink.received_from(data, address)
+            except BaseException:
+                self.keep(self.untold(index, count))
+                raise
+            if not self.wanted & READ:
+                self.keep(self.untold(index, count))
+                break
+        return 0
+
+    cdef list untold(self, int index, int count):
+        return [(batch_data(&self.arena.batch, each), batch_sender(&self.arena.batch, each)) for each in range(index, count)]
+
+    cpdef int send(self, object data, object address) except -1:
+        cdef Py_buffer view
+        cdef cede_address to
+        cdef cede_address *where = NULL
+        cdef int outcome
+        if socket_number(self.sock) != self.fd or self.closed:
+            raise os_error(EBADF)
+        if address is not None:
+            if not parse_address(self.family, address, &to):
+                return self.send_by_method(data, address)
+            where = &to
+        if PyBytes_CheckExact(data):
+            outcome = send_datagram(self.fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), where)
+        else:
+            PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+            outcome = send_datagram(self.fd, view.buf, view.len, where)
+            PyBuffer_Release(&view)
+        if outcome > 0:
+            return 1
+        if would_block(-outcome):
+            self.refused = True
+            return 0
+        raise os_error(-outcome)
+
+    cdef int send_by_method(self, object data, object address) except -1:
+        try:
+            self.sock.sendto(data, address)
+        except WOULD_BLOCK:
+            self.refused = True
+            return 0
+        return 1
+
+    cpdef object target(self, object address):
+        cdef cede_address to
+        if address is None:
+            return None
+        if parse_address(self.family, address, &to):
+            return raw_address(&to)
+        check_address(self.family, address)
+        # Abstract Unix addresses are bytes in Python as well, and must not be taken for the kernel's form.
+        return bytearray(address) if isinstance(address, bytes) else address
+
+    cpdef Py_ssize_t send_many(self, list datagrams) except -1:
+        cdef int taken
+        if socket_number(self.sock) != self.fd or self.closed:
+            raise os_error(EBADF)
+        if not datagrams:
+            return 0
+        self.refused = False
+        taken = send_list(self.fd, datagrams)
+        if taken < 0:
+            if would_block(-taken):
+                self.refused = True
+                return 0
+            raise os_error(-taken)
+        if taken == 0:
+            data, address = datagrams[0]
+            return self.send_by_method(data, address)
+        return taken

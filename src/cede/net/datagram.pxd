@@ -1,0 +1,11 @@
+cimport cython
+from cede.core.call cimport call_in, call_method_with_two_in
+from cede.net.datagram_state cimport DatagramState
+
+cdef class DatagramTransport(DatagramState):
+    cdef int tell_sender(self, object error) except -1
+    cdef int drop(self, Py_ssize_t count) except -1
+    cdef int fail(self, object error, str message) except -1
+    cdef int force_close(self, object error) except -1
+    cdef int lose(self, object error) except -1
+    cdef int finish_closing(self) except -1
