@@ -42,9 +42,6 @@ if not cython.compiled:
 
 STANDARD_OBJECT = ssl.SSLObject
 
-# Where this is not among a context's options, an end without close_notify is an error.
-IGNORE_UNEXPECTED_EOF = int(getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0))
-
 
 class TLSTransport(TLSReceiving):
     """A connection over TLS, for `protocol`.
@@ -251,10 +248,7 @@ class TLSTransport(TLSReceiving):
         elif self.state == OPEN:
             if self.reading_paused or self.unread:
                 return 0  # the protocol gets the rest first
-            if IGNORE_UNEXPECTED_EOF and not self.sslcontext.options & IGNORE_UNEXPECTED_EOF:
-                self.fail(ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol"), "Connection cut off")
-            else:
-                self.peer_ended()
+            self.peer_ended()
         elif self.state == CLOSING:
             self.part()
         return 0
@@ -286,8 +280,7 @@ class TLSTransport(TLSReceiving):
     # -- the end
 
     def peer_ended(self) -> int:
-        """The peer said goodbye, or its stream ended without: the protocol is told, and we close too."""
-        self.peer_done = True
+        """The peer said goodbye, or its stream ended without (asyncio makes no difference): the protocol is told, and we close too."""
         if not self.eof_told:
             self.eof_told = True
             try:
@@ -331,6 +324,8 @@ class TLSTransport(TLSReceiving):
 
     def say_goodbye(self) -> int:
         self.state = CLOSING
+        if self.lower_eof and not self.peer_done:
+            return self.part()  # as asyncio: a peer that was cut off, or has left TLS, may take our goodbye for data
         over = True
         try:
             self.sslobj.unwrap()
@@ -343,7 +338,7 @@ class TLSTransport(TLSReceiving):
             if self.kernel._debug:
                 logger.debug("%r: SSL shutdown failed", self, exc_info=error)
         self.push_last()
-        if over or self.peer_done or self.lower_eof:
+        if over or self.peer_done:
             self.part()
         return 0
 

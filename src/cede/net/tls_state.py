@@ -100,9 +100,14 @@ class TLSState(FlowControl):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``sslcontext``; after the handshake ``ssl_object``, ``peercert``, ``cipher`` and ``compression``; then what the transport
         underneath knows: ``socket``, ``sockname``, ``peername``; `default` for anything else.
+
+        ``close_notify``, which asyncio has not: whether the peer has said that it sends no more. An end without that may have been made by
+        somebody on the way, and what came before may be cut off.
         """
         if name == "sslcontext":
             return self.sslcontext
+        if name == "close_notify":
+            return self.peer_done
         if self.established:
             if name == "ssl_object":
                 return self.sslobj
