@@ -30,7 +30,7 @@ from cede.net import tls_options
 from cede.net.tls_receiving import TLSReceiving
 from cede.net.tls_records import Records
 from cede.net.tls_scratch import scratch_of
-from cede.net.tls_sending import AGAIN, TLSSending, plain_stream
+from cede.net.tls_sending import TLSSending
 
 try:
     import cython
@@ -38,6 +38,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.net.tls_sending import AGAIN, plain_stream
     from cede.net.tls_state import CLOSING, ENDING, FLUSHING, LOST, MADE, OPEN, SHAKING
 
 STANDARD_OBJECT = ssl.SSLObject

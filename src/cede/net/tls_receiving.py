@@ -18,7 +18,7 @@ from ssl import SSLZeroReturnError
 from typing import Any
 
 from cede.net.tls_scratch import SIZE
-from cede.net.tls_sending import AGAIN, TLSSending
+from cede.net.tls_sending import TLSSending
 
 try:
     import cython
@@ -26,7 +26,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.net.tls_sending import RECORD
+    from cede.net.tls_sending import AGAIN, RECORD
     from cede.net.tls_state import CLOSING, ENDING, FLUSHING, OPEN, SHAKING
 
     LARGEST_ANSWER = 64 * 1024

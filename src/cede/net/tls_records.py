@@ -15,8 +15,14 @@ Invariants
 
 from __future__ import annotations
 
-HEADER = 5
-LONGEST_BODY = 16384 + 2048  # RFC 5246, 6.2.3
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    HEADER = 5
+    LONGEST_BODY = 16384 + 2048  # RFC 5246, 6.2.3
 
 
 class Records:

@@ -17,7 +17,7 @@ from asyncio.log import logger
 from ssl import SSLWantReadError, SSLWantWriteError
 from typing import Any
 
-from cede.net.stream import StreamTransport, checked
+from cede.net.stream import StreamTransport
 from cede.net.tls_state import TLSState
 
 try:
@@ -26,6 +26,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.net.stream import checked
     from cede.net.tls_state import ENDING, FLUSHING, LOST, OPEN
 
     RECORD = 16384  # what a record holds at most
