@@ -1,18 +1,18 @@
 # cython: auto_pickle=False, nonecheck=True
 """The TLS transport: handshake and end, over whatever transport carries the bytes.
 
-Underneath is a stream transport as a rule, or another of these (TLS in TLS), or anything that asyncio's `start_tls` would take. What OpenSSL
-does goes through `ssl.SSLContext.wrap_bio`, so the context is taken as the user made it.
+Underneath is a stream transport as a rule, or another of these (TLS in TLS), or anything that asyncio's `start_tls` would take. OpenSSL is
+reached through `ssl.SSLContext.wrap_bio`, so the context is taken as the user made it.
 
 Invariants
 ----------
 * `state` goes forward only (see `tls_state`). Whoever moves it on to ENDING goes through `part` or `finish`.
-* `connection_made` is told once, after the handshake (never after `start_tls`); `connection_lost` once, last, by the transport underneath, and to
-  a protocol only that knows of the connection. `waiter` is set in any case.
-* A timer runs while the handshake does, and from `close` to the end. Neither can outlive its time: a peer that is silent, or takes nothing any
-  more, is cut off with an error that says so.
-* What `write` accepted before `close` is encrypted and sent before our close_notify, and that before the transport underneath is closed. Where
-  that fails, `connection_lost` is told why.
+* `connection_made` is told once, after the handshake (never after `start_tls`); `connection_lost` once, last, by the transport
+  underneath, and only to a protocol that knows of the connection. `waiter` is set in any case.
+* A timer runs while the handshake does, and from `close` to the end. Neither can outlive its time: a peer that is silent, or takes
+  nothing any more, is cut off with an error that says so.
+* What `write` accepted before `close` is encrypted and sent before our close_notify, and that before the transport underneath is
+  closed. Where that fails, `connection_lost` is told why.
 * Everything but the public methods is called in the transport's context: by the transport underneath, or from the ring.
 """
 
@@ -47,9 +47,9 @@ STANDARD_OBJECT = ssl.SSLObject
 class TLSTransport(TLSReceiving):
     """A connection over TLS, for `protocol`.
 
-    ``isinstance(transport, asyncio.Transport)`` holds, and the methods are those of asyncio's. `sslcontext` is an ``ssl.SSLContext``. `waiter`, a
-    future, is set when the handshake is over. `made`: the protocol knows of the connection already, and is told of its end alone. The
-    timeouts are in seconds. The transport underneath is told to a `TLSPort`, which is its protocol.
+    ``isinstance(transport, asyncio.Transport)`` holds, and the methods are those of asyncio's. `sslcontext` is an ``ssl.SSLContext``.
+    `waiter`, a future, is set when the handshake is over. `made`: the protocol knows of the connection already, and is told of its end
+    alone. The timeouts are in seconds. Whoever makes one makes a `TLSPort` for it too, the protocol of the transport underneath.
     """
 
     _start_tls_compatible = True

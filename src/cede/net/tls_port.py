@@ -8,11 +8,6 @@ from typing import Any
 
 from cede.net.tls import TLSTransport
 
-try:
-    import cython
-except ModuleNotFoundError:
-    from cede.core import nocython as cython
-
 
 class TLSPort:
     """Passes on to `transport` what the transport underneath tells. ``isinstance(port, asyncio.BufferedProtocol)`` holds."""

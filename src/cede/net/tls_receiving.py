@@ -6,10 +6,10 @@ Invariants
 * `incoming` is given one record at a time, and is empty after each, unless the protocol has had enough or a record is not whole.
 * What is decrypted reaches the protocol before anything else of the same batch is told: before the end, before an error.
 * While `unread` is true, what comes goes behind the rest in `incoming`; the transport underneath is paused then.
-* One event costs at most what `scratch` holds, whatever the peer sends. Of what we have to answer, no more than LARGEST_ANSWER waits for a peer
-  that does not listen: nothing more is received from it meanwhile.
-* User code may do anything to this transport; after each call of it `halted` looks at the state anew. What was received and not looked
-  at is not lost, even where KeyboardInterrupt leaves the loop.
+* One event costs at most what `scratch` holds, whatever the peer sends. Of what we have to answer, no more than LARGEST_ANSWER waits
+  for a peer that does not listen: nothing more is received from it meanwhile.
+* User code may do anything to this transport; after each call of it `halted` looks at the state anew. What was received and not
+  looked at is not lost, even where KeyboardInterrupt leaves the loop.
 """
 
 from __future__ import annotations

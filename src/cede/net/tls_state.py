@@ -40,6 +40,7 @@ class TLSState(FlowControl):
     """The state of a TLS transport, and the questions about it."""
 
     lower: Any  # the transport underneath
+    plain: Any  # the same, if it is a StreamTransport
     sslcontext: Any
     sslobj: Any  # the ssl.SSLObject of the handshake
     cipher: Any  # what encrypts and decrypts: the part of `sslobj` that is C, where that is the standard one
@@ -48,6 +49,12 @@ class TLSState(FlowControl):
     records: Records
     scratch: Scratch
     own_memory: Any
+    backlog: list[Any]  # data that waits to be encrypted
+    first: Any  # what was decrypted in this batch, and is not yet handed over:
+    more: Any  # `first` and what came after it, if something did
+    held: int  # and how many bytes that is
+    target: Any  # or the protocol's buffer that is being filled
+    filled: int
     server: Any
     server_side: bool
     state: int
