@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cede.loop.part import Part
-from cede.net import connect, names
+from cede.net import connect, names, tls_options
 
 logger = logging.getLogger("asyncio")
 
@@ -56,7 +56,7 @@ class ConnectingPart(Part):
             if not host:
                 raise ValueError("You must set server_hostname when using ssl without a host")
             server_hostname = host
-        connect.refuse_tls_timeouts(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls_options.refuse_without_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if sock is not None:
             connect.refuse_tls_socket(sock)
         made_here = sock is None
@@ -117,7 +117,7 @@ class ConnectingPart(Part):
             raise ValueError("you have to pass server_hostname when using ssl")
         if not ssl and server_hostname is not None:
             raise ValueError("server_hostname is only meaningful with ssl")
-        connect.refuse_tls_timeouts(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls_options.refuse_without_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         made_here = False
         if path is not None:
             if sock is not None:
@@ -161,7 +161,7 @@ class ConnectingPart(Part):
         self._check_closed()
         if sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A Stream Socket was expected, got {sock!r}")
-        connect.refuse_tls_timeouts(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        tls_options.refuse_without_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         connect.refuse_tls_socket(sock)
         transport, protocol = await self._open_transport(
             sock,

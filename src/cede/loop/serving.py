@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from cede.loop.part import Part
-from cede.net import connect
+from cede.net import connect, tls_options
 from cede.net.server import Server
 
 logger = logging.getLogger("asyncio")
@@ -242,7 +242,7 @@ class ServingPart(Part):
 def _check_tls_arguments(ssl: Any, handshake: float | None, shutdown: float | None) -> None:
     if isinstance(ssl, bool):
         raise TypeError("ssl argument must be an SSLContext or None")
-    connect.refuse_tls_timeouts(ssl, handshake, shutdown)
+    tls_options.refuse_without_tls(ssl, handshake, shutdown)
 
 
 def _bind_unix(path: Any) -> socket.socket:

@@ -1,8 +1,5 @@
 """Stream transports: how a connected socket and a protocol come together, with TLS between them or without;
 `start_tls`.
-
-TLS is the standard library's own protocol layer over our transport, imported, so its handshake, its timeouts and its
-fixes are those of the Python that runs.
 """
 
 from __future__ import annotations
@@ -11,6 +8,7 @@ from asyncio import streams
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
+from cede.net import tls_options
 from cede.net.stream import StreamTransport
 
 if TYPE_CHECKING:
@@ -39,24 +37,15 @@ class StreamingPart(Part):
         """
         if not ssl:
             return StreamTransport(self, sock, protocol, waiter, extra, server)  # type: ignore[arg-type]
-        layer = self._tls_layer(
-            protocol,
-            None if ssl is True else ssl,
-            waiter,
-            server_side,
-            server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        tls, tls_port = need_tls()
+        context = tls_options.context_for(ssl, server_side, server_hostname)
+        transport = tls.TLSTransport(
+            self, protocol, context, waiter, server_side, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
         )
-        StreamTransport(self, sock, layer, None, extra, server)  # type: ignore[arg-type]
-        return layer._app_transport
-
-    def _tls_layer(self, *args: Any, **options: Any) -> Any:
-        try:
-            from asyncio import sslproto
-        except ImportError as error:
-            raise RuntimeError("TLS needs Python's ssl module, which this Python was built without") from error
-        return sslproto.SSLProtocol(self, *args, **options)  # type: ignore[arg-type]
+        StreamTransport(self, sock, tls_port.TLSPort(transport), None, extra, None, transport.own_context())  # type: ignore[arg-type]
+        if server is not None:
+            transport.attach_to(server)
+        return transport
 
     async def start_tls(  # type: ignore[override]
         self,
@@ -71,35 +60,38 @@ class StreamingPart(Part):
     ) -> Any:
         """Put TLS between `transport` and `protocol`; return the transport that `protocol` uses from now on.
 
-        Timeouts are in seconds. Raises TypeError for a bad context or a transport that cannot be upgraded, ssl.SSLError
-        where the handshake fails.
+        `transport` may be a TLS transport itself. Timeouts are in seconds. Raises TypeError for a bad context or a
+        transport that cannot be upgraded, ssl.SSLError where the handshake fails, ConnectionError where the connection
+        is lost before it is done.
         """
         self._check_closed()
-        try:
-            from ssl import SSLContext
-        except ImportError as error:
-            raise RuntimeError("Python ssl module is not available") from error
+        tls, tls_port = need_tls()
+        from ssl import SSLContext
+
         if not isinstance(sslcontext, SSLContext):
             raise TypeError(f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}")
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
         waiter = self.create_future()
-        layer = self._tls_layer(
+        upgraded = tls.TLSTransport(
+            self,
             protocol,
             sslcontext,
             waiter,
             server_side,
             server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-            call_connection_made=False,
+            ssl_handshake_timeout,
+            ssl_shutdown_timeout,
+            True,
+            tls.context_of(transport),
         )
         # Nothing may reach the layer before it knows its transport.
         transport.pause_reading()
         if server_side:
-            hand_over(protocol, layer)
-        transport.set_protocol(layer)
-        begin = self.call_soon(layer.connection_made, transport)
+            hand_over(protocol, upgraded)
+        port = tls_port.TLSPort(upgraded)
+        transport.set_protocol(port)
+        begin = self.call_soon(port.connection_made, transport, context=upgraded.own_context())
         resume = self.call_soon(transport.resume_reading)
         try:
             await waiter
@@ -110,14 +102,23 @@ class StreamingPart(Part):
             raise
         finally:
             del waiter
-        return layer._app_transport
+        return upgraded
 
 
-def hand_over(protocol: Any, layer: Any) -> None:
-    """Give the TLS layer what a stream's reader already holds: the client's hello, sent before anybody looked for it."""
+def need_tls() -> Any:
+    """The modules that do TLS. Raises RuntimeError where Python was built without."""
+    try:
+        from cede.net import tls, tls_port
+    except ImportError as error:
+        raise RuntimeError("TLS needs Python's ssl module, which this Python was built without") from error
+    return tls, tls_port
+
+
+def hand_over(protocol: Any, transport: Any) -> None:
+    """Give the TLS transport what a stream's reader already holds: the client's hello, sent before anybody looked for it."""
     if not isinstance(protocol, streams.StreamReaderProtocol):
         return
     reader: Any = protocol._stream_reader  # type: ignore[attr-defined]
     if reader is not None and reader._buffer:
-        layer._incoming.write(bytes(reader._buffer))
+        transport.early(bytes(reader._buffer))
         reader._buffer.clear()

@@ -28,14 +28,6 @@ def refuse_tls_socket(sock: Any) -> None:
         raise TypeError("Socket cannot be of type SSLSocket: pass the plain socket, and ssl=")
 
 
-def refuse_tls_timeouts(ssl: Any, handshake: float | None, shutdown: float | None) -> None:
-    """Raises ValueError for a TLS timeout without TLS."""
-    if handshake is not None and not ssl:
-        raise ValueError("ssl_handshake_timeout is only meaningful with ssl")
-    if shutdown is not None and not ssl:
-        raise ValueError("ssl_shutdown_timeout is only meaningful with ssl")
-
-
 def _bind_local(sock: socket.socket, family: int, local_infos: Sequence[AddressInfo]) -> None:
     """Bind to the first address of `local_infos` that fits. Raises OSError if none does."""
     failure: OSError | None = None

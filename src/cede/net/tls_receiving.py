@@ -1,0 +1,370 @@
+# cython: auto_pickle=False, nonecheck=True
+"""The receiving half of a TLS transport: what came is decrypted, and given to the protocol, before the driver goes on.
+
+Invariants
+----------
+* `incoming` is given one record at a time, and is empty after each, unless the protocol has had enough or a record is not whole.
+* What is decrypted reaches the protocol before anything else of the same batch is told: before the end, before an error.
+* While `unread` is true, what comes goes behind the rest in `incoming`; the transport underneath is paused then.
+* One event costs at most what `scratch` holds, whatever the peer sends. Of what we have to answer, no more than LARGEST_ANSWER waits
+  for a peer that does not listen: nothing more is received from it meanwhile.
+* User code may do anything to this transport; after each call of it `halted` looks at the state anew. What was received and not
+  looked at is not lost, even where KeyboardInterrupt leaves the loop.
+"""
+
+from __future__ import annotations
+
+from ssl import SSLZeroReturnError
+from typing import Any
+
+from cede.net.tls_scratch import SIZE
+from cede.net.tls_sending import TLSSending
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.net.tls_sending import AGAIN, RECORD
+    from cede.net.tls_state import CLOSING, ENDING, FLUSHING, OPEN, SHAKING
+
+    LARGEST_ANSWER = 64 * 1024
+    ENOUGH = 16384  # decrypted bytes that are worth a call of the protocol; smaller records are given to it together
+    LARGEST_STRAY = 64 * 1024  # how much of what still comes after our close_notify is waited out
+
+
+class TLSReceiving(TLSSending):
+    """Receives and decrypts."""
+
+    def lend(self) -> Any:
+        """Memory for the transport underneath to receive into."""
+        if not self.scratch.busy:
+            return self.scratch.view
+        self.own_memory = bytearray(SIZE)
+        return memoryview(self.own_memory)
+
+    def arrived(self, count: int) -> int:
+        """`count` bytes are in what was lent last."""
+        scratch = self.scratch
+        if self.own_memory is not None:
+            memory = self.own_memory
+            self.own_memory = None
+            return self.take(memory, memoryview(memory), count)
+        scratch.busy = True
+        try:
+            self.take(scratch.memory, scratch.view, count)
+        finally:
+            scratch.busy = False
+        return 0
+
+    def arrived_apart(self, data: Any) -> int:
+        """`data` came, from somebody who does not ask for memory."""
+        memory = bytearray(data)
+        return self.take(memory, memoryview(memory), len(memory))
+
+    def take(self, memory: bytearray, view: Any, count: int) -> int:
+        if self.state == OPEN and not self.reading_paused and not self.unread:
+            self.read_records(memory, view, count)
+        else:
+            if self.state >= ENDING:
+                return 0
+            self.records.pass_over(memory, 0, count)
+            self.incoming.write(view[:count])
+            if self.state <= SHAKING:
+                self.shake()
+            elif self.state == OPEN:
+                self.unread = True
+            else:
+                self.drop_rest()
+        if self.awaits_peer:
+            self.awaits_peer = False
+            self.go_on_sending()
+        return self.answer()
+
+    def answer(self) -> int:
+        """Send what reading has made OpenSSL say."""
+        if self.state < ENDING and self.outgoing.pending:
+            self.push_out()
+            if self.outgoing.pending > LARGEST_ANSWER and not self.choked:
+                self.choked = True
+                self.lower.pause_reading()
+        return 0
+
+    # -- reading
+
+    def read_records(self, memory: bytearray, view: Any, count: int) -> int:
+        """Give OpenSSL one record after the other, and the protocol what comes out."""
+        position = 0
+        try:
+            while position < count:
+                start = position
+                position = self.records.advance(memory, position, count)
+                self.incoming.write(view[start:position])
+                if self.records.seen:
+                    break
+                if self.read(position - start, self.records.lost):
+                    break
+            self.hand_over()
+        except BaseException:
+            self.read_later()
+            raise
+        finally:
+            if position < count and self.state < ENDING:
+                self.records.pass_over(memory, position, count)
+                self.incoming.write(view[position:count])
+                self.unread = True
+        return self.end_of_batch()
+
+    def read_rest(self) -> int:
+        """Give the protocol what `incoming` and OpenSSL hold."""
+        self.unread = False
+        try:
+            self.read(RECORD, True)
+            self.hand_over()
+        except BaseException:
+            self.read_later()
+            raise
+        return self.end_of_batch()
+
+    def read(self, size: int, to_the_end: bool) -> int:
+        """Decrypt a record that holds at most `size` bytes of data, or (`to_the_end`) all that there is. True to stop reading."""
+        if self.buffered:
+            return self.fill(size, to_the_end)
+        while True:
+            data = self.decrypt(min(size, RECORD))
+            if data is None:
+                return self.peer_done or self.read_error is not None
+            if self.first is None:
+                self.first = data
+            elif self.more is None:
+                self.more = [self.first, data]
+            else:
+                self.more.append(data)
+            self.held += len(data)
+            if self.held >= ENOUGH:
+                self.hand_over()
+                if self.halted():
+                    return self.leave_rest()
+                if self.buffered:
+                    return self.fill(size, to_the_end)
+            if not to_the_end and (len(data) < size or not self.cipher.pending()):
+                return 0
+
+    def decrypt(self, size: int) -> Any:
+        """Up to `size` bytes of one record; None where there are none, and then `peer_done` and `read_error` may tell why."""
+        try:
+            data = self.cipher.read(size)
+        except AGAIN:
+            return None
+        except SSLZeroReturnError:
+            self.peer_done = True
+            return None
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.read_error = error
+            return None
+        if not data:
+            self.peer_done = True
+            return None
+        return data
+
+    def fill(self, size: int, to_the_end: bool) -> int:
+        """As `read`, into the protocol's own buffers. One stays lent to us until it is full, or the batch ends."""
+        while True:
+            if self.target is None and not self.borrow(size):
+                return 1
+            room = len(self.target) - self.filled
+            count = self.decrypt_into(room)
+            if count == 0:
+                return self.peer_done or self.read_error is not None
+            self.filled += count
+            if count == room:
+                self.hand_over()
+                if self.halted():
+                    return self.leave_rest()
+                if not self.buffered:
+                    return self.read(size, to_the_end)
+            if not to_the_end and (count < room or not self.cipher.pending()):
+                return 0
+
+    def borrow(self, size: int) -> bool:
+        """Ask the protocol for a buffer. False to stop reading."""
+        try:
+            buffer = self.protocol.get_buffer(size)
+            target = memoryview(buffer)
+            if not len(target):
+                raise RuntimeError("get_buffer() returned an empty buffer")
+            self.target = target if target.format == "B" and target.ndim == 1 else target.cast("B")
+            self.filled = 0
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.fail(error, "Fatal error: protocol.get_buffer() call failed.")
+            return False
+        if self.halted() or not self.buffered:
+            self.target = None
+            self.unread = True
+            return False
+        return True
+
+    def decrypt_into(self, room: int) -> int:
+        """As `decrypt`, to the end of what is filled of the target; the number of bytes, 0 for None."""
+        try:
+            if self.filled:
+                with self.target[self.filled :] as rest:
+                    count = self.cipher.read(room, rest)
+            else:
+                count = self.cipher.read(room, self.target)
+        except AGAIN:
+            return 0
+        except SSLZeroReturnError:
+            self.peer_done = True
+            return 0
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.read_error = error
+            return 0
+        if not count:
+            self.peer_done = True
+        return count  # type: ignore[no-any-return]
+
+    def hand_over(self) -> int:
+        """Tell the protocol of what was decrypted."""
+        if self.target is not None:
+            target = self.target
+            self.target = None
+            target.release()  # before any user code: it may want to resize what it lent us
+            if not self.filled:
+                return 0
+            try:
+                self.protocol.buffer_updated(self.filled)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                self.fail(error, "Fatal error: protocol.buffer_updated() call failed.")
+            return 0
+        data = self.first
+        if data is None:
+            return 0
+        if self.more is not None:
+            data = b"".join(self.more)
+            self.more = None
+        self.first = None
+        self.held = 0
+        try:
+            self.protocol.data_received(data)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.fail(error, "Fatal error: protocol.data_received() call failed.")
+        return 0
+
+    def halted(self) -> bool:
+        """Whether the protocol wants no more for now, or for ever."""
+        return self.reading_paused or self.state != OPEN
+
+    def leave_rest(self) -> bool:
+        """Reading stops in the middle. True."""
+        if self.incoming.pending or self.cipher.pending():
+            self.unread = True
+        return True
+
+    def end_of_batch(self) -> int:
+        """After the data: the end that the peer told, or the error that OpenSSL found."""
+        error = self.read_error
+        if error is not None:
+            self.read_error = None
+            if self.state < ENDING:
+                self.fail(error, "Fatal error on SSL protocol")
+        elif self.state == OPEN:
+            if self.peer_done:
+                self.peer_ended()
+        elif self.state < ENDING:
+            self.drop_rest()
+        return 0
+
+    def drop_rest(self) -> int:
+        """We are closing: look for the peer's close_notify, and drop what comes before it."""
+        while True:
+            data = self.decrypt(RECORD)
+            if data is None:
+                break
+            self.strayed += len(data)
+        error = self.read_error
+        self.read_error = None
+        if self.state == CLOSING:
+            # Garbage, or more than was under way when the peer cannot have known yet: no reason to stay.
+            if self.peer_done or error is not None or self.strayed > LARGEST_STRAY:
+                self.part()
+        elif error is not None:
+            self.fail(error, "Fatal error on SSL protocol")
+        return 0
+
+    # -- pausing
+
+    def pause_reading(self) -> None:
+        """Pass no data to the protocol until `resume_reading`. Does nothing where that is so already."""
+        if self.state >= FLUSHING or self.reading_paused:
+            return
+        self.reading_paused = True
+        if self.state == OPEN:
+            self.lower.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Pass data to the protocol again. Does nothing where that is so already, or the transport closes."""
+        if self.state >= FLUSHING or not self.reading_paused:
+            return
+        self.reading_paused = False
+        if self.state == OPEN:
+            if self.unread or self.lower_eof:
+                self.read_later()
+            elif not self.choked:
+                self.lower.resume_reading()
+
+    def read_later(self) -> int:
+        """Go on from the ring: whoever resumes may be in the middle of anything."""
+        self.unread = True
+        if not self.scheduled and not self.kernel.is_closed():
+            self.scheduled = True
+            self.kernel.call_soon(self._read_on, context=self.context)
+        return 0
+
+    def _read_on(self) -> None:
+        self.scheduled = False
+        if self.state != OPEN or self.reading_paused:
+            return
+        self.read_rest()
+        if self.state == OPEN and not self.reading_paused:
+            if self.awaits_peer:
+                self.awaits_peer = False
+                self.go_on_sending()
+            if self.lower_eof:
+                self.lower_ended()
+            elif not self.choked:
+                self.lower.resume_reading()
+        self.answer()
+
+    # -- what the whole transport does
+
+    def shake(self) -> int:
+        """Go on with the handshake."""
+        raise NotImplementedError
+
+    def go_on_sending(self) -> int:
+        """There may be room, or OpenSSL may be ready, for what waits."""
+        raise NotImplementedError
+
+    def peer_ended(self) -> int:
+        """The peer sends no more."""
+        raise NotImplementedError
+
+    def lower_ended(self) -> int:
+        """The stream underneath has come to its end."""
+        raise NotImplementedError
+
+    def part(self) -> int:
+        """Nothing more is to be said or heard."""
+        raise NotImplementedError

@@ -1,0 +1,26 @@
+cimport cython
+from cede.net.stream cimport StreamTransport, checked
+from cede.net.tls_state cimport ENDING, FLUSHING, LOST, OPEN, TLSState
+
+cdef enum:
+    RECORD = 16384
+    TOGETHER = 4
+
+cdef tuple AGAIN
+
+cdef class TLSSending(TLSState):
+    @cython.locals(taken=Py_ssize_t)
+    cdef int accept(self, object data, Py_ssize_t size) except -1
+    cdef int keep(self, object data, Py_ssize_t taken) except -1
+    cdef Py_ssize_t seal(self, object piece) except -1
+    @cython.locals(taken=Py_ssize_t, sealed=Py_ssize_t, pieces=list)
+    cdef Py_ssize_t send(self, object data, Py_ssize_t size) except -1
+    cdef int push_out(self) except -1
+    @cython.locals(done=Py_ssize_t, size=Py_ssize_t, count=Py_ssize_t, taken=Py_ssize_t)
+    cdef int flush(self) except -1
+    cdef int fail(self, object error, str message) except -1
+    cdef Py_ssize_t waiting(self) except -1
+    cdef int limit_lower(self) except -1
+
+cdef object joined(list pieces)
+cdef object plain_stream(object transport)

@@ -1,0 +1,247 @@
+# cython: auto_pickle=False, nonecheck=True
+"""The sending half of a TLS transport: data is encrypted and sent inside of `write`.
+
+Invariants
+----------
+* Order: what is in `backlog` (plain, `queued` bytes of it) was written before what `write` is given now; what is in `outgoing` (encrypted)
+  goes before anything that is encrypted later. Nothing overtakes.
+* Data is encrypted one record at a time, and taken out of `outgoing` at once, so that OpenSSL's buffer does not grow beyond a record.
+* While the transport underneath is paused nothing is encrypted: what waits is kept as it was given, by reference where it cannot change.
+* `get_write_buffer_size`, and so the watermarks, count what waits on both floors.
+"""
+
+from __future__ import annotations
+
+from asyncio import constants
+from asyncio.log import logger
+from ssl import SSLWantReadError, SSLWantWriteError
+from typing import Any
+
+from cede.net.stream import StreamTransport
+from cede.net.tls_state import TLSState
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.net.stream import checked
+    from cede.net.tls_state import ENDING, FLUSHING, LOST, OPEN
+
+    RECORD = 16384  # what a record holds at most
+    TOGETHER = 4  # full records that are sent with one system call
+
+AGAIN = (SSLWantReadError, SSLWantWriteError)
+
+HIGH_WATER = constants.FLOW_CONTROL_HIGH_WATER_SSL_WRITE * 1024
+
+# The watermarks of the transport underneath, unless ours are lower: it need hold no more than what keeps the system busy.
+LOWER_HIGH = 64 * 1024
+LOWER_LOW = 16 * 1024
+
+WARN_AFTER_WRITES = constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES
+
+
+class TLSSending(TLSState):
+    """Encrypts and sends."""
+
+    def write(self, data: Any) -> None:
+        """Encrypt and send `data`, at once as far as the system takes it, the rest when there is room.
+
+        Raises TypeError for what is no bytes-like object. After the connection was lost, or closed, data is dropped, as asyncio does.
+        """
+        if type(data) is not bytes:
+            data = checked(data, "data argument")
+        if self.kernel._debug:
+            self.kernel._check_thread()
+        if len(data) and self.accept(data, len(data)):
+            self.pause_if_full()
+
+    def writelines(self, list_of_data: Any) -> None:
+        """Send several pieces of data, as `write` would one after the other, small ones together in a record.
+
+        Raises TypeError for an item that is no bytes-like object, before anything is sent.
+        """
+        pieces = [piece if type(piece) is bytes else checked(piece, "items of list_of_data") for piece in list_of_data]
+        if self.kernel._debug:
+            self.kernel._check_thread()
+        group: list[Any] = []
+        size = 0
+        for piece in pieces:
+            if group and size + len(piece) > TOGETHER * RECORD:
+                self.accept(joined(group), size)
+                group = []
+                size = 0
+            group.append(piece)
+            size += len(piece)
+        if size:
+            self.accept(joined(group), size)
+            self.pause_if_full()
+
+    def accept(self, data: Any, size: int) -> int:
+        """Send, or keep, `data`, which is not empty. False where there is nobody any more to send it to."""
+        if self.state > OPEN or (self.plain is not None and self.plain.lost):
+            if self.lost_writes >= WARN_AFTER_WRITES:
+                logger.warning("SSL connection is closed")
+            self.lost_writes += 1
+            return 0
+        taken = 0
+        if self.state == OPEN and not self.backlog and not self.lower_paused and not self.awaits_peer:
+            taken = self.send(data, size)
+        if taken < size and self.state <= OPEN:
+            self.keep(data, taken)
+        return 1
+
+    def keep(self, data: Any, taken: int) -> int:
+        """Have ``data[taken:]`` wait."""
+        if type(data) is bytes:
+            kept: Any = memoryview(data)[taken:] if taken else data
+        else:
+            kept = bytes(memoryview(data)[taken:])
+        self.backlog.append(kept)
+        self.queued += len(kept)
+        return 0
+
+    def seal(self, piece: Any) -> int:
+        """Encrypt the first record of `piece`: how many bytes went into it; 0 where that cannot be now, or any more."""
+        try:
+            return self.cipher.write(piece)  # type: ignore[no-any-return]
+        except AGAIN:
+            self.awaits_peer = True
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.fail(error, "Fatal error on SSL protocol")
+        return 0
+
+    def send(self, data: Any, size: int) -> int:
+        """Encrypt `data` and send it, until the transport underneath is full; how many bytes were taken."""
+        taken = 0
+        if size <= RECORD:
+            taken = self.seal(data)
+            if taken and self.state < ENDING:
+                self.lower.write(self.outgoing.read())
+            if taken in (0, size):
+                return taken
+        view = memoryview(data)
+        while taken < size and not self.lower_paused:
+            pieces: list[Any] = []
+            while taken < size and len(pieces) < TOGETHER:
+                sealed = self.seal(view[taken : taken + RECORD])
+                if not sealed:
+                    break
+                taken += sealed
+                pieces.append(self.outgoing.read())
+            if self.state >= ENDING:
+                return taken
+            if pieces:
+                self.lower.writelines(pieces)
+            if not sealed:
+                break
+        return taken
+
+    def push_out(self) -> int:
+        """Send what OpenSSL has to say of its own: the handshake, answers, alerts."""
+        if self.outgoing.pending and not self.lower_paused and self.state < LOST:
+            self.lower.write(self.outgoing.read())
+        return 0
+
+    def flush(self) -> int:
+        """Send from the backlog, as far as there is room."""
+        done = 0
+        while done < len(self.backlog) and not self.lower_paused and not self.awaits_peer and OPEN <= self.state <= FLUSHING:
+            data = self.backlog[done]
+            size = len(data)
+            count = 1
+            while size < RECORD and done + count < len(self.backlog) and size + len(self.backlog[done + count]) <= RECORD:
+                size += len(self.backlog[done + count])
+                count += 1
+            if count > 1:
+                data = b"".join(self.backlog[done : done + count])
+            taken = self.send(data, size)
+            if self.state >= ENDING:
+                return 0  # and the backlog is empty
+            self.queued -= taken
+            done += count
+            if taken < size:
+                done -= 1
+                self.backlog[done] = memoryview(data)[taken:]
+                break
+        del self.backlog[:done]
+        return 0
+
+    def fail(self, error: BaseException, message: str) -> int:
+        """Something went wrong for good."""
+        raise NotImplementedError
+
+    # -- flow control
+
+    def waiting(self) -> int:
+        """Bytes that wait, on both floors."""
+        if self.plain is not None:
+            return self.queued + self.plain.queued
+        return self.queued if self.lower is None else self.queued + self.lower.get_write_buffer_size()
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that were accepted by `write` and that the system has not taken yet."""
+        return self.waiting()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the watermarks, in bytes: 512 KiB by default, and a quarter of `high` for `low`.
+
+        Raises ValueError unless ``high >= low >= 0``.
+        """
+        self.set_limits(high, low)
+        self.limit_lower()
+        if self.protocol is not None:
+            self.pause_if_full()
+
+    def set_limits(self, high: int | None, low: int | None) -> int:
+        return TLSState.set_limits(self, HIGH_WATER if high is None and low is None else high, low)
+
+    def limit_lower(self) -> int:
+        """Have the transport underneath tell us in time: it speaks up at its low-water mark, which may not lie above ours."""
+        if self.plain is not None and self.plain.high == LOWER_HIGH <= self.high and self.plain.low == LOWER_LOW <= self.low:
+            return 0
+        if self.plain is not None or isinstance(self.lower, TLSSending):
+            self.lower.set_write_buffer_limits(high=min(self.high, LOWER_HIGH), low=min(self.low, LOWER_LOW))
+        return 0
+
+    def pause_if_full(self) -> int:
+        if not self.protocol_paused and self.told and self.waiting() > self.high:
+            self.protocol_paused = True
+            try:
+                self.protocol.pause_writing()
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                self.report("protocol.pause_writing() failed", error)
+        return 0
+
+    def resume_if_drained(self) -> int:
+        """Called in the transport's context."""
+        if self.protocol_paused and self.state < ENDING and self.waiting() <= self.low:
+            self.protocol_paused = False
+            try:
+                self.protocol.resume_writing()
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                self.report("protocol.resume_writing() failed", error)
+        return 0
+
+    # -- what CPython's own test suite calls
+
+    def _test__append_write_backlog(self, data: bytes) -> None:
+        self.keep(data, 0)
+
+
+def joined(pieces: list[Any]) -> Any:
+    """The pieces in one, without a copy where there is only one."""
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def plain_stream(transport: Any) -> Any:
+    """`transport` if it is one of ours over a socket, or None."""
+    return transport if type(transport) is StreamTransport else None
