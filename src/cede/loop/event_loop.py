@@ -60,6 +60,7 @@ class EventLoop(  # type: ignore[misc]
     __slots__ = (
         "_asyncgens",
         "_asyncgens_shutdown_called",
+        "_children",
         "_default_executor",
         "_exception_handler",
         "_executor_shutdown_called",
@@ -93,6 +94,7 @@ class EventLoop(  # type: ignore[misc]
         Spawner.__init__(self, driver)
         driver.attach(self)
         self._asyncgens = weakref.WeakSet()
+        self._children = set()
         self._signal_handlers = {}
         self._transports = weakref.WeakValueDictionary()
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]

@@ -62,4 +62,5 @@ class ForkingPart(Part):
             self.driver.after_fork()  # what waited there is cancelled, in a loop that will not run it
         finally:
             self._state = FORKED
+            self._release_children()  # to collect is the parent's business
             self._stopping = True  # where the fork was made by a callback, the run it returns to ends here
