@@ -64,12 +64,14 @@ class EventLoop(  # type: ignore[misc]
         "_default_executor",
         "_exception_handler",
         "_executor_shutdown_called",
+        "_given_executors",
         "_home_pid",
         "_name_pool",
         "_outer_hooks",
         "_outer_origin_depth",
         "_outer_wakeup_fd",
         "_ready_to_close",
+        "_servers",
         "_signal_handlers",
         "_transports",
         "_wakeup_armed",
@@ -95,6 +97,8 @@ class EventLoop(  # type: ignore[misc]
         driver.attach(self)
         self._asyncgens = weakref.WeakSet()
         self._children = set()
+        self._given_executors = weakref.WeakSet()
+        self._servers = weakref.WeakSet()
         self._signal_handlers = {}
         self._transports = weakref.WeakValueDictionary()
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]

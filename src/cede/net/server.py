@@ -158,6 +158,7 @@ class Server(asyncio.AbstractServer):
             raise RuntimeError(f"server {self!r} is closed")
         self._serving = True
         self._context = contextvars.copy_context()
+        self._loop._servers.add(self)
         for sock in self._sockets:
             sock.listen(self._backlog)
             acceptor = self._loop.driver.open_acceptor(sock, _Door(self, sock), self._backlog)

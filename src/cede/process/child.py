@@ -45,7 +45,7 @@ class Child:
         # The one that Popen itself waits under, taken before ours.
         self._status_lock = getattr(popen, "_waitpid_lock", None) or threading.Lock()
         self._loop: Any = None
-        self._ended: Callable[[int], object] | None = None
+        self.ended: Callable[[int], object] | None = None
 
     def watch(self, loop: Any, ended: Callable[[int], object]) -> None:
         """Have `ended(returncode)` called on `loop` when the process has ended.
@@ -54,7 +54,7 @@ class Child:
         thread can be started either.
         """
         self._loop = loop
-        self._ended = ended
+        self.ended = ended
         try:
             if _open_pidfd is None:
                 raise OSError("no pidfd on this system")
@@ -165,7 +165,7 @@ class Child:
         return os.waitstatus_to_exitcode(status)
 
     def _finish(self, returncode: int) -> None:
-        ended, self._ended = self._ended, None
+        ended, self.ended = self.ended, None
         self.release()
         if ended is not None:
             ended(returncode)
@@ -173,7 +173,7 @@ class Child:
     def release(self) -> None:
         """Watch no longer, and give the descriptor back."""
         loop, self._loop = self._loop, None
-        self._ended = None
+        self.ended = None
         with self._lock:
             pidfd, self._pidfd = self._pidfd, -1
         if pidfd >= 0:
