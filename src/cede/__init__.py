@@ -17,6 +17,7 @@ from cede.core.handle import Handle as Handle
 from cede.core.task import Task as Task
 from cede.core.timers import TimerHandle as TimerHandle
 from cede.loop.event_loop import EventLoop as EventLoop
+from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
 from cede.tools.runner import Runner as Runner
 from cede.tools.runner import ShutdownError as ShutdownError
@@ -52,5 +53,6 @@ __all__ = [
     "StreamWriter",
     "StreamReaderProtocol",
     "Server",
+    "ServerStatistics",
     "__version__",
 ]

@@ -11,6 +11,7 @@ from asyncio import streams
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
+from cede.net.metered import MeteredTransport
 from cede.net.stream import StreamTransport
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ class StreamingPart(Part):
         """A transport for `protocol` over the connected, non-blocking `sock`; `waiter` is set when the protocol may use
         it.
         """
+        kind = StreamTransport if server is None or not server._metered else MeteredTransport
         if not ssl:
-            return StreamTransport(self, sock, protocol, waiter, extra, server)  # type: ignore[arg-type]
+            return kind(self, sock, protocol, waiter, extra, server)  # type: ignore[arg-type]
         layer = self._tls_layer(
             protocol,
             None if ssl is True else ssl,
@@ -48,7 +50,7 @@ class StreamingPart(Part):
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        StreamTransport(self, sock, layer, None, extra, server)  # type: ignore[arg-type]
+        kind(self, sock, layer, None, extra, server)  # type: ignore[arg-type]
         return layer._app_transport
 
     def _tls_layer(self, *args: Any, **options: Any) -> Any:
