@@ -254,6 +254,27 @@ def test_a_loop_of_another_thread(driver: str) -> None:
     )
 
 
+def test_the_child_is_not_deaf_to_signals_the_loop_handled(driver: str) -> None:
+    run_script(
+        """
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, print, "the parent's")
+            pid = os.fork()
+            if not pid:
+                signal.pause()
+                os._exit(0)
+            os.kill(pid, signal.SIGTERM)
+            _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+            print(os.waitstatus_to_exitcode(status), signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
+            loop.remove_signal_handler(signal.SIGTERM)
+        cede.run(main())
+        """,
+        driver,
+        f"{-signal.SIGTERM} True\n",
+    )
+
+
 def test_many_forks_leave_the_loop_sound(driver: str) -> None:
     run_script(
         """

@@ -71,6 +71,7 @@ class EventLoop(  # type: ignore[misc]
         "_outer_origin_depth",
         "_outer_wakeup_fd",
         "_ready_to_close",
+        "_remembered",
         "_servers",
         "_signal_handlers",
         "_transports",
@@ -88,6 +89,7 @@ class EventLoop(  # type: ignore[misc]
         self._outer_origin_depth = None
         self._outer_wakeup_fd = -1
         self._ready_to_close = False
+        self._remembered = None
         self._wakeup_armed = False
         if driver is None:
             from cede.loop.choice import make_driver

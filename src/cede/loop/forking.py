@@ -56,6 +56,7 @@ class ForkingPart(Part):
                 # The descriptor is the parent's as well: a signal sent to the child would wake the parent.
                 self._wakeup_armed = False
                 signal.set_wakeup_fd(-1)
+        self._give_signals_back_in_child()
         self._forget_names()
         self._default_executor = None  # its threads exist in the parent only
         try:
