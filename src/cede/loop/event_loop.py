@@ -100,7 +100,7 @@ class EventLoop(  # type: ignore[misc]
         self._asyncgens = weakref.WeakSet()
         self._children = set()
         self._given_executors = weakref.WeakSet()
-        self._servers = weakref.WeakSet()
+        self._servers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._signal_handlers = {}
         self._transports = weakref.WeakValueDictionary()
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]

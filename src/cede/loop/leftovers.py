@@ -90,7 +90,7 @@ def busy_threads(executor: Any) -> list[threading.Thread]:
     frames = sys._current_frames()
     busy = []
     for thread in list(getattr(executor, "_threads", None) or ()):
-        frame = frames.get(thread.ident) if isinstance(thread, threading.Thread) else None
+        frame = frames.get(thread.ident or 0) if isinstance(thread, threading.Thread) else None
         if frame is not None and thread.is_alive() and frame.f_code is not _REST:
             busy.append(thread)
     return busy

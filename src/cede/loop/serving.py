@@ -86,8 +86,8 @@ class ServingPart(Part):
         default. Timeouts are in seconds.
 
         Limits, which asyncio does not have: with `max_connections` open ones, no more are accepted until one is gone. A peer that has sent
-        nothing after `first_byte_timeout` seconds is cut off. So is, from its first byte on, one that sends fewer than `min_read_rate` bytes a
-        second, averaged over `read_rate_window` seconds in which the server waited for it: reading was not paused, nothing was
+        nothing after `first_byte_timeout` seconds is cut off. So is, from its first byte on, one that sends fewer than `min_read_rate`
+        bytes a second, averaged over `read_rate_window` seconds in which the server waited for it: reading was not paused, nothing was
         written, and a stream's handler was inside a read. A connection that idles between two requests is cut off too, then. Its protocol's
         ``connection_lost``, or the stream's reader, gets a ConnectionAbortedError. ``Server.statistics()`` counts it all.
 
@@ -112,7 +112,9 @@ class ServingPart(Part):
             if sock.type != socket.SOCK_STREAM:
                 raise ValueError(f"A Stream Socket was expected, got {sock!r}")
             sockets = [sock]
-        return await self._serve(sockets, protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, None, limits)
+        return await self._serve(
+            sockets, protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, None, limits
+        )
 
     async def _resolve_hosts(self, host: Any, port: Any, family: int, flags: int) -> list[Any]:
         if host == "":
@@ -222,7 +224,9 @@ class ServingPart(Part):
                     unlink = (bound, os.stat(bound).st_ino)
                 except FileNotFoundError:
                     pass  # gone already: nothing to clean up
-        return await self._serve([sock], protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, unlink, limits)
+        return await self._serve(
+            [sock], protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, unlink, limits
+        )
 
     async def _serve(
         self,

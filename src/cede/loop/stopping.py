@@ -52,7 +52,7 @@ class Stopping:
         for server in servers:
             server.close()
         until = time.monotonic() + self.left() / 2
-        while any([self._close_idle(server) for server in servers]):
+        while sum(map(self._close_idle, servers)):  # each of them, so no any()
             await asyncio.sleep(0)
             if time.monotonic() >= until:
                 return

@@ -27,9 +27,9 @@ WINDOW = 5.0
 class Limits:
     """The limits of a server; None where there is none. Raises ValueError or TypeError for a limit that is not above 0."""
 
-    max_connections: int | None = None
-    first_byte_timeout: float | None = None
-    min_read_rate: float | None = None
+    max_connections: Any = None
+    first_byte_timeout: Any = None
+    min_read_rate: Any = None
     read_rate_window: float = WINDOW
 
     def __post_init__(self) -> None:

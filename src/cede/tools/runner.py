@@ -105,7 +105,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
         if self._grace is not None and self._deadline is None:
             self._begin_to_stop()
             self.get_loop().call_soon_threadsafe(self._watch_main_task, main_task)
-        super()._on_sigint(signum, frame, main_task)
+        super()._on_sigint(signum, frame, main_task)  # type: ignore[misc]
 
     def _on_sigterm(self, signum: int, frame: FrameType | None) -> None:
         self._terminated = True
@@ -168,7 +168,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
 
     def _leave_blocked_loop(self) -> None:
         """The loop's thread does not come back. Runs on the watchdog's."""
-        loop: Any = self._loop
+        loop: Any = self._loop  # type: ignore[attr-defined]
         left = Leftovers([], [threading.main_thread()], [])
         try:
             left.tasks, left.transports = unfinished_tasks(loop), open_transports(loop)
