@@ -354,7 +354,8 @@ def test_bounds_of_memory_that_are_none() -> None:
     import cede
 
     loop = cede.new_event_loop()
-    for arguments, error in (((0,), ValueError), (("5",), TypeError), ((float("nan"),), ValueError), ((5, 0), ValueError), ((5, 1.5), TypeError)):
+    bad = [((0,), ValueError), (("5",), TypeError), ((float("nan"),), ValueError), ((5, 0), ValueError), ((5, 1.5), TypeError)]
+    for arguments, error in bad:
         with pytest.raises(error, match="must be"):
             loop.remember_names(*arguments)  # type: ignore[arg-type]
     loop.close()

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import os
 import signal
-
 import subprocess
 import sys
 import textwrap
@@ -63,11 +62,11 @@ def watching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     """Both ways in which the end of a process is noticed."""
     if request.param == "thread":
         monkeypatch.setattr(child_module, "_open_pidfd", None)
-    yield request.param
+    return request.param
 
 
 def test_what_the_protocol_is_told(run: Run, watching: str) -> None:
-    code = "import sys; data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data); sys.stdout.flush(); sys.stderr.write('e'); sys.exit(3)"
+    code = "import sys; data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data); sys.stderr.write('e'); sys.exit(3)"
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -674,7 +673,7 @@ def test_a_child_inherits_no_descriptor_of_ours(run: Run) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        _reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         datagrams, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
         await asyncio.to_thread(int)
         await loop.getaddrinfo("localhost", 1)
@@ -798,9 +797,9 @@ def test_files_and_devices_for_pipes(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         (tmp_path / "in").write_bytes(b"from a file")
         with open(tmp_path / "in", "rb") as source, open(tmp_path / "out", "wb") as target:
-            process = await asyncio.create_subprocess_shell("cat; echo to stderr >&2", stdin=source, stdout=target, stderr=subprocess.STDOUT)
+            process = await asyncio.create_subprocess_shell("cat; echo error >&2", stdin=source, stdout=target, stderr=subprocess.STDOUT)
             assert await process.wait() == 0
-        assert (tmp_path / "out").read_bytes() == b"from a fileto stderr\n"
+        assert (tmp_path / "out").read_bytes() == b"from a fileerror\n"
         process = await asyncio.create_subprocess_exec("cat", stdin=subprocess.DEVNULL, stdout=PIPE, stderr=subprocess.DEVNULL)
         assert await process.communicate() == (b"", None)
 

@@ -52,7 +52,7 @@ def test_accepting_pauses_at_the_limit_and_goes_on_below_it() -> None:
         server = await cede.start_server(echo, "127.0.0.1", 0, max_connections=2)
         address = server.sockets[0].getsockname()
         talks = [await cede.open_connection(*address) for _ in range(5)]
-        for number, (reader, writer) in enumerate(talks):
+        for number, (_reader, writer) in enumerate(talks):
             writer.write(b"%d" % number)
         for number in (0, 1):
             assert await talks[number][0].read(10) == b"%d" % number
@@ -63,7 +63,7 @@ def test_accepting_pauses_at_the_limit_and_goes_on_below_it() -> None:
             talks[number - 2][1].close()
             assert await talks[number][0].read(10) == b"%d" % number
             assert server.statistics().connections == 2
-        for reader, writer in talks:
+        for _reader, writer in talks:
             writer.close()
         await until(lambda: server.statistics().connections == 0)
         seen = server.statistics()
@@ -77,7 +77,7 @@ def test_accepting_pauses_at_the_limit_and_goes_on_below_it() -> None:
 def test_a_full_server_can_be_closed_and_says_so() -> None:
     async def main() -> None:
         server = await cede.start_server(echo, "127.0.0.1", 0, max_connections=1)
-        reader, writer = await cede.open_connection(*server.sockets[0].getsockname())
+        _reader, writer = await cede.open_connection(*server.sockets[0].getsockname())
         await until(lambda: server.statistics().accept_paused)
         server.close()
         assert not server.statistics().accept_paused
@@ -92,13 +92,13 @@ def test_several_sockets_share_one_limit() -> None:
         server = await cede.start_server(echo, ["127.0.0.1", "127.0.0.2"], 0, max_connections=1)
         addresses = [sock.getsockname() for sock in server.sockets]
         talks = [await cede.open_connection(*address) for address in addresses]
-        for reader, writer in talks:
+        for _, writer in talks:
             writer.write(b"x")
         await until(lambda: server.statistics().accepted)
         for _ in range(5):
             await asyncio.sleep(0)
         assert server.statistics().accepted == 1
-        for reader, writer in talks:
+        for _, writer in talks:
             writer.write_eof()
         for reader, writer in talks:
             assert await reader.read() == b"x"
@@ -278,7 +278,7 @@ def test_a_connection_that_ends_takes_its_timer_along(ears: type[Ears]) -> None:
 def test_without_limits_nothing_is_metered() -> None:
     async def main() -> None:
         server = await cede.start_server(echo, "127.0.0.1", 0)
-        reader, writer = await cede.open_connection(*server.sockets[0].getsockname())
+        _reader, writer = await cede.open_connection(*server.sockets[0].getsockname())
         await until(lambda: server.statistics().accepted)
         (transport,) = server._clients
         assert type(transport).__name__ == "StreamTransport"

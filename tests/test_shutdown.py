@@ -65,7 +65,7 @@ def test_a_clean_end_is_as_without_grace() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-@pytest.mark.parametrize(("grace", "error"), [("1", TypeError), (True, TypeError), (-1, ValueError), (float("nan"), ValueError), (float("inf"), ValueError)])
+@pytest.mark.parametrize(("grace", "error"), [("1", TypeError), (True, TypeError), (-1, ValueError), (float("nan"), ValueError)])
 def test_a_grace_that_is_none(grace: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="grace must be"):
         cede.Runner(grace=grace)
@@ -335,7 +335,8 @@ SIGNALLED = """
 
 
 def test_sigterm_ends_it_in_order(driver: str) -> None:
-    status, out, err = run_script("cede.run(main(), grace=60)", driver, "NUMBER, STUBBORN = signal.SIGTERM, False\n" + textwrap.dedent(SIGNALLED))
+    prelude = "NUMBER, STUBBORN = signal.SIGTERM, False\n" + textwrap.dedent(SIGNALLED)
+    status, out, err = run_script("cede.run(main(), grace=60)", driver, prelude)
     assert (status, out, err) == (143, "cancelled\ncleaned up\n", "")
 
 

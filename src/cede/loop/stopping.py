@@ -105,7 +105,7 @@ class Stopping:
         if await self.loop._end_default_executor(self.left()):
             self.loop._default_executor = None
         # Other executors are the program's to shut down; a job that it left in one would hold up the interpreter's exit.
-        while (busy := self._busy()) and self.left():
+        while (busy := self._busy()) and self.left():  # noqa: ASYNC110 - a given executor tells nobody
             await asyncio.sleep(min(LOOK_EVERY, self.left()))
         return busy
 
@@ -114,7 +114,7 @@ class Stopping:
             transport.close()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        while (stuck := open_transports(self.loop)) and self.left():
+        while (stuck := open_transports(self.loop)) and self.left():  # noqa: ASYNC110 - their protocols are told, not we
             await asyncio.sleep(min(LOOK_EVERY, self.left()))
         for transport in stuck:
             getattr(transport, "abort", transport.close)()

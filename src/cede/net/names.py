@@ -168,7 +168,9 @@ class NamePool:
             if self._closed:
                 raise RuntimeError("names cannot be looked up any more: the event loop is closed")
             if len(self._jobs) >= self._queue:
-                raise socket.gaierror(socket.EAI_AGAIN, f"too many names are being looked up: {len(self._jobs)} wait already; try again later")
+                raise socket.gaierror(
+                    socket.EAI_AGAIN, f"too many names are being looked up: {len(self._jobs)} wait already; try again later"
+                )
             self._jobs.append((answer, function, args))
             if self._spare:
                 self._spare -= 1

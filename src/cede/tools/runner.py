@@ -54,10 +54,10 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
     """asyncio.Runner, which makes a cede loop unless `loop_factory` says otherwise.
 
     debug: True or False sets the loop's debug mode; None leaves it to the environment.
-    grace: how many seconds the end may take, None for as long as it takes. The time runs from Ctrl-C, from SIGTERM (which with a grace cancels
-        the main task as Ctrl-C does, and then raises SystemExit(143)), or else from `close`. The loop is stopped in phases: accept no
-        more, close idle connections, cancel the tasks, end threads, close and then abort what is open. When the time is up, what is
-        still at work is printed to standard error, and `close` raises ShutdownError. Where the loop is so blocked that it cannot, the
+    grace: how many seconds the end may take, None for as long as it takes. The time runs from Ctrl-C, from SIGTERM (which with a grace
+        cancels the main task as Ctrl-C does, and then raises SystemExit(143)), or else from `close`. The loop is stopped in phases: accept
+        no more, close idle connections, cancel the tasks, end threads, close and then abort what is open. When the time is up, what
+        is still at work is printed to standard error, and `close` raises ShutdownError. Where the loop is so blocked that it cannot, the
         process is ended with status 1. Threads that are stuck then do not hold up the interpreter's exit, whose status is 1 as well.
 
     Raises TypeError or ValueError for a grace that is no number of seconds, and TypeError for a grace on a loop that is not cede's.
@@ -198,8 +198,8 @@ def run(
     """Run the coroutine `main` on a new loop, then close that: pending tasks are cancelled, generators and threads
     ended. With `grace`, within so many seconds: see `Runner`.
 
-    Raises ValueError if `main` is no coroutine, RuntimeError where a loop runs on this thread already, ShutdownError where the grace was not
-    enough.
+    Raises ValueError if `main` is no coroutine, RuntimeError where a loop runs on this thread already, ShutdownError where the
+    grace was not enough.
     """
     if asyncio._get_running_loop() is not None:
         raise RuntimeError("cede.run() cannot be called from a running event loop")
