@@ -303,7 +303,8 @@ def test_a_cancelled_communicate_leaves_the_process_usable(run: Run) -> None:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):  # from Python 3.12 on communicate(None) has closed the input, and cat may be gone
+            process.kill()
         await process.wait()
         out, _ = await process.communicate()
         assert process.returncode in (0, -signal.SIGKILL)
