@@ -201,6 +201,7 @@ def test_signals_of_the_child_do_not_wake_the_parent(driver: str) -> None:
             loop.add_signal_handler(signal.SIGUSR1, print, "handler of the parent")
             def child():
                 fd = signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGUSR1, lambda *args: None)
                 signal.raise_signal(signal.SIGUSR1)
                 return fd
             print(in_child(child))
@@ -251,6 +252,30 @@ def test_a_loop_of_another_thread(driver: str) -> None:
         """,
         driver,
         "True\nfresh\n",
+    )
+
+
+def test_the_child_is_not_deaf_to_signals_the_loop_handled(driver: str) -> None:
+    run_script(
+        """
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, print, "the parent's")
+            ear, mouth = os.pipe()
+            pid = os.fork()
+            if not pid:
+                os.write(mouth, b"x")
+                while True:
+                    signal.pause()
+            os.read(ear, 1)
+            os.kill(pid, signal.SIGTERM)
+            _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+            print(os.waitstatus_to_exitcode(status), signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL)
+            loop.remove_signal_handler(signal.SIGTERM)
+        cede.run(main())
+        """,
+        driver,
+        f"{-signal.SIGTERM} True\n",
     )
 
 

@@ -278,3 +278,84 @@ def test_interleaving_takes_turns_among_families() -> None:
     assert [int(each[4][0]) for each in names.interleave(infos, 2)] == [1, 2, 4, 3, 5]
     assert names.interleave([], 1) == []
     assert names.interleave(infos[:1], 5) == infos[:1]
+
+
+def test_the_queue_of_the_pool_is_bounded() -> None:
+    pool = names.NamePool(limit=1, queue=2)
+    gate = threading.Event()
+    began = threading.Event()
+
+    def hold() -> None:
+        began.set()
+        gate.wait()
+
+    first = pool.submit(hold)
+    began.wait()
+    waiting = [pool.submit(int) for _ in range(2)]
+    with pytest.raises(socket.gaierror, match="too many names") as caught:
+        pool.submit(int)
+    assert caught.value.errno == socket.EAI_AGAIN
+    gate.set()
+    assert first.result() is None
+    assert [job.result() for job in waiting] == [0, 0]
+    assert pool.submit(int).result() == 0
+    pool.close()
+
+
+def test_names_are_remembered_on_demand_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cede
+
+    asked: list[Any] = []
+
+    def counting(host: Any, port: Any, *rest: Any) -> list[Any]:
+        asked.append(host)
+        if host == "unknown.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", counting)
+    monkeypatch.setattr(names, "_real_getaddrinfo", counting)
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        for _ in range(2):
+            await loop.getaddrinfo("one.invalid", 80)
+        assert asked == ["one.invalid"] * 2
+        now = 0.0
+        loop.time = lambda: now
+        loop.remember_names(5, size=2)
+        asked.clear()
+        for _ in range(2):
+            answer = await loop.getaddrinfo("one.invalid", 80)
+            assert answer[0][4] == ("192.0.2.1", 80)
+            answer.clear()  # it is the caller's own
+        assert asked == ["one.invalid"]
+        asked.clear()
+        await loop.getaddrinfo("one.invalid", 81)  # another question
+        now = 5.0
+        await loop.getaddrinfo("one.invalid", 80)
+        assert asked == ["one.invalid"] * 2
+        for host in ("two.invalid", "three.invalid", "one.invalid"):
+            await loop.getaddrinfo(host, 80)
+        assert asked[2:] == ["two.invalid", "three.invalid", "one.invalid"]
+        assert len(loop._remembered) == 2
+        for _ in range(2):
+            with pytest.raises(socket.gaierror):
+                await loop.getaddrinfo("unknown.invalid", 80)
+        assert asked[5:] == ["unknown.invalid"] * 2
+        loop.remember_names(None)
+        await loop.getaddrinfo("one.invalid", 80)
+        assert asked[7:] == ["one.invalid"]
+
+    cede.run(main())
+
+
+def test_bounds_of_memory_that_are_none() -> None:
+    import cede
+
+    loop = cede.new_event_loop()
+    bad = [((0,), ValueError), (("5",), TypeError), ((float("nan"),), ValueError), ((5, 0), ValueError), ((5, 1.5), TypeError)]
+    for arguments, error in bad:
+        with pytest.raises(error, match="must be"):
+            loop.remember_names(*arguments)  # type: ignore[arg-type]
+    loop.close()

@@ -229,6 +229,23 @@ def test_the_wakeup_descriptor_is_given_back(loop: asyncio.AbstractEventLoop) ->
         os.close(ear)
 
 
+def test_a_wakeup_descriptor_that_somebody_replaced_is_left_to_them_with_a_warning(loop: asyncio.AbstractEventLoop) -> None:
+    if not is_cede(loop):
+        pytest.skip("asyncio does not look")
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    try:
+        loop.call_soon(signal.set_wakeup_fd, mouth)
+        loop.call_soon(loop.stop)
+        with pytest.warns(RuntimeWarning, match="was replaced while the event loop ran"):
+            loop.run_forever()
+        assert signal.set_wakeup_fd(-1) == mouth
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(ear)
+        os.close(mouth)
+
+
 def test_sigchld_stays_the_programs(run: Callable[..., Any]) -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGCHLD, lambda number, frame: seen.append(number))
@@ -452,6 +469,51 @@ print(cede.run(main()))
         driver,
     )
     assert (status, out, err) == (0, "all answered\n", "")
+
+
+def test_none_of_ten_thousand_sigterms_is_lost(driver: str) -> None:
+    """cpython#74224: sent by another process, while a thread fills the wake-up descriptor; each is answered before the next is sent."""
+    status, out, err = run_script(
+        """
+import asyncio, os, signal, subprocess, sys, threading
+import cede
+
+COUNT = 10_000
+SENDER = (
+    "import os, signal, sys\\n"
+    f"for number in range({COUNT}):\\n"
+    f"    os.kill({os.getpid()}, signal.SIGTERM)\\n"
+    "    if not os.read(0, 1): break\\n"
+)
+async def main():
+    loop = asyncio.get_running_loop()
+    received = 0
+    stop = threading.Event()
+    def arrived():
+        nonlocal received
+        received += 1
+        if sender.poll() is None:
+            os.write(sender.stdin.fileno(), b"x")
+    def wake():
+        while not stop.wait(0.0005):
+            for _ in range(50):
+                loop.call_soon_threadsafe(int)
+    loop.add_signal_handler(signal.SIGTERM, arrived)
+    sender = subprocess.Popen([sys.executable, "-I", "-S", "-c", SENDER], stdin=subprocess.PIPE)
+    waker = threading.Thread(target=wake)
+    waker.start()
+    try:
+        await asyncio.wait_for(loop.run_in_executor(None, sender.wait), 50)
+    finally:
+        stop.set()
+        waker.join()
+        sender.stdin.close()
+    return received
+print(cede.run(main()))
+""",
+        driver,
+    )
+    assert (status, out, err) == (0, "10000\n", "")
 
 
 @pytest.mark.compiled

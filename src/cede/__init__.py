@@ -17,8 +17,10 @@ from cede.core.handle import Handle as Handle
 from cede.core.task import Task as Task
 from cede.core.timers import TimerHandle as TimerHandle
 from cede.loop.event_loop import EventLoop as EventLoop
+from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
 from cede.tools.runner import Runner as Runner
+from cede.tools.runner import ShutdownError as ShutdownError
 from cede.tools.runner import new_event_loop as new_event_loop
 from cede.tools.runner import run as run
 from cede.tools.sleep import create_task as create_task
@@ -34,6 +36,7 @@ from cede.tools.streams import start_unix_server as start_unix_server
 __all__ = [
     "run",
     "Runner",
+    "ShutdownError",
     "new_event_loop",
     "EventLoop",
     "create_task",
@@ -50,5 +53,6 @@ __all__ = [
     "StreamWriter",
     "StreamReaderProtocol",
     "Server",
+    "ServerStatistics",
     "__version__",
 ]

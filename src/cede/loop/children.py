@@ -1,19 +1,14 @@
-"""Subprocesses, on the standard library's subprocess transport, with an end-of-process watch of our own.
-
-The watch is a pidfd, which becomes readable when the child ends: no SIGCHLD handler (that signal is the program's), no
-thread. Where the system has none, a thread waits for the one child. Either way only this child's number is waited for.
-"""
+"""Subprocesses: `subprocess_exec` and `subprocess_shell`."""
 
 from __future__ import annotations
 
-import os
 import subprocess
-import threading
-import warnings
-from asyncio import unix_events
+from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
+from cede.process.spawn import check_options, spawn
+from cede.process.transport import SubprocessTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,24 +16,11 @@ if TYPE_CHECKING:
 _PIPE = subprocess.PIPE
 
 
-def _collect(pid: int) -> int:
-    """The exit status of the child `pid`, which has ended or is waited for; 255 and a warning where somebody else
-    collected it.
-    """
-    try:
-        _, status = os.waitpid(pid, 0)
-    except ChildProcessError:
-        warnings.warn(
-            f"child process pid {pid} exit status already read: will report returncode 255",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return 255
-    return os.waitstatus_to_exitcode(status)
-
-
 class ChildrenPart(Part):
-    """``subprocess_exec`` and ``subprocess_shell``."""
+    """Starts child processes, and gives each a transport."""
+
+    # Those that run: what they hold is given back when the loop closes, and in a forked child.
+    _children: set[Any]
 
     async def subprocess_shell(  # type: ignore[override]
         self,
@@ -53,6 +35,8 @@ class ChildrenPart(Part):
     ) -> tuple[Any, Any]:
         """Run `cmd` by the shell; return ``(transport, protocol)``. Other options are those of subprocess.Popen, text
         modes excepted.
+
+        Raises ValueError for what is no command or no option of a child that talks bytes, OSError where there is no shell.
         """
         if not isinstance(cmd, (bytes, str)):
             raise ValueError(f"cmd must be a string, got {cmd!r}")
@@ -73,6 +57,9 @@ class ChildrenPart(Part):
     ) -> tuple[Any, Any]:
         """Run `program` with `args`; return ``(transport, protocol)``. Other options are those of subprocess.Popen,
         text modes excepted.
+
+        Raises OSError where the program cannot be run, subprocess.SubprocessError for a failing ``preexec_fn``, ValueError for
+        options that make no sense here, TypeError for unknown ones.
         """
         if shell:
             raise ValueError("shell must be False")
@@ -89,23 +76,13 @@ class ChildrenPart(Part):
         options: dict[str, Any],
     ) -> tuple[Any, Any]:
         self._check_closed()
-        for name, only in (
-            ("universal_newlines", False),
-            ("bufsize", 0),
-            ("text", False),
-            ("encoding", None),
-            ("errors", None),
-        ):
-            if options.pop(name, only) not in (only, None):
-                raise ValueError(f"{name} must be {only}")
+        check_options(options)
         protocol = protocol_factory()
-        waiter = self.create_future()
-        transport = unix_events._UnixSubprocessTransport(  # type: ignore[attr-defined]
-            self, protocol, args, shell, stdin, stdout, stderr, 0, waiter=waiter, **options
-        )
-        self._watch_child(transport.get_pid(), transport._process_exited)
+        transport = SubprocessTransport(self, protocol, spawn(args, shell, stdin, stdout, stderr, options))
+        if self._debug:
+            logger.debug("process %r created: pid %s", args if shell else args[0], transport.get_pid())
         try:
-            await waiter
+            await transport.connect()
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException:
@@ -114,24 +91,7 @@ class ChildrenPart(Part):
             raise
         return transport, protocol
 
-    def _watch_child(self, pid: int, ended: Callable[[int], object]) -> None:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except (AttributeError, OSError):
-            # Not Linux, an older one, or a sandbox that forbids it.
-            threading.Thread(target=self._wait_for_child, args=(pid, ended), name=f"cede-waitpid-{pid}", daemon=True).start()
-            return
-        self._add_reader(pidfd, self._child_ended, pid, pidfd, ended)
-
-    def _child_ended(self, pid: int, pidfd: int, ended: Callable[[int], object]) -> None:
-        self._remove_reader(pidfd)
-        os.close(pidfd)
-        ended(_collect(pid))
-
-    def _wait_for_child(self, pid: int, ended: Callable[[int], object]) -> None:
-        status = _collect(pid)
-        try:
-            self.call_soon_threadsafe(ended, status)
-        except RuntimeError:
-            if not self.is_closed():
-                raise
+    def _release_children(self) -> None:
+        """Watch them no longer; they live on."""
+        while self._children:
+            self._children.pop().release()

@@ -60,15 +60,19 @@ class EventLoop(  # type: ignore[misc]
     __slots__ = (
         "_asyncgens",
         "_asyncgens_shutdown_called",
+        "_children",
         "_default_executor",
         "_exception_handler",
         "_executor_shutdown_called",
+        "_given_executors",
         "_home_pid",
         "_name_pool",
         "_outer_hooks",
         "_outer_origin_depth",
         "_outer_wakeup_fd",
         "_ready_to_close",
+        "_remembered",
+        "_servers",
         "_signal_handlers",
         "_wakeup_armed",
     )
@@ -84,6 +88,7 @@ class EventLoop(  # type: ignore[misc]
         self._outer_origin_depth = None
         self._outer_wakeup_fd = -1
         self._ready_to_close = False
+        self._remembered = None
         self._wakeup_armed = False
         if driver is None:
             from cede.loop.choice import make_driver
@@ -92,6 +97,9 @@ class EventLoop(  # type: ignore[misc]
         Transfers.__init__(self, driver)
         driver.attach(self)
         self._asyncgens = weakref.WeakSet()
+        self._children = set()
+        self._given_executors = weakref.WeakSet()
+        self._servers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._signal_handlers = {}
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
         self._register_for_fork()

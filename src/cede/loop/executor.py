@@ -8,9 +8,11 @@ import sys
 import threading
 import traceback
 import warnings
+import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from cede.loop.leftovers import busy_threads
 from cede.loop.part import Part
 
 if TYPE_CHECKING:
@@ -21,12 +23,11 @@ def _describe_busy(pool: ThreadPoolExecutor) -> str:
     """Which threads of `pool` are inside a job, and where: what a shutdown that gave up was waiting for."""
     frames = sys._current_frames()
     lines = []
-    for thread in getattr(pool, "_threads", ()):
-        frame = frames.get(thread.ident)
-        if not thread.is_alive() or frame is None:
-            continue
-        where = traceback.extract_stack(frame)[-1]
-        lines.append(f"{thread.name} in {where.name} ({where.filename}:{where.lineno})")
+    for thread in busy_threads(pool):
+        frame = frames.get(thread.ident or 0)
+        if frame is not None:
+            where = traceback.extract_stack(frame)[-1]
+            lines.append(f"{thread.name} in {where.name} ({where.filename}:{where.lineno})")
     return "; ".join(lines)
 
 
@@ -35,6 +36,8 @@ class ExecutorPart(Part):
 
     _default_executor: Any = None
     _executor_shutdown_called = False
+    # Those that were handed in by the program: where a shutdown looks for jobs that have not ended.
+    _given_executors: weakref.WeakSet[Any]
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Call ``func(*args)`` on a thread of `executor` (None: the default one) and return a future for what it
@@ -55,6 +58,11 @@ class ExecutorPart(Part):
                 raise RuntimeError("Executor shutdown has been called: the default executor takes no more work")
             if executor is None:
                 executor = self._default_executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        else:
+            try:
+                self._given_executors.add(executor)
+            except TypeError:
+                pass  # one that cannot be kept in a set is not looked after
         return asyncio.wrap_future(executor.submit(func, *args), loop=self)
 
     def set_default_executor(self, executor: Any) -> None:
@@ -69,25 +77,32 @@ class ExecutorPart(Part):
         `timeout` is in seconds; None waits for ever. When it runs out, a RuntimeWarning names the threads that are
         still busy.
         """
-        self._executor_shutdown_called = True
         executor = self._default_executor
-        if executor is None:
-            return
-        finished = self.create_future()
-        joiner = threading.Thread(target=self._join_executor, args=(executor, finished), name="cede-executor-shutdown")
-        joiner.start()
-        try:
-            async with asyncio.timeout(timeout):
-                await finished
-        except TimeoutError:
+        if not await self._end_default_executor(timeout):
             warnings.warn(
                 f"The default executor did not finish within {timeout} seconds. Still busy: {_describe_busy(executor)}",
                 RuntimeWarning,
                 stacklevel=2,
             )
             executor.shutdown(wait=False)
-        else:
-            joiner.join()
+
+    async def _end_default_executor(self, timeout: float | None) -> bool:
+        """Whether the threads of the default executor have ended within `timeout` seconds."""
+        self._executor_shutdown_called = True
+        executor = self._default_executor
+        if executor is None:
+            return True
+        finished = self.create_future()
+        # A daemon: if it is given up, it must not hold up the end of the program by itself.
+        joiner = threading.Thread(target=self._join_executor, args=(executor, finished), name="cede-executor-shutdown", daemon=True)
+        joiner.start()
+        try:
+            async with asyncio.timeout(timeout):
+                await finished
+        except TimeoutError:
+            return False
+        joiner.join()
+        return True
 
     def _join_executor(self, executor: ThreadPoolExecutor, finished: asyncio.Future[None]) -> None:
         error = None

@@ -56,10 +56,12 @@ class ForkingPart(Part):
                 # The descriptor is the parent's as well: a signal sent to the child would wake the parent.
                 self._wakeup_armed = False
                 signal.set_wakeup_fd(-1)
+        self._give_signals_back_in_child()
         self._forget_names()
         self._default_executor = None  # its threads exist in the parent only
         try:
             self.driver.after_fork()  # what waited there is cancelled, in a loop that will not run it
         finally:
             self._state = FORKED
+            self._release_children()  # to collect is the parent's business
             self._stopping = True  # where the fork was made by a callback, the run it returns to ends here

@@ -9,6 +9,7 @@ from typing import Any
 
 from cede.loop.part import Part
 from cede.net import names
+from cede.net.remembered import RememberedNames
 
 logger = logging.getLogger("asyncio")
 
@@ -17,21 +18,41 @@ class NamingPart(Part):
     """Host names and addresses."""
 
     _name_pool: names.NamePool | None = None
+    _remembered: RememberedNames | None = None
 
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:
         """What ``socket.getaddrinfo`` says, without blocking the loop.
 
-        Numeric hosts are answered at once. Raises socket.gaierror, also for a name that is too long to be one, and
-        ValueError for an embedded NUL.
+        Numeric hosts are answered at once. Raises socket.gaierror, also for a name that is too long to be one and where
+        thousands of look-ups wait already, and ValueError for an embedded NUL.
         """
         self._check_closed()
         names.check_host(host)
         answer = names.answer_in_place(host, port, family, type, proto, flags)
         if answer is not None:
             return answer
+        if self._remembered is not None and not names.is_replaced():
+            return await self._look_up_once(self._remembered, host, port, family, type, proto, flags)
         if self._debug:
             return await self._look_up(self._timed_getaddrinfo, host, port, family, type, proto, flags)
         return await self._look_up(socket.getaddrinfo, host, port, family, type, proto, flags)
+
+    def remember_names(self, seconds: float | None = 5.0, size: int = 256) -> None:
+        """Keep the answers of `getaddrinfo` for so many seconds, at most `size` of them; None: keep none, the default.
+
+        What was kept before is forgotten. Errors are not kept, and nothing is where ``socket.getaddrinfo`` was replaced.
+        Raises TypeError or ValueError for bounds that are none. asyncio has nothing like it.
+        """
+        self._remembered = None if seconds is None else RememberedNames(seconds, size)
+
+    async def _look_up_once(self, remembered: RememberedNames, *question: Any) -> list[Any]:
+        answer = remembered.get(question, self.time())
+        if answer is None:
+            ask = self._timed_getaddrinfo if self._debug else socket.getaddrinfo
+            found: list[Any] = await self._look_up(ask, *question)
+            remembered.put(question, found, self.time())  # a copy: the list is the caller's
+            return found
+        return answer
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> Any:
         """What ``socket.getnameinfo`` says, without blocking the loop."""

@@ -158,6 +158,7 @@ class RunningPart(Part):
             self._mark_closed()
             self._drop_all()
             self._let_go_of_tasks()
+            self._release_children()
             self._close_executor()
             self._close_names()
 

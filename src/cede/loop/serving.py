@@ -14,6 +14,7 @@ from typing import Any
 
 from cede.loop.part import Part
 from cede.net import connect, tls_options
+from cede.net.limits import WINDOW, Limits
 from cede.net.server import Server
 
 logger = logging.getLogger("asyncio")
@@ -73,15 +74,28 @@ class ServingPart(Part):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
+        max_connections: int | None = None,
+        first_byte_timeout: float | None = None,
+        min_read_rate: float | None = None,
+        read_rate_window: float = WINDOW,
     ) -> Server:
         """Listen on `host` (a name, a sequence of names, or None or "" for all interfaces) and `port`, or on the given
         `sock`.
 
         Every address gets a socket of its own; IPv6 ones do not take IPv4 connections too. `reuse_address` is on by
-        default. Timeouts are in seconds. Raises OSError where an address cannot be bound, ValueError or TypeError for
+        default. Timeouts are in seconds.
+
+        Limits, which asyncio does not have: with `max_connections` open ones, no more are accepted until one is gone. A peer that has sent
+        nothing after `first_byte_timeout` seconds is cut off. So is, from its first byte on, one that sends fewer than `min_read_rate`
+        bytes a second, averaged over `read_rate_window` seconds in which the server waited for it: reading was not paused, nothing was
+        written, and a stream's handler was inside a read. A connection that idles between two requests is cut off too, then. Its protocol's
+        ``connection_lost``, or the stream's reader, gets a ConnectionAbortedError. ``Server.statistics()`` counts it all.
+
+        Raises OSError where an address cannot be bound, ValueError or TypeError for
         arguments that make no sense together.
         """
         self._check_closed()
+        limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window)
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if sock is not None:
             connect.refuse_tls_socket(sock)
@@ -98,7 +112,9 @@ class ServingPart(Part):
             if sock.type != socket.SOCK_STREAM:
                 raise ValueError(f"A Stream Socket was expected, got {sock!r}")
             sockets = [sock]
-        return await self._serve(sockets, protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, None)
+        return await self._serve(
+            sockets, protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, None, limits
+        )
 
     async def _resolve_hosts(self, host: Any, port: Any, family: int, flags: int) -> list[Any]:
         if host == "":
@@ -178,14 +194,19 @@ class ServingPart(Part):
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
         cleanup_socket: bool = CLEANS_UP_BY_DEFAULT,
+        max_connections: int | None = None,
+        first_byte_timeout: float | None = None,
+        min_read_rate: float | None = None,
+        read_rate_window: float = WINDOW,
     ) -> Server:
         """Listen on the Unix socket `path`, or on the given bound `sock`. A stale socket file at `path` is replaced.
 
-        `cleanup_socket` removes the path when the server closes, if it is still ours.
+        `cleanup_socket` removes the path when the server closes, if it is still ours. Limits as for `create_server`.
         Raises OSError where the path cannot be bound, ValueError or TypeError for arguments that make no sense
         together.
         """
         self._check_closed()
+        limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window)
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if path is not None:
             if sock is not None:
@@ -203,7 +224,9 @@ class ServingPart(Part):
                     unlink = (bound, os.stat(bound).st_ino)
                 except FileNotFoundError:
                     pass  # gone already: nothing to clean up
-        return await self._serve([sock], protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, unlink)
+        return await self._serve(
+            [sock], protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, unlink, limits
+        )
 
     async def _serve(
         self,
@@ -215,6 +238,7 @@ class ServingPart(Part):
         shutdown_timeout: float | None,
         start_serving: bool,
         unlink: tuple[Any, int] | None,
+        limits: Limits,
     ) -> Server:
         for sock in sockets:
             sock.setblocking(False)
@@ -227,6 +251,7 @@ class ServingPart(Part):
             ssl_handshake_timeout=handshake_timeout,
             ssl_shutdown_timeout=shutdown_timeout,
             unlink=unlink,
+            limits=limits,
         )
         if start_serving:
             try:

@@ -125,11 +125,25 @@ class SignalsPart(Part):
             restore = self._outer_wakeup_fd
         else:
             restore = current  # somebody set their own meanwhile: it is theirs
+            warnings.warn(
+                f"the wake-up descriptor for signals was replaced while the event loop ran (it is {current} now): "
+                "signals may have been noticed late; whoever replaces it has to set it back before the loop goes on",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         if restore >= 0:
             try:
                 signal.set_wakeup_fd(restore, warn_on_full_buffer=False)
             except (ValueError, OSError) as error:
                 logger.info("the wake-up descriptor %d that was set before the run could not be restored: %s", restore, error)
+
+    def _give_signals_back_in_child(self) -> None:
+        """After a fork: a handler that posts to a loop which will not run would make the child deaf to the signal."""
+        for sig in list(self._signal_handlers):
+            if _owners.get(sig) is self:
+                del _owners[sig]
+                signal.signal(sig, signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL)
+        self._signal_handlers.clear()
 
     def _close_signals(self) -> None:
         if not self._signal_handlers:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
 from cede.net import tls_options
+from cede.net.metered import MeteredTransport
 from cede.net.stream import StreamTransport
 
 if TYPE_CHECKING:
@@ -35,14 +36,15 @@ class StreamingPart(Part):
         """A transport for `protocol` over the connected, non-blocking `sock`; `waiter` is set when the protocol may use
         it.
         """
+        kind = StreamTransport if server is None or not server._metered else MeteredTransport
         if not ssl:
-            return StreamTransport(self, sock, protocol, waiter, extra, server)  # type: ignore[arg-type]
+            return kind(self, sock, protocol, waiter, extra, server)  # type: ignore[arg-type]
         tls, tls_port = need_tls()
         context = tls_options.context_for(ssl, server_side, server_hostname)
         transport = tls.TLSTransport(
             self, protocol, context, waiter, server_side, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
         )
-        StreamTransport(self, sock, tls_port.TLSPort(transport), None, extra, None, transport.own_context())  # type: ignore[arg-type]
+        kind(self, sock, tls_port.TLSPort(transport), None, extra, None, transport.own_context())  # type: ignore[arg-type]
         if server is not None:
             transport.attach_to(server)
         return transport

@@ -23,6 +23,9 @@ AddressInfo: TypeAlias = tuple[int, int, int, str, tuple[Any, ...]]
 # length.
 LONGEST_NAME = 254
 
+# Look-ups that may wait for a thread. Far more than any program means to have, far fewer than would exhaust memory.
+LONGEST_QUEUE = 10_000
+
 _real_getaddrinfo = socket.getaddrinfo
 _real_getnameinfo = socket.getnameinfo
 
@@ -69,6 +72,11 @@ def answer_in_place(host: Any, port: Any, family: int, type: int, proto: int, fl
     except (OSError, UnicodeError):
         # Not a literal after all, or an error whose wording is the resolver's own: the full question decides.
         return None
+
+
+def is_replaced() -> bool:
+    """Whether the program has put a resolver of its own in the place of ``socket.getaddrinfo``."""
+    return socket.getaddrinfo is not _real_getaddrinfo
 
 
 def needs_no_lookup(flags: int) -> bool:
@@ -133,13 +141,14 @@ def interleave(infos: list[AddressInfo], first_family_count: int = 1) -> list[Ad
 
 
 class NamePool:
-    """Threads that only look names up, started as they are needed and never more than `limit`.
+    """Threads that only look names up, started as they are needed and never more than `limit`; at most `queue` look-ups wait for one.
 
     They are daemons: a resolver that does not answer must not hold up the end of the program.
     """
 
-    def __init__(self, limit: int = 32) -> None:
+    def __init__(self, limit: int = 32, queue: int = LONGEST_QUEUE) -> None:
         self._limit = limit
+        self._queue = queue
         self._change = threading.Condition()
         # All below is touched under the condition's lock only.
         self._jobs: deque[tuple[ThreadFuture[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
@@ -150,11 +159,18 @@ class NamePool:
         self._closed = False
 
     def submit(self, function: Callable[..., Any], *args: Any) -> ThreadFuture[Any]:
-        """Have `function(*args)` called on a thread. Raises RuntimeError after `close`."""
+        """Have `function(*args)` called on a thread.
+
+        Raises RuntimeError after `close`, and socket.gaierror (EAI_AGAIN) where too many look-ups wait already.
+        """
         answer: ThreadFuture[Any] = ThreadFuture()
         with self._change:
             if self._closed:
                 raise RuntimeError("names cannot be looked up any more: the event loop is closed")
+            if len(self._jobs) >= self._queue:
+                raise socket.gaierror(
+                    socket.EAI_AGAIN, f"too many names are being looked up: {len(self._jobs)} wait already; try again later"
+                )
             self._jobs.append((answer, function, args))
             if self._spare:
                 self._spare -= 1

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import weakref
+from asyncio.log import logger
 from asyncio.trsock import TransportSocket
 from typing import TYPE_CHECKING, Any
 
 from cede.drivers.base import AcceptSink
+from cede.net.limits import Limits, Pacer, ServerStatistics
 
 if TYPE_CHECKING:
     import socket
@@ -59,6 +62,7 @@ class Server(asyncio.AbstractServer):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         unlink: tuple[Any, int] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._loop = loop
         self._sockets: list[socket.socket] | None = list(sockets)
@@ -78,6 +82,11 @@ class Server(asyncio.AbstractServer):
                 "ssl_shutdown_timeout": ssl_shutdown_timeout,
             }
         self._unlink = unlink
+        self._limits = Limits() if limits is None else limits
+        self._metered = self._limits.meters
+        self._pacers: weakref.WeakKeyDictionary[Any, Pacer] = weakref.WeakKeyDictionary()
+        self._open = self._peak = self._accepted = self._pauses = self._failed = self._silent = self._slow = 0
+        self._full = False
         self._context = contextvars.copy_context()
         self._serving = False
         self._forever: asyncio.Future[None] | None = None
@@ -89,10 +98,43 @@ class Server(asyncio.AbstractServer):
 
     def _attach(self, transport: Any) -> None:
         self._clients.add(transport)
+        self._accepted += 1
+        self._open += 1
+        if self._open > self._peak:
+            self._peak = self._open
+        if self._metered:
+            self._pacers[transport] = Pacer(self, transport, self._limits)
+        if self._open == self._limits.max_connections:
+            self._full = True
+            self._pauses += 1
+            for acceptor in self._acceptors:
+                acceptor.stop()
 
     def _detach(self, transport: Any) -> None:
         self._clients.discard(transport)
+        self._open -= 1
+        if self._metered:
+            pacer = self._pacers.pop(transport, None)
+            if pacer is not None:
+                pacer.stop()
+        if self._full:
+            self._full = False
+            for acceptor in self._acceptors:
+                acceptor.start()
         self._wake_if_over()
+
+    def _cut_silent(self, transport: Any, why: str) -> None:
+        self._silent += 1
+        self._cut(transport, why)
+
+    def _cut_slow(self, transport: Any, why: str) -> None:
+        self._slow += 1
+        self._cut(transport, why)
+
+    def _cut(self, transport: Any, why: str) -> None:
+        if self._loop.get_debug():
+            logger.info("%r cuts %r off: %s", self, transport, why)
+        transport._force_close(ConnectionAbortedError(f"the server closed the connection: {why}"))
 
     def _wake_if_over(self) -> None:
         if self._sockets is not None or self._clients or self._waiters is None:
@@ -115,6 +157,7 @@ class Server(asyncio.AbstractServer):
             raise
         except BaseException as error:
             sock.close()
+            self._failed += 1
             self._report(error, protocol, transport)
             return
         if handshake is not None:
@@ -123,6 +166,7 @@ class Server(asyncio.AbstractServer):
     def _handshake_ended(self, handshake: asyncio.Future[None], protocol: Any, transport: Any) -> None:
         error = None if handshake.cancelled() else handshake.exception()
         if error is not None:
+            self._failed += 1
             transport.close()
             if self._loop.get_debug():  # a peer that does not speak TLS is everyday noise, not a fault of the program
                 self._report(error, protocol, transport)
@@ -145,6 +189,19 @@ class Server(asyncio.AbstractServer):
         """Whether connections are being accepted."""
         return self._serving
 
+    def statistics(self) -> ServerStatistics:
+        """Counts of what happened so far, and of what is open now."""
+        return ServerStatistics(
+            connections=self._open,
+            peak=self._peak,
+            accepted=self._accepted,
+            accept_paused=self._full and self._serving,
+            accept_pauses=self._pauses,
+            failed=self._failed,
+            silent=self._silent,
+            slow=self._slow,
+        )
+
     @property
     def sockets(self) -> tuple[Any, ...]:
         """The listening sockets, to look at; empty once the server is closed."""
@@ -157,6 +214,7 @@ class Server(asyncio.AbstractServer):
             raise RuntimeError(f"server {self!r} is closed")
         self._serving = True
         self._context = contextvars.copy_context()
+        self._loop._servers.add(self)
         for sock in self._sockets:
             sock.listen(self._backlog)
             acceptor = self._loop.driver.open_acceptor(sock, _Door(self, sock), self._backlog)

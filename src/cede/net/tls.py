@@ -119,6 +119,17 @@ class TLSTransport(TLSReceiving):
         server._attach(self)
         return 0
 
+    # -- what a server that holds its peers to a pace asks: the transport underneath counts
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes that the transport underneath has received, records and all."""
+        return int(getattr(self.lower, "bytes_received", 0))
+
+    def take_written(self) -> bool:
+        """Whether something was sent underneath since the last call."""
+        return self.lower is not None and bool(self.lower.take_written())
+
     # -- the handshake
 
     def early(self, data: Any) -> int:
