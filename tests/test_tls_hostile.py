@@ -81,7 +81,11 @@ def test_many_small_records_are_told_together(run: Run) -> None:
     run(main)
 
 
-@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 3000, b"\x16\x03\x01\xff\xff", b"\x80\x2e\x01\x03\x01" + b"x" * 60])
+@pytest.mark.parametrize(
+    "garbage",
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 3000, b"\x16\x03\x01\xff\xff", b"\x80\x2e\x01\x03\x01" + b"x" * 60],
+    ids=["http", "zeros", "a record too long", "an old hello"],
+)
 def test_garbage_instead_of_a_handshake(run: Run, garbage: bytes) -> None:
     async def main() -> None:
         made: list[Any] = []
@@ -123,7 +127,7 @@ def test_garbage_among_data(run: Run) -> None:
             assert accepted[0].data == b"good"
             assert accepted[0].told == ["made", "data", "lost"]
             if ours():
-                with pytest.raises(ssl.SSLError, match="(?i)alert"):
+                with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
                     await peer.read()
             peer.close()
 
@@ -308,7 +312,10 @@ def test_an_idle_connection_holds_no_buffers(run: Run) -> None:
             tracemalloc.start()
             try:
                 before = tracemalloc.get_traced_memory()[0]
-                more = [await loop.create_connection(Talk, *address, ssl=client_context(), server_hostname="localhost") for _ in range(count)]
+                more = [
+                    await loop.create_connection(Talk, *address, ssl=client_context(), server_hostname="localhost")
+                    for _ in range(count)
+                ]
                 for transport, protocol in more:
                     transport.write(b"x" * 300_000)
                     await protocol.has(300_000)
