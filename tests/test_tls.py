@@ -260,7 +260,7 @@ def test_many_pieces_at_once(run: Run, rng: random.Random) -> None:
     run(main)
 
 
-class Lender(asyncio.BufferedProtocol, Talk):
+class Lender(Talk, asyncio.BufferedProtocol):
     """Lends a buffer of a size that it chooses each time."""
 
     sizes = (1 << 16,)
