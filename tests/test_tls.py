@@ -260,7 +260,7 @@ def test_many_pieces_at_once(run: Run, rng: random.Random) -> None:
     run(main)
 
 
-class Lender(asyncio.BufferedProtocol, Talk):
+class Lender(Talk, asyncio.BufferedProtocol):
     """Lends a buffer of a size that it chooses each time."""
 
     sizes = (1 << 16,)
@@ -470,7 +470,7 @@ def test_a_wrong_certificate(run: Run) -> None:
                 made.append(transport)
 
         async with serving(Talk, ssl=server_context()) as address:
-            with pytest.raises(ssl.SSLCertVerificationError, match="self.signed"):
+            with pytest.raises(ssl.SSLCertVerificationError, match=r"self.signed"):
                 await loop.create_connection(Client, *address, ssl=client_context("other.test"), server_hostname="localhost")
             with pytest.raises(ssl.CertificateError, match="Hostname mismatch"):
                 await loop.create_connection(Client, *address, ssl=client_context(), server_hostname="other.test")

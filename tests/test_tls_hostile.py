@@ -27,6 +27,12 @@ def ours() -> bool:
     return isinstance(asyncio.get_running_loop(), cede.EventLoop)
 
 
+class LendingEcho(Lender):
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.transport.write(data)
+
+
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
 def test_bytes_that_come_in_pieces(run: Run, version: str, rng: random.Random) -> None:
     """Records cut and joined anywhere, headers included, are the same data."""
@@ -34,7 +40,7 @@ def test_bytes_that_come_in_pieces(run: Run, version: str, rng: random.Random) -
     async def main() -> None:
         server = server_context()
         server.minimum_version = server.maximum_version = ssl.TLSVersion[version]
-        for factory in (Echo, type("LendingEcho", (Lender,), {"data_received": Echo.data_received})):
+        for factory in (Echo, LendingEcho):
             async with serving(factory, ssl=server) as address:
                 peer = await Peer.connected(address, client_context())
                 data = b""
@@ -81,7 +87,11 @@ def test_many_small_records_are_told_together(run: Run) -> None:
     run(main)
 
 
-@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 3000, b"\x16\x03\x01\xff\xff", b"\x80\x2e\x01\x03\x01" + b"x" * 60])
+@pytest.mark.parametrize(
+    "garbage",
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 3000, b"\x16\x03\x01\xff\xff", b"\x80\x2e\x01\x03\x01" + b"x" * 60],
+    ids=["http", "zeros", "a record too long", "an old hello"],
+)
 def test_garbage_instead_of_a_handshake(run: Run, garbage: bytes) -> None:
     async def main() -> None:
         made: list[Any] = []
@@ -113,17 +123,18 @@ def test_garbage_among_data(run: Run) -> None:
         accepted: list[Any] = []
         async with serving(lambda: Kept(accepted), ssl=server_context()) as address:
             peer = await Peer.connected(address, client_context())
+            good = peer.sealed(b"good")
             wire = bytearray(peer.sealed(b"corrupted"))
             wire[10] ^= 1
-            await peer.send(peer.sealed(b"good") + bytes(wire) + peer.sealed(b"never read"))
+            await peer.send(good + bytes(wire) + peer.sealed(b"never read"))
             while not accepted:
                 await asyncio.sleep(0)
             error = await accepted[0].lost
             assert isinstance(error, ssl.SSLError)
-            assert accepted[0].data == b"good"
-            assert accepted[0].told == ["made", "data", "lost"]
-            if ours():
-                with pytest.raises(ssl.SSLError, match="(?i)alert"):
+            if ours():  # asyncio loses what came together with the garbage
+                assert accepted[0].data == b"good"
+                assert accepted[0].told == ["made", "data", "lost"]
+                with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
                     await peer.read()
             peer.close()
 
@@ -137,8 +148,7 @@ def test_data_after_the_goodbye(run: Run) -> None:
         accepted: list[Any] = []
         async with serving(lambda: Kept(accepted), ssl=server_context()) as address:
             peer = await Peer.connected(address, client_context())
-            after = peer.sealed(b"after")
-            await peer.send(peer.goodbye() + after)
+            await peer.send(peer.goodbye() + b"GET / HTTP/1.1")
             while not accepted:
                 await asyncio.sleep(0)
             await accepted[0].lost
@@ -177,6 +187,8 @@ def test_peers_that_die_in_their_handshake(run: Run) -> None:
 
 def test_flow_control(run: Run) -> None:
     async def main() -> None:
+        if not ours():
+            pytest.skip("asyncio counts what waits on one floor alone, and may not pause at all")
         async with pair(server_factory=Talk) as (client, server):
             narrow(client.transport)
             server.transport.pause_reading()
@@ -186,11 +198,10 @@ def test_flow_control(run: Run) -> None:
             for wrong in ({"high": 1, "low": 2}, {"high": -1}, {"low": -1}):
                 with pytest.raises(ValueError, match="must be >= 0"):
                     client.transport.set_write_buffer_limits(**wrong)
-            data = b"x" * 6_000_000
+            data = b"x" * 2_000_000
             client.transport.write(data)
-            if ours():
-                assert client.told == ["made", "pause"]
-                assert client.transport.get_write_buffer_size() > 100_000
+            assert client.told == ["made", "pause"]
+            assert client.transport.get_write_buffer_size() > 100_000
             server.transport.pause_reading()
             server.transport.resume_reading()
             server.transport.resume_reading()
@@ -308,7 +319,10 @@ def test_an_idle_connection_holds_no_buffers(run: Run) -> None:
             tracemalloc.start()
             try:
                 before = tracemalloc.get_traced_memory()[0]
-                more = [await loop.create_connection(Talk, *address, ssl=client_context(), server_hostname="localhost") for _ in range(count)]
+                more = [
+                    await loop.create_connection(Talk, *address, ssl=client_context(), server_hostname="localhost")
+                    for _ in range(count)
+                ]
                 for transport, protocol in more:
                     transport.write(b"x" * 300_000)
                     await protocol.has(300_000)
@@ -339,6 +353,7 @@ def test_a_loop_stepped_from_a_callback(run: Run) -> None:
                 super().data_received(data)
                 if len(self.data) == 16384:
                     for _ in range(10):
+                        loop.call_soon(int)  # so that the turn does not sleep
                         loop._run_once()
 
         accepted: list[Any] = []

@@ -16,7 +16,8 @@ class Peer:
         self.sock = sock
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=server_side, server_hostname=None if server_side else "localhost")
+        name = None if server_side else "localhost"
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_side=server_side, server_hostname=name)
 
     @classmethod
     async def connected(cls, address: Any, context: ssl.SSLContext) -> Peer:

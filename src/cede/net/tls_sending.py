@@ -201,11 +201,13 @@ class TLSSending(TLSState):
         return TLSState.set_limits(self, HIGH_WATER if high is None and low is None else high, low)
 
     def limit_lower(self) -> int:
-        """Have the transport underneath tell us in time: it speaks up at its low-water mark, which may not lie above ours."""
-        if self.plain is not None and self.plain.high == LOWER_HIGH <= self.high and self.plain.low == LOWER_LOW <= self.low:
+        """Have the transport underneath tell us in time. It speaks up only after it was paused: what it may hold without that must not
+        lie above our low-water mark, or nobody would notice when it has gone.
+        """
+        if self.plain is not None and self.plain.high == LOWER_HIGH <= self.low and self.plain.low == LOWER_LOW:
             return 0
         if self.plain is not None or isinstance(self.lower, TLSSending):
-            self.lower.set_write_buffer_limits(high=min(self.high, LOWER_HIGH), low=min(self.low, LOWER_LOW))
+            self.lower.set_write_buffer_limits(high=min(self.low, LOWER_HIGH), low=min(self.low, LOWER_LOW))
         return 0
 
     def pause_if_full(self) -> int:
