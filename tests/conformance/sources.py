@@ -84,7 +84,6 @@ def surroundings(suite: str) -> tuple[dict[str, str], Path]:
         sources = fetch("uvloop")
         path.insert(0, str(standing_in.FOLDER))
         more["CEDE_CONFORMANCE_UVLOOP"] = str(sources / "uvloop")
-        folder = sources
     elif suite == "anyio":
         sources = fetch("anyio")
         path.insert(0, str(site_of("anyio", sources)))

@@ -53,7 +53,7 @@ def run_unit(unit: str, subject: str, only: str, limits: Limits) -> Result:
             log.unlink(missing_ok=True)
             done.write_text("\n".join(result.tests))
             words = [str(log), unit, only, str(limits.test), str(done)]
-            code = run_process([sys.executable, "-m", "tests.conformance.worker", *words], environment, folder, output, left)
+            code = run_process([sys.executable, "-P", "-m", "tests.conformance.worker", *words], environment, folder, output, left)
             ended, running, complete = journal.read(log)
             result.tests.update(ended)
             if complete:

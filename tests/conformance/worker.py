@@ -139,13 +139,11 @@ class UnittestUnit(Unit):
         from . import inject
 
         if self.suite == "cpython":
-            inject.install_for_suite(self.subject)
+            inject.install_for_suite(self.subject, self.module)
         name = f"test.test_asyncio.{self.module}" if self.suite == "cpython" else f"tests.{self.module}"
         if self.suite == "uvloop":
-            # This package is called tests as well, and so is ours.
-            ours = [key for key in sys.modules if key == "tests"]
-            for key in ours:
-                sys.modules["tests"].__path__.append(uvloop_tests())
+            # Its package is called tests, as ours is.
+            sys.modules["tests"].__path__ = [uvloop_tests(), *sys.modules["tests"].__path__]
         module = importlib.import_module(name)
         inject.in_children(module, self.subject)
         return module
