@@ -10,7 +10,7 @@ from typing import Any
 
 from . import loops
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = Path(__file__).resolve().parents[1]
 
 
 class LoggerInForce:
@@ -80,7 +80,8 @@ def in_children(module: Any, name: str) -> None:
     def start_on_our_loop(*args: str, **environment: Any) -> Any:
         words = list(args)
         place = words.index("-c") + 1
-        words[place] = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{__name__.join(('from ', ' import install'))}\ninstall({name!r})\n{words[place]}"
+        begin = f"import sys; sys.path.insert(0, {str(PACKAGES)!r}); from conformance.inject import install; install({name!r})"
+        words[place] = f"{begin}\n{words[place]}"
         return start(*words, **environment)
 
     module.assert_python_ok = start_on_our_loop

@@ -77,13 +77,14 @@ def modules_of(suite: str) -> list[str]:
 
 def surroundings(suite: str) -> tuple[dict[str, str], Path]:
     """Environment variables for the processes of that suite, and their working folder."""
-    path = [str(ROOT)]
+    # This package by its short name: both suites from elsewhere have a package called `tests` too.
+    path = [str(ROOT / "tests")]
     more: dict[str, str] = {}
     folder = SCRATCH / "scratch" / suite
     if suite == "uvloop":
         sources = fetch("uvloop")
         path.insert(0, str(standing_in.FOLDER))
-        more["CEDE_CONFORMANCE_UVLOOP"] = str(sources / "uvloop")
+        more["CEDE_CONFORMANCE_UVLOOP"] = str(sources)
     elif suite == "anyio":
         sources = fetch("anyio")
         path.insert(0, str(site_of("anyio", sources)))

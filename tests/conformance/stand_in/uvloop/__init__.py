@@ -6,11 +6,11 @@ import asyncio
 import os
 from typing import Any
 
-from tests.conformance import loops
+from conformance import loops
 
 SOURCES = os.environ.get("CEDE_CONFORMANCE_UVLOOP")
 if SOURCES:
-    __path__.append(SOURCES)  # uvloop's own sources hold what its tests share, in `uvloop._testbase`
+    __path__.append(os.path.join(SOURCES, "uvloop"))  # uvloop's own sources hold what its tests share, in `uvloop._testbase`
 
 Loop = loops.loop_class(loops.chosen())
 __version__ = loops.version_of(loops.chosen())
