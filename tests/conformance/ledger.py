@@ -3,7 +3,7 @@
 An entry must earn its place. A test under an entry is run as an expected failure, so the run fails as soon as it passes (the entry is
 stale); an entry that matches no test fails the run too. Only an entry with ``skip = true`` keeps its tests from running: that is for
 what would crash or hang the interpreter, or for a test whose outcome is not decided by the code under test. One with ``may_pass = true``
-is for a test whose outcome is decided by chance.
+is for a test whose outcome is decided by chance, and one with ``without = "..."`` for a machine that lacks what its tests need.
 
 An entry with ``inner = true`` says that its tests are about the inside of one implementation, and so say nothing about any other: they are left
 out of the count for every loop. Without it an entry is a difference of cede's own, and counts for cede alone. A ``[[module]]`` is
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import socket
 import sys
 import tomllib
 import unittest
@@ -29,6 +30,21 @@ KNOWN = ("3.11", "3.12", "3.13", "3.14", "3.15")
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
+def resolves(host: str, family: int) -> bool:
+    try:
+        socket.getaddrinfo(host, None, family)
+    except OSError:
+        return False
+    return True
+
+
+# What a machine may lack, and how that is found out.
+LACKING = {
+    "localhost over IPv6": functools.cache(lambda: resolves("localhost", socket.AF_INET6)),
+    "a name server": functools.cache(lambda: resolves("example.org", socket.AF_UNSPEC)),
+}
+
+
 @dataclass
 class Entry:
     tests: tuple[str, ...]  # patterns of "Class.test_name", or of "module.Class.test_name" where a suite has modules
@@ -38,10 +54,12 @@ class Entry:
     skip: bool = False
     inner: bool = False
     may_pass: bool = False
+    without: str = ""  # the entry counts only on a machine that lacks this; its tests are skipped there
     matched: set[str] = field(default_factory=set)
 
     def applies(self, build: str) -> bool:
-        return self.build in ("any", build) and any(covers(listed) for listed in self.python)
+        here = self.build in ("any", build) and any(covers(listed) for listed in self.python)
+        return here and (not self.without or not LACKING[self.without]())
 
     def covers(self, name: str) -> bool:
         return any(name == pattern or fnmatchcase(name, pattern) for pattern in self.tests)
@@ -99,7 +117,7 @@ def marked(test: Any, entry: Entry) -> Any:
 def parse(text: str) -> list[Entry]:
     entries = []
     for number, raw in enumerate(tomllib.loads(text).get("entry", []), 1):
-        unknown = set(raw) - {"tests", "reason", "python", "build", "skip", "inner", "may_pass"}
+        unknown = set(raw) - {"tests", "reason", "python", "build", "skip", "inner", "may_pass", "without"}
         if unknown:
             raise ValueError(f"ledger entry {number}: unknown keys {sorted(unknown)}")
         tests = raw.get("tests")
@@ -111,8 +129,12 @@ def parse(text: str) -> list[Entry]:
         if raw.get("build", "any") not in ("any", "pure", "compiled"):
             raise ValueError(f"ledger entry {number}: build is 'any', 'pure' or 'compiled', not {raw['build']!r}")
         reason = " ".join(raw["reason"].split())
+        without = raw.get("without", "")
+        if without and without not in LACKING:
+            raise ValueError(f"ledger entry {number}: without is one of {', '.join(LACKING)}, not {without!r}")
         flags = {key: raw.get(key, False) for key in ("skip", "inner", "may_pass")}
-        entries.append(Entry(tuple(tests), reason, python, raw.get("build", "any"), **flags))
+        entries.append(Entry(tuple(tests), reason, python, raw.get("build", "any"), without=without, **flags))
+        entries[-1].skip |= bool(without)
     return entries
 
 
@@ -134,7 +156,7 @@ def load(suite: str, build: str, inner_only: bool = False) -> Ledger:
     """The ledger of that suite; `inner_only` for a loop that is not cede."""
     path = LEDGERS / f"{suite}.toml"
     entries = parse(path.read_text()) if path.exists() else []
-    return Ledger([entry for entry in entries if entry.inner or not inner_only], build)
+    return Ledger([entry for entry in entries if entry.inner or entry.without or not inner_only], build)
 
 
 def modules_left_out(suite: str) -> dict[str, str]:

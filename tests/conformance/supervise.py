@@ -14,6 +14,9 @@ from pathlib import Path
 from . import journal, loops, sources
 
 LAST_LINES = 60
+
+# Not by -m: then this would be the main module, which AnyIO and multiprocessing import again in the processes that they start.
+START = "import sys; from conformance.worker import main; main(*sys.argv[1:])"
 SECONDS_TO_LEAVE = 10.0
 
 
@@ -54,7 +57,7 @@ def run_unit(unit: str, subject: str, only: str, limits: Limits) -> Result:
             log.unlink(missing_ok=True)
             done.write_text("\n".join(result.tests))
             words = [str(log), unit, only, str(limits.test), str(done)]
-            code = run_process(log, [sys.executable, "-P", "-m", "conformance.worker", *words], environment, folder, output, left)
+            code = run_process(log, [sys.executable, "-P", "-c", START, *words], environment, folder, output, left)
             ended, running, complete = journal.read(log)
             result.tests.update(ended)
             if complete:

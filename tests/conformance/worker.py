@@ -1,4 +1,4 @@
-"""Runs one unit of a suite in this process: ``python -m conformance.worker LOG UNIT ONLY SECONDS DONE``.
+"""Runs one unit of a suite in this process: `main`, with the words that `supervise` gives it.
 
 A unit is ``suite/module``. ONLY is a text that the names of the tests must contain. A test that takes longer than SECONDS ends the process,
 with the stack of each thread on stderr. DONE is a file with the names of the tests that an earlier process of this unit has run.
@@ -111,7 +111,8 @@ class Unit:
         entry = self.book.find(name)
         if entry is None or not entry.skip:
             return True
-        self.log.end(name, journal.INNER if entry.inner else journal.LISTED, entry.reason)
+        outcome = journal.INNER if entry.inner else journal.SKIPPED if entry.without else journal.LISTED
+        self.log.end(name, outcome, entry.reason)
         return False
 
     def end(self, name: str, outcome: str, text: str) -> None:
@@ -204,7 +205,3 @@ def main(path: str, name: str, only: str, seconds: str, done: str) -> None:
     unit: Any = kinds[suite](name, log, only, float(seconds), finished)
     unit.run()
     log.complete()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -72,6 +72,7 @@ class EventLoop(  # type: ignore[misc]
         "_signal_handlers",
         "_transports",
         "_wakeup_armed",
+        "_watched_objects",
     )
 
     def __init__(self, driver: Any = None) -> None:
@@ -94,6 +95,7 @@ class EventLoop(  # type: ignore[misc]
         driver.attach(self)
         self._asyncgens = weakref.WeakSet()
         self._signal_handlers = {}
+        self._watched_objects = {}
         self._transports = weakref.WeakValueDictionary()
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
         self._register_for_fork()
