@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 PASSED, SKIPPED, FAILED = "passed", "skipped", "failed"
 # What the ledger makes of them: a listed test that fails, one that passes all the same, and one that says nothing about a loop.
@@ -22,7 +22,7 @@ class Log:
     """Written by the suite's process."""
 
     def __init__(self, path: str) -> None:
-        self._file: IO[str] = Path(path).open("a", buffering=1)  # noqa: SIM115 - lives as long as the process
+        self._path = Path(path)
 
     def begin(self, test: str) -> None:
         self._write("begin", test)
@@ -36,7 +36,8 @@ class Log:
         self._write("complete")
 
     def _write(self, *parts: Any) -> None:
-        self._file.write(json.dumps(parts) + "\n")
+        with self._path.open("a") as file:
+            file.write(json.dumps(parts) + "\n")
 
 
 def read(path: Path) -> tuple[dict[str, tuple[str, str]], str, bool]:
