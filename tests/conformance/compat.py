@@ -25,11 +25,11 @@ HEAD = """# Compatibility
 Other people's tests of event loops, run on cede and on its peers. This page is written by `python -m tests.conformance.compat` from what
 `make conformance` left behind, and holds only what was run; nothing in it is typed by hand.
 
-A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in the place of a
-name in one of its files for instance, are left out for every loop, and so is what a suite skips by itself. What cede does otherwise on purpose is in its
-ledger (`tests/conformance/ledgers`), a reason each, and is told as *+n*: these tests fail as the ledger says, and one that began
-to pass would fail the run. A test that hangs or crashes its process counts as failed; where a suite's time was used up, what
-it had not reached counts as one more.
+A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in
+the place of a name in one of its files for instance, are left out for every loop, and so is what a suite skips by itself. What cede does
+otherwise on purpose is in its ledger (`tests/conformance/ledgers`), a reason each, and is told as *+n*: these tests fail as the ledger
+says, and one that began to pass would fail the run. A test that hangs or crashes its process counts as failed; where a suite's time was
+used up, what it had not reached counts as one more.
 """
 
 
@@ -114,10 +114,14 @@ def page(reports: list[dict[str, Any]]) -> str:
             parts.append(f"On Python {widest}, module by module:\n")
             parts.append(modules([report for report in ours if report["python"] == widest]) + "\n")
         lines = failures(ours)
-        parts.append("Failing on cede, and in no ledger:\n\n" + "\n".join(lines) + "\n" if lines else "Nothing fails on cede that its ledger does not name.\n")
+        if lines:
+            parts.append("Failing on cede, and in no ledger:\n\n" + "\n".join(lines) + "\n")
+        else:
+            parts.append("Nothing fails on cede that its ledger does not name.\n")
         left_out = ledger.modules_left_out(suite)
         if left_out:
-            parts.append("Modules left out for every loop:\n\n" + "\n".join(f"- `{name}`: {reason}" for name, reason in left_out.items()) + "\n")
+            names = "\n".join(f"- `{name}`: {reason}" for name, reason in left_out.items())
+            parts.append(f"Modules left out for every loop:\n\n{names}\n")
     return "\n".join(parts)
 
 

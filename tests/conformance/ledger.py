@@ -1,13 +1,13 @@
 """The ledgers, one for each suite: which tests are not expected to pass, on which Pythons, and why.
 
 An entry must earn its place. A test under an entry is run as an expected failure, so the run fails as soon as it passes (the entry is
-stale); an entry that matches no test fails the run too. Only an entry with ``skip = true`` keeps its tests from running: that is for
-what would crash or hang the interpreter, or for a test whose outcome is not decided by the code under test. One with ``may_pass = true``
-is for a test whose outcome is decided by chance, and one with ``without = "..."`` for a machine that lacks what its tests need.
+stale); an entry that matches no test fails the run too. Only an entry with ``skip = true`` keeps its tests from running: that is for what
+would crash or hang the interpreter, or for a test whose outcome is not decided by the code under test. One with ``may_pass = true`` is
+for a test whose outcome is decided by chance, and one with ``without = "..."`` for a machine that lacks what its tests need.
 
-An entry with ``inner = true`` says that its tests are about the inside of one implementation, and so say nothing about any other: they are left
-out of the count for every loop. Without it an entry is a difference of cede's own, and counts for cede alone. A ``[[module]]`` is
-a whole file that is not run, for such a reason.
+An entry with ``inner = true`` says that its tests are about the inside of one implementation, and so say nothing about any other: they
+are left out of the count for every loop. Without it an entry is a difference of cede's own, and counts for cede alone. A ``[[module]]``
+is a whole file that is not run, for such a reason.
 """
 
 from __future__ import annotations

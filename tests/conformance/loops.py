@@ -14,7 +14,7 @@ LOOPS = ("cede", "asyncio", "uvloop", "rloop", "zuvloop")
 OURS = "cede"
 VARIABLE = "CEDE_CONFORMANCE_SUBJECT"
 
-_names = {"uvloop": "Loop", "rloop": "EventLoop", "zuvloop": "EventLoop"}
+_names = {"uvloop": "Loop", "rloop": "RLoop", "zuvloop": "EventLoop"}
 
 
 def chosen() -> str:
@@ -56,6 +56,8 @@ def peer_class(name: str) -> type[asyncio.AbstractEventLoop]:
 
     class PeerLoop(base):  # type: ignore[misc]
         """It has a way of its own to wait: a selector is closed unused."""
+
+        _default_executor = None  # CPython's suite asks each loop for it when it cleans up
 
         def __new__(cls, selector: Any = None) -> Any:
             return base.__new__(cls)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import faulthandler
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,8 @@ class PytestUnit(Unit):
 
     def run(self) -> None:
         inject.install(self.subject)
+        # As under `python -m pytest`: AnyIO's worker processes import the main module again.
+        sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))
         self.outcomes: dict[str, tuple[str, str]] = {}
         options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header", f"tests/{self.module.replace('.', '/')}.py"]
         code = pytest.main(options, plugins=[self])

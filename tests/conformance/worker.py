@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import importlib
 import os
+import signal
 import sys
 import unittest
 import warnings
@@ -193,6 +194,8 @@ def flat(suite: Any) -> Iterator[unittest.TestCase]:
 
 def main(path: str, name: str, only: str, seconds: str, done: str) -> None:
     faulthandler.enable()
+    # Whoever starts us in the background may have it ignored, and tests interrupt themselves.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.simplefilter("ignore")
     finished = set(Path(done).read_text().splitlines())
     log = journal.Log(path)
