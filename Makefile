@@ -71,6 +71,10 @@ $(VENV)/.deps-bench: pyproject.toml | $(VENV)/.python
 	@echo "== peers to measure against into $(VENV)"
 	$(call install_lists,$(VENV),bench)
 
+$(VENV)/.deps-conformance: pyproject.toml | $(VENV)/.python
+	@echo "== what the suites of uvloop and AnyIO need, into $(VENV)"
+	$(call install_lists,$(VENV),conformance)
+
 $(VENV)/.installed: $(VENV)/.deps $(SOURCES)
 	@echo "== cede, compiled, into $(VENV) (about a minute the first time)"
 	@touch "$@.begun" # what is edited while the compiler runs must count as newer
@@ -113,7 +117,7 @@ pure-test: $(PURE)/.installed  ## the suite on the pure install
 	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks $(ARGS)
 
 .PHONY: conformance
-conformance: $(VENV)/.installed  ## CPython's own asyncio tests, run against cede
+conformance: $(VENV)/.installed $(VENV)/.deps-conformance  ## CPython's, uvloop's and AnyIO's own tests, run against cede
 	@"$(VENV)/bin/python" -m tests.conformance $(ARGS)
 
 .PHONY: leaks

@@ -162,6 +162,7 @@ def test_close_twice_and_use_after(loop: asyncio.AbstractEventLoop) -> None:
     loop.close()
     loop.close()
     assert loop.is_closed()
+    assert loop._closed  # type: ignore[attr-defined]  # read by tests and tools
     coroutine = asyncio.sleep(0)
     calls: list[tuple[Any, ...]] = [
         (loop.run_forever,),

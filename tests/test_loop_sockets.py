@@ -190,6 +190,25 @@ def test_what_is_no_descriptor(run: Run) -> None:
         run(main)
 
 
+def test_an_object_that_was_closed_before_its_handlers_were_removed(run: Run, pair: Pair) -> None:
+    near, far = pair
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(near, pytest.fail, "called for a closed socket")
+        near.close()
+        assert loop.remove_reader(near)
+        loop.add_writer(far, pytest.fail, "called for a closed socket")
+        far.close()
+        assert loop.remove_writer(far)
+        with socket.socket() as never_watched:
+            pass
+        with pytest.raises(ValueError, match="Invalid file descriptor"):
+            loop.remove_writer(never_watched)
+
+    run(main)
+
+
 def test_a_descriptor_of_a_transport_is_refused(run: Run, pair: Pair) -> None:
     one, _ = pair
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+import cede
+
 # asyncio's wait_closed waits for connections since 3.12.1, and close_clients is new in 3.13; ours does it everywhere.
 OLD_ORACLE = sys.version_info < (3, 13)
 
@@ -231,6 +233,30 @@ def test_serve_forever(run: Callable[..., Any]) -> None:
         assert server.sockets == ()
 
     run(main)
+
+
+def test_cancelled_serving_closes_a_client_that_hangs() -> None:
+    """As asyncio's server does since 3.13: a peer that is silent for ever must not keep the server."""
+
+    async def main() -> None:
+        accepted = asyncio.Event()
+
+        class Silent(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                accepted.set()
+
+        server = await asyncio.get_running_loop().create_server(Silent, "127.0.0.1", 0)
+        serving = asyncio.ensure_future(server.serve_forever())
+        with socket.create_connection(server.sockets[0].getsockname()) as peer:
+            await accepted.wait()
+            serving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await serving
+            await server.wait_closed()
+            peer.settimeout(10)
+            assert peer.recv(1) == b""
+
+    cede.run(main())
 
 
 def test_close_ends_serve_forever(run: Callable[..., Any]) -> None:

@@ -50,6 +50,7 @@ def test_what_it_says_that_it_is(world: World) -> None:
         assert transport.get_extra_info("sockname") == far.getpeername()
         assert transport.get_extra_info("peername") == far.getsockname()
         assert transport.get_extra_info("socket").fileno() >= 0
+        assert transport.get_extra_info("socket") is transport.get_extra_info("socket")
         if world.ours:  # asyncio looks at the socket's `proto`, which an accepted one may not have
             assert transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
         assert transport.get_extra_info("no such thing") is None
@@ -442,6 +443,39 @@ def test_changing_the_protocol(world: World) -> None:
         transport.close()
         await first.lost
         far.close()
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("world", OURS, ids=repr)
+def test_a_buffered_protocol_of_no_particular_class(world: World) -> None:
+    """As on uvloop: what has get_buffer and no data_received is meant to be a buffered protocol."""
+
+    class Plain(asyncio.BaseProtocol):
+        def __init__(self) -> None:
+            self.room = bytearray(4)
+            self.data = bytearray()
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return self.room
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.data += self.room[:nbytes]
+
+        def eof_received(self) -> None:
+            pass
+
+        def connection_lost(self, error: BaseException | None) -> None:
+            self.lost.set_result(error)
+
+    async def main() -> None:
+        protocol = Plain()
+        _, far = await connect(protocol)
+        with far:
+            far.send(b"more than fits at once")
+        assert await protocol.lost is None
+        assert bytes(protocol.data) == b"more than fits at once"
 
     world.run(main)
 

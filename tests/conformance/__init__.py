@@ -1,6 +1,9 @@
-"""CPython's own tests, run against cede's tasks, futures and loop.
+"""Other people's tests, run on cede.
 
-The tests are the ones that the running interpreter ships (``test.test_asyncio``): they are subclassed when this package is imported,
-and no line of them is kept here. ``python -m tests.conformance --help`` runs them for several interpreters and prints a table;
-pytest finds the same classes in the ``test_*.py`` modules. What is not expected to pass is in ``ledger.toml``, with its reason.
+``python -m tests.conformance`` runs CPython's ``test.test_asyncio`` with cede in asyncio's place, and uvloop's and AnyIO's own suites, a
+module a process (`supervise`, `worker`), and tells what became of each test after it asked the suite's ledger. No line of those suites is
+kept here: one comes with the interpreter, the others are fetched by name.
+
+CPython's Task and Future tests are run in another way as well: subclassed when this package is imported, with cede's classes in them one
+by one (`plan`, `suites`). pytest finds these classes in the ``test_*.py`` modules.
 """

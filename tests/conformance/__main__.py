@@ -1,144 +1,142 @@
-"""``python -m tests.conformance``: runs CPython's suites on cede, in processes of their own, and prints a table.
+"""``python -m tests.conformance``: runs other people's suites on cede, a module a process, and prints a table.
 
-Each ``--python`` is asked with each ``--build``. ``installed`` is the cede that this interpreter finds by itself; anything else is
-a folder that holds the package, such as ``src`` for the uncompiled one.
+The suites are CPython's own ``test.test_asyncio`` (``cpython``), the same with our Task and Future put into its classes one by one
+(``classes``), uvloop's (``uvloop``) and AnyIO's (``anyio``). The same can be run on another loop, to have something to compare with.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
-import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from .plan import SUITES
+from . import journal, ledger, loops, sources, supervise
 
-ROOT = Path(__file__).resolve().parents[2]
-COUNTS = ("run", "passed", "skipped", "ledger")
-PROBE = "import test.test_asyncio, sys; print('%d.%d.%d' % sys.version_info[:3])"
+HEADS = {"passed": "passed", "skipped": "skipped", "inner": "inner", "listed": "ledger", "failed": "failed", "stale": "stale"}
 
 
-@dataclass
-class Outcome:
-    """One suite, on one Python, in one build."""
-
-    python: str
-    build: str
-    suite: str
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
-    bad: dict[str, str] = field(default_factory=dict)
-    absent: str = ""  # why nothing was run
-
-
-def version_of(python: str) -> tuple[str, str]:
-    """(version, "") or ("?", why this interpreter cannot be asked)."""
-    try:
-        answer = subprocess.run([python, "-c", PROBE], capture_output=True, text=True, timeout=60, check=False)
-    except OSError as error:
-        return "?", f"{python} cannot be started: {error.strerror}"
-    if answer.returncode:
-        missing = "install the package that holds Python's own tests (libpython3-testsuite, python3-test)"
-        return "?", f"{python} has no test.test_asyncio: {missing}"
-    return answer.stdout.strip(), ""
+def plan_units(suites: Sequence[str], only: Sequence[str], subject: str) -> tuple[list[str], list[str]]:
+    """The units to run, and why others are not."""
+    units, absent = [], []
+    for suite in suites:
+        if suite == "classes" and subject not in (loops.OURS, "asyncio"):
+            continue
+        left_out = ledger.modules_left_out(suite)
+        try:
+            found = sources.modules_of(suite)
+            sources.surroundings(suite)  # fetches, once, before processes ask for it side by side
+        except sources.Unavailable as error:
+            absent.append(f"{suite}: {error}")
+            continue
+        units += [f"{suite}/{module}" for module in found if module not in left_out]
+    if only:
+        units = [unit for unit in units if unit in only or unit.partition("/")[2] in only]
+    return units, absent
 
 
-def run_suite(python: str, version: str, build: str, suite: str, options: argparse.Namespace) -> Outcome:
-    outcome = Outcome(version, build, suite)
-    environment = {**os.environ, "CEDE_CONFORMANCE_SUBJECT": options.subject, "PYTHONDONTWRITEBYTECODE": "1"}
-    if build != "installed":
-        environment["PYTHONPATH"] = str(Path(build).resolve())
-    with tempfile.TemporaryDirectory() as scratch:
-        report = Path(scratch, "report.json")
-        log = Path(scratch, "log")
-        with log.open("w") as sink:
-            command = [python, "-m", "tests.conformance.worker", str(report), options.only, suite]
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
-            )
-            try:
-                code = process.wait(options.timeout)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                code = None
-        if code == 0 and report.exists():
-            digest(outcome, json.loads(report.read_text()))
-            return outcome
-        lines = log.read_text(errors="replace").splitlines()
-    last = next((line[1:] for line in reversed(lines) if line.startswith("@")), "nothing")
-    how = f"no end after {options.timeout:.0f} s" if code is None else f"the process ended with {code}"
-    tail = "\n".join(line for line in lines[-40:] if not line.startswith("@"))
-    outcome.bad[f"(whole suite) {last}"] = f"{how}; the last test begun was {last}\n{tail}\n"
-    return outcome
+def table(results: list[supervise.Result]) -> str:
+    rows = [["unit", *HEADS.values(), "seconds"]]
+    for result in results:
+        rows.append([result.unit, *(str(result.count(key)) for key in HEADS), f"{result.seconds:.1f}"])
+    totals = [str(sum(result.count(key) for result in results)) for key in HEADS]
+    rows.append(["all", *totals, f"{sum(result.seconds for result in results):.1f}"])
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+
+    def line(row: list[str]) -> str:
+        return "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+
+    return "\n".join([line(rows[0]), "-" * len(line(rows[0])), *map(line, rows[1:])])
 
 
-def digest(outcome: Outcome, report: dict[str, Any]) -> None:
-    outcome.build = report["build"]
-    for classes in report["suites"].values():
-        for result in classes.values():
-            for key in COUNTS:
-                outcome.counts[key] += result[key]
-            outcome.bad |= result["bad"]
-    for pattern in report["unmatched"]:
-        outcome.bad[f"ledger: {pattern}"] = "this entry of ledger.toml matches no test on this Python: correct it or take it out\n"
+def run_all(units: list[str], subject: str, options: argparse.Namespace) -> list[supervise.Result]:
+    limits = supervise.Limits(options.test_timeout, options.timeout)
+    results = []
+    with ThreadPoolExecutor(max(1, min(options.jobs, 2))) as pool:
+        jobs = [pool.submit(supervise.run_unit, unit, subject, options.only, limits) for unit in units]
+        for number, job in enumerate(as_completed(jobs), 1):
+            result = job.result()
+            results.append(result)
+            counts = ", ".join(f"{result.count(key)} {head}" for key, head in HEADS.items() if result.count(key)) or "no tests"
+            print(f"[{number}/{len(units)}] {result.unit} on {subject}: {counts} ({result.seconds:.1f} s)", flush=True)
+    return sorted(results, key=lambda result: units.index(result.unit))
 
 
-def table(outcomes: list[Outcome]) -> str:
-    head = ("Python", "build", "suite", *COUNTS, "failed")
-    rows = [[o.python, o.build, o.suite, *(str(o.counts[key]) for key in COUNTS), str(len(o.bad))] for o in outcomes if not o.absent]
-    totals = [str(sum(o.counts[key] for o in outcomes)) for key in COUNTS]
-    rows.append(["", "", "all", *totals, str(sum(len(o.bad) for o in outcomes))])
-    widths = [max(len(row[i]) for row in [list(head), *rows]) for i in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = [cell.ljust(width) if place < 3 else cell.rjust(width) for place, (cell, width) in enumerate(zip(row, widths, strict=True))]
-        return "  ".join(cells)
-
-    return "\n".join([line(head), "-" * len(line(head)), *map(line, rows)])
+def as_json(subject: str, results: list[supervise.Result], seconds: float, absent: list[str]) -> dict[str, Any]:
+    return {
+        "python": sys.version.split()[0],
+        "loop": subject,
+        "version": loops.version_of(subject),
+        "build": loops.build_of(subject),
+        "seconds": round(seconds, 1),
+        "absent": absent,
+        "sources": {name: path.name for name in sources.FETCHED for path in sorted((sources.SCRATCH / "sources").glob(f"{name}-*/"))},
+        "units": {
+            result.unit: {
+                "seconds": round(result.seconds, 1),
+                "counts": {outcome: result.count(outcome) for outcome in journal.OUTCOMES},
+                "bad": result.bad(),
+                "told": {name: outcome for name, (outcome, _) in result.tests.items() if outcome != journal.PASSED},
+            }
+            for result in results
+        },
+    }
 
 
 def main() -> int:
-    about = "CPython's own Task and Future tests, on cede."
-    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=about)
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description="Other people's tests of event loops, on cede.")
     option = parser.add_argument
-    option("--python", action="append", metavar="EXE", help="interpreter to ask (default: this one); may be repeated")
-    option("--build", action="append", metavar="DIR", help="'installed' (default) or a folder with the package; repeatable")
-    option("--suite", action="append", choices=SUITES, help="only this suite; may be repeated")
+    option("unit", nargs="*", help="only these, such as test_events or uvloop/test_tcp")
+    option("--suite", action="append", choices=sources.SUITES, help="only this suite; may be repeated (default: all)")
+    option("--loop", choices=loops.LOOPS, default=loops.OURS, help="which loop is to be asked (default: cede)")
     option("--only", default="", metavar="TEXT", help="only tests whose name contains TEXT")
-    option("--subject", choices=("cede", "asyncio"), default="cede", help="'asyncio' proves the harness itself")
-    option("--timeout", type=float, default=300.0, metavar="S", help="seconds for one suite (default: 300)")
-    option("--jobs", type=int, default=2, metavar="N", help="processes side by side (default: 2)")
-    option("--json", metavar="FILE", help="write the results there as well")
+    option("--timeout", type=float, default=900.0, metavar="S", help="seconds for one module (default: 900)")
+    option("--test-timeout", type=float, default=60.0, metavar="S", help="seconds for one test (default: 60)")
+    option("--jobs", type=int, default=2, metavar="N", help="processes side by side, two at most (default: 2)")
+    option("--json", metavar="FILE", help="write the results there (default: build/conformance/results, for a whole suite)")
+    option("--quiet", action="store_true", help="do not print what failed, only the names")
     options = parser.parse_args()
 
-    jobs, absent = [], []
-    for python in options.python or [sys.executable]:
-        version, problem = version_of(python)
-        if problem:
-            absent.append(problem)
-            continue
-        for build in options.build or ["installed"]:
-            jobs += [(python, version, build, suite, options) for suite in options.suite or SUITES]
-    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        outcomes = list(pool.map(lambda job: run_suite(*job), jobs))
-    for outcome in outcomes:
-        for name, text in outcome.bad.items():
-            print(f"\nFAILED {name}  [Python {outcome.python}, {outcome.build}, suite {outcome.suite}]\n{text}", end="")
+    try:
+        version = loops.version_of(options.loop)
+    except ImportError as error:
+        print(f"{options.loop} cannot be asked on this Python: {error}")
+        return 2
+    units, absent = plan_units(options.suite or sources.SUITES, options.unit, options.loop)
+    print(f"{options.loop} {version} {loops.build_of(options.loop)} on Python {sys.version.split()[0]}: {len(units)} modules")
+    began = time.monotonic()
+    results = run_all(units, options.loop, options)
+    took = time.monotonic() - began
+    for result in results:
+        for name, text in result.bad().items():
+            print(f"\nFAILED {result.unit} {name}" if not options.quiet else f"FAILED {result.unit} {name}")
+            if not options.quiet:
+                print(text, end="" if text.endswith("\n") else "\n")
     for problem in absent:
-        print(f"skipped: {problem}")
-    if outcomes:
-        print(table(outcomes))
+        print(f"not run: {problem}")
+    print(table(results))
+    print(f"{took:.0f} s in all")
+    save(options, as_json(options.loop, results, took, absent))
+    return 1 if any(result.bad() for result in results) else 0
+
+
+def save(options: argparse.Namespace, report: dict[str, Any]) -> None:
     if options.json:
-        Path(options.json).write_text(json.dumps([vars(outcome) for outcome in outcomes], indent=1) + "\n")
-    return 1 if any(outcome.bad for outcome in outcomes) else 0
+        Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+    elif not options.unit and not options.only:
+        # A file a suite, so that one suite can be run again by itself.
+        folder = sources.SCRATCH / "results"
+        folder.mkdir(parents=True, exist_ok=True)
+        for suite in options.suite or sources.SUITES:
+            units = {name: value for name, value in report["units"].items() if name.startswith(f"{suite}/")}
+            build = f"-{report['build']}" if report["build"] else ""
+            name = f"{suite}-{report['python']}-{report['loop']}{build}.json"
+            if units:
+                (folder / name).write_text(json.dumps({**report, "suite": suite, "units": units}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

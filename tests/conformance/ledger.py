@@ -1,14 +1,20 @@
-"""The ledger: which of CPython's tests are not expected to pass, on which Pythons, and why.
+"""The ledgers, one for each suite: which tests are not expected to pass, on which Pythons, and why.
 
 An entry must earn its place. A test under an entry is run as an expected failure, so the run fails as soon as it passes (the entry is
-stale); an entry that matches no test fails the run too. Only an entry with ``skip = true`` keeps its tests from running: that is for
-what would crash or hang the interpreter, or for a test whose outcome is not decided by the code under test.
+stale); an entry that matches no test fails the run too. Only an entry with ``skip = true`` keeps its tests from running: that is for what
+would crash or hang the interpreter, or for a test whose outcome is not decided by the code under test. One with ``may_pass = true`` is
+for a test whose outcome is decided by chance, and one with ``without = "..."`` for a machine that lacks what its tests need.
+
+An entry with ``inner = true`` says that its tests are about the inside of one implementation, and so say nothing about any other: they
+are left out of the count for every loop. Without it an entry is a difference of cede's own, and counts for cede alone. A ``[[module]]``
+is a whole file that is not run, for such a reason.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import socket
 import sys
 import tomllib
 import unittest
@@ -18,25 +24,48 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-LEDGER = Path(__file__).with_name("ledger.toml")
+LEDGERS = Path(__file__).with_name("ledgers")
+SUITES = ("classes", "cpython", "uvloop", "anyio")
 KNOWN = ("3.11", "3.12", "3.13", "3.14", "3.15")
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
+def resolves(host: str, family: int) -> bool:
+    try:
+        socket.getaddrinfo(host, None, family)
+    except OSError:
+        return False
+    return True
+
+
+# What a machine may lack, and how that is found out.
+LACKING = {
+    "localhost over IPv6": functools.cache(lambda: resolves("localhost", socket.AF_INET6)),
+    "a name server": functools.cache(lambda: resolves("example.org", socket.AF_UNSPEC)),
+}
+
+
 @dataclass
 class Entry:
-    tests: tuple[str, ...]  # patterns of "Class.test_name"
+    tests: tuple[str, ...]  # patterns of "Class.test_name", or of "module.Class.test_name" where a suite has modules
     reason: str
     python: tuple[str, ...] = KNOWN  # "3.12", or "3.12 before 3.12.6" for what a later release of that version changed
     build: str = "any"
     skip: bool = False
+    inner: bool = False
+    may_pass: bool = False
+    without: str = ""  # the entry counts only on a machine that lacks this; its tests are skipped there
     matched: set[str] = field(default_factory=set)
 
     def applies(self, build: str) -> bool:
-        return self.build in ("any", build) and any(covers(listed) for listed in self.python)
+        here = self.build in ("any", build) and any(covers(listed) for listed in self.python)
+        return here and (not self.without or not LACKING[self.without]())
+
+    def covers(self, name: str) -> bool:
+        return any(name == pattern or fnmatchcase(name, pattern) for pattern in self.tests)
 
     def unmatched(self) -> list[str]:
-        return [pattern for pattern in self.tests if not any(fnmatchcase(name, pattern) for name in self.matched)]
+        return [pattern for pattern in self.tests if not any(name == pattern or fnmatchcase(name, pattern) for name in self.matched)]
 
 
 class Ledger:
@@ -48,16 +77,22 @@ class Ledger:
         """Give each test of `cls` that is in the ledger its mark."""
         for name in unittest.defaultTestLoader.getTestCaseNames(cls):
             full = f"{cls.__name__}.{name}"
-            hits = [entry for entry in self.entries if any(fnmatchcase(full, pattern) for pattern in entry.tests)]
-            if len(hits) > 1:
-                raise ValueError(f"the ledger has {len(hits)} entries for {full}: one test, one reason")
-            for entry in hits:
-                entry.matched.add(full)
+            entry = self.find(full)
+            if entry is not None:
                 setattr(cls, name, marked(getattr(cls, name), entry))
 
-    def unmatched(self) -> list[str]:
-        """Patterns that apply to this Python and this build, and match no test."""
-        return [pattern for entry in self.entries for pattern in entry.unmatched()]
+    def find(self, name: str) -> Entry | None:
+        """The entry for that test. Raises ValueError where there are two."""
+        hits = [entry for entry in self.entries if entry.covers(name)]
+        if len(hits) > 1:
+            raise ValueError(f"the ledger has {len(hits)} entries for {name}: one test, one reason")
+        for entry in hits:
+            entry.matched.add(name)
+        return hits[0] if hits else None
+
+    def unmatched(self, begin: str = "") -> list[str]:
+        """Patterns that apply to this Python and this build, begin with that text, and match no test."""
+        return [pattern for entry in self.entries for pattern in entry.unmatched() if pattern.startswith(begin)]
 
 
 def marked(test: Any, entry: Entry) -> Any:
@@ -82,7 +117,7 @@ def marked(test: Any, entry: Entry) -> Any:
 def parse(text: str) -> list[Entry]:
     entries = []
     for number, raw in enumerate(tomllib.loads(text).get("entry", []), 1):
-        unknown = set(raw) - {"tests", "reason", "python", "build", "skip"}
+        unknown = set(raw) - {"tests", "reason", "python", "build", "skip", "inner", "may_pass", "without"}
         if unknown:
             raise ValueError(f"ledger entry {number}: unknown keys {sorted(unknown)}")
         tests = raw.get("tests")
@@ -94,7 +129,12 @@ def parse(text: str) -> list[Entry]:
         if raw.get("build", "any") not in ("any", "pure", "compiled"):
             raise ValueError(f"ledger entry {number}: build is 'any', 'pure' or 'compiled', not {raw['build']!r}")
         reason = " ".join(raw["reason"].split())
-        entries.append(Entry(tuple(tests), reason, python, raw.get("build", "any"), raw.get("skip", False)))
+        without = raw.get("without", "")
+        if without and without not in LACKING:
+            raise ValueError(f"ledger entry {number}: without is one of {', '.join(LACKING)}, not {without!r}")
+        flags = {key: raw.get(key, False) for key in ("skip", "inner", "may_pass")}
+        entries.append(Entry(tuple(tests), reason, python, raw.get("build", "any"), without=without, **flags))
+        entries[-1].skip |= bool(without)
     return entries
 
 
@@ -112,5 +152,20 @@ def covers(listed: str) -> bool:
     return version == HERE and (not limit or sys.version_info[:3] < tuple(int(part) for part in limit.split(".")))
 
 
-def load(build: str) -> Ledger:
-    return Ledger(parse(LEDGER.read_text()) if LEDGER.exists() else [], build)
+def load(suite: str, build: str, inner_only: bool = False) -> Ledger:
+    """The ledger of that suite; `inner_only` for a loop that is not cede."""
+    path = LEDGERS / f"{suite}.toml"
+    entries = parse(path.read_text()) if path.exists() else []
+    return Ledger([entry for entry in entries if entry.inner or entry.without or not inner_only], build)
+
+
+def modules_left_out(suite: str) -> dict[str, str]:
+    """Module -> why it is not run. Raises ValueError for an entry without a reason."""
+    path = LEDGERS / f"{suite}.toml"
+    left_out = {}
+    for raw in tomllib.loads(path.read_text()).get("module", []) if path.exists() else []:
+        if set(raw) != {"names", "reason"} or len(raw["reason"].split()) < 5:
+            raise ValueError(f"{path.name}: a [[module]] has 'names' and a 'reason' that a reader can judge, not {raw}")
+        for name in raw["names"]:
+            left_out[name] = " ".join(raw["reason"].split())
+    return left_out

@@ -30,7 +30,7 @@ def whole() -> tuple[dict[str, dict[str, type[unittest.TestCase]]], ledger.Ledge
     from . import subject, suites
 
     chosen = subject.chosen()
-    book = ledger.load(chosen.build) if chosen.name == "Cede" else ledger.Ledger([], chosen.build)
+    book = ledger.load("classes", chosen.build) if chosen.name == "Cede" else ledger.Ledger([], chosen.build)
     fill: dict[str, Callable[[suites.Maker], None]] = {
         "tasks": suites.task_classes,
         "futures": suites.future_classes,

@@ -4,6 +4,7 @@ from cede.core.handle cimport Handle, Runnable, creation_stack
 from cede.core.inbox cimport Inbox
 from cede.core.ports cimport DriverPort, OrderPort
 from cede.core.ring cimport CompiledRing, slot_put, slot_take
+from cede.core.threadsafe cimport ThreadSafeHandle
 from cede.core.timers cimport CompiledHeap, TimerHandle
 cimport cython
 

@@ -30,6 +30,7 @@ from cede.core.inbox import Inbox
 from cede.core.ports import DriverPort, NoDriver, OrderPort
 from cede.core.ring import Ring
 from cede.core.slow import report_if_slow
+from cede.core.threadsafe import ThreadSafeHandle
 from cede.core.timers import Heap, TimerHandle
 
 try:
@@ -171,7 +172,7 @@ class Kernel:
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
         """As `call_soon`, from any thread or signal handler; wakes the loop."""
         self._check(callback, "call_soon_threadsafe")
-        handle = self._new_handle(callback, args, context)
+        handle = ThreadSafeHandle(callback, args, self, context)
         self._inbox.post(handle)
         return handle
 

@@ -11,5 +11,7 @@ cdef class SelectorDriver(PortableDriver):
     cdef readonly bint closed
     @cython.locals(channel=Channel, generation=cython.uint, mask=int)
     cdef int dispatch(self) except -1
+    @cython.locals(channel=Channel)
+    cdef int evict_closed(self) except -1
     cdef unsigned int stamp(self, Channel channel) except? 0
     cdef int hush(self) except -1

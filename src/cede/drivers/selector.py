@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import selectors
 import socket
 from typing import Any
@@ -65,10 +67,17 @@ class SelectorDriver(PortableDriver):
 
     def wait(self, timeout: float) -> int:
         if not self.rest:
-            if timeout < 0.0:
-                events = self.selector.select(None)
-            else:
-                events = self.selector.select(timeout if timeout < LONGEST_WAIT else LONGEST_WAIT)
+            try:
+                if timeout < 0.0:
+                    events = self.selector.select(None)
+                else:
+                    events = self.selector.select(timeout if timeout < LONGEST_WAIT else LONGEST_WAIT)
+            except OSError as error:
+                if error.errno != errno.EBADF:
+                    raise
+                # select(2) refuses the lot where one descriptor was closed, instead of forgetting that one as epoll does.
+                self.evict_closed()
+                return 0
             if not events:
                 return 0
             # Oldest last: an interrupt in the middle leaves the others for the next wait.
@@ -80,6 +89,15 @@ class SelectorDriver(PortableDriver):
         count = len(self.rest)
         self.dispatch()
         return count
+
+    def evict_closed(self) -> int:
+        """Forget the channels whose descriptors were closed, and tell whoever counts on them."""
+        for channel in list(self.channels.values()):
+            try:
+                os.fstat(channel.fd)
+            except OSError:
+                self.evict(channel)
+        return 0
 
     def stamp(self, channel: Channel | None) -> int:
         return 0 if channel is None else channel.generation

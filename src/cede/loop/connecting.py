@@ -184,11 +184,15 @@ class ConnectingPart(Part):
         try:
             sock.setblocking(False)
             protocol = protocol_factory()
-            waiter = self.create_future()
+        except BaseException:
+            sock.close()  # given or not: it was handed to a transport that never came to be
+            raise
+        waiter = self.create_future()
+        try:
             transport = self._start_stream(sock, protocol, waiter, **options)
         except BaseException:
             if made_here:
-                sock.close()
+                sock.close()  # one that was given may belong to another transport, which is why we are here
             raise
         try:
             await waiter

@@ -75,6 +75,7 @@ class EventLoop(  # type: ignore[misc]
         "_servers",
         "_signal_handlers",
         "_wakeup_armed",
+        "_watched_objects",
     )
 
     def __init__(self, driver: Any = None) -> None:
@@ -101,6 +102,7 @@ class EventLoop(  # type: ignore[misc]
         self._given_executors = weakref.WeakSet()
         self._servers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._signal_handlers = {}
+        self._watched_objects = {}
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
         self._register_for_fork()
 

@@ -48,6 +48,11 @@ class RunningPart(Part):
         """Under asyncio's name for it; tools that replace the clock ask."""
         return time.get_clock_info("monotonic").resolution
 
+    @property
+    def _closed(self) -> bool:
+        """Under asyncio's name for it; libraries and tests ask."""
+        return self.is_closed()
+
     def is_running(self) -> bool:
         """Whether `run_forever` or `run_until_complete` is under way."""
         return self._thread_id is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from cede.core.handle import Handle
@@ -28,6 +29,9 @@ def number_of(fileobj: Any) -> int:
 class WatchingPart(Part):
     """Callbacks for descriptors that no transport owns."""
 
+    # Number -> weak reference to the object that was watched by it: once closed, the object cannot tell any more, and is known by itself.
+    _watched_objects: dict[int, Any]
+
     def _number_nobody_owns(self, fileobj: Any) -> int:
         fd = number_of(fileobj)
         owner = self.driver.stream_owner(fd)
@@ -35,13 +39,33 @@ class WatchingPart(Part):
             raise RuntimeError(f"File descriptor {fileobj!r} is used by transport {owner!r}")
         return fd
 
+    def _remember(self, fileobj: Any, number: int) -> None:
+        if isinstance(fileobj, int):
+            self._watched_objects.pop(number, None)
+            return
+        try:
+            self._watched_objects[number] = weakref.ref(fileobj)
+        except TypeError:
+            self._watched_objects.pop(number, None)  # it cannot be referred to weakly: closed, it is nobody
+
+    def _number_it_had(self, fileobj: Any) -> int:
+        try:
+            return self._number_nobody_owns(fileobj)
+        except ValueError:
+            for number, reference in self._watched_objects.items():
+                if reference() is fileobj and self.driver.stream_owner(number) is None:
+                    return number
+            raise
+
     def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` whenever `fd` can be read from; replaces the reader before.
 
         Raises ValueError for what is no descriptor, RuntimeError where a transport owns it and on a closed loop.
         """
         self._check_closed()
-        self._add_reader(self._number_nobody_owns(fd), callback, *args)
+        number = self._number_nobody_owns(fd)
+        self._add_reader(number, callback, *args)
+        self._remember(fd, number)
 
     def add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         """Call ``callback(*args)`` whenever `fd` can be written to; replaces the writer before.
@@ -49,15 +73,23 @@ class WatchingPart(Part):
         Raises ValueError for what is no descriptor, RuntimeError where a transport owns it and on a closed loop.
         """
         self._check_closed()
-        self._add_writer(self._number_nobody_owns(fd), callback, *args)
+        number = self._number_nobody_owns(fd)
+        self._add_writer(number, callback, *args)
+        self._remember(fd, number)
 
     def remove_reader(self, fd: Any) -> bool:
-        """Returns whether `fd` had a reader. Raises as `add_reader`, except on a closed loop, which has none."""
-        return not self.is_closed() and self._remove_reader(self._number_nobody_owns(fd))
+        """Returns whether `fd` had a reader. An object that was closed meanwhile is known all the same.
+
+        Raises as `add_reader`, except on a closed loop, which has none.
+        """
+        return not self.is_closed() and self._remove_reader(self._number_it_had(fd))
 
     def remove_writer(self, fd: Any) -> bool:
-        """Returns whether `fd` had a writer. Raises as `add_writer`, except on a closed loop, which has none."""
-        return not self.is_closed() and self._remove_writer(self._number_nobody_owns(fd))
+        """Returns whether `fd` had a writer. An object that was closed meanwhile is known all the same.
+
+        Raises as `add_writer`, except on a closed loop, which has none.
+        """
+        return not self.is_closed() and self._remove_writer(self._number_it_had(fd))
 
     # Without the question who owns it: the driver refuses what a transport of ours owns.
 

@@ -227,7 +227,7 @@ class Server(asyncio.AbstractServer):
         await asyncio.sleep(0)
 
     async def serve_forever(self) -> None:
-        """Serve until cancelled; then close, and wait until the last connection is gone.
+        """Serve until cancelled; then close, the connections too, and wait until the last one is gone.
 
         Raises RuntimeError on a closed server, and when somebody awaits this already.
         """
@@ -241,6 +241,7 @@ class Server(asyncio.AbstractServer):
             await self._forever
         except asyncio.CancelledError:
             self.close()
+            self.close_clients()  # one that neither sends nor hangs up would keep us for ever
             # A second cancellation, while we wait for the connections to go, is the same one to the caller.
             try:
                 await self.wait_closed()

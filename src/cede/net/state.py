@@ -62,7 +62,7 @@ class StreamState(FlowControl):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``socket``, ``sockname`` and ``peername``, and what the maker of the transport added; `default` for anything else."""
         if name == "socket":
-            return TransportSocket(self.stream.sock)
+            return self._socket_view()
         if name == "sockname":
             if self.sockname is None:
                 self.sockname = self._sockname()
@@ -70,6 +70,15 @@ class StreamState(FlowControl):
         if name == "peername":
             return self.peername
         return default if self.extra is None else self.extra.get(name, default)
+
+    def _socket_view(self) -> TransportSocket:
+        """Made when it is first asked for, and always the same: libraries compare."""
+        if self.extra is None:
+            self.extra = {}
+        view: Any = self.extra.get("socket")
+        if view is None:
+            view = self.extra["socket"] = TransportSocket(self.stream.sock)
+        return view  # type: ignore[no-any-return]
 
     def _sockname(self) -> Any:
         try:

@@ -365,8 +365,10 @@ class StreamTransport(StreamState):
             logger.debug("%r resumes reading", self)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """From now on `protocol` is told."""
-        self.buffered = isinstance(protocol, protocols.BufferedProtocol)
+        """From now on `protocol` is told. One that has ``get_buffer`` and no ``data_received`` is a buffered one, of whatever class."""
+        self.buffered = isinstance(protocol, protocols.BufferedProtocol) or (
+            hasattr(protocol, "get_buffer") and not hasattr(protocol, "data_received")
+        )
         self.protocol = protocol
 
     # -- the end

@@ -1,0 +1,139 @@
+"""Writes ``docs/compatibility.md`` from the results that runs left behind: ``python -m tests.conformance.compat``.
+
+Only what was run is in it. Each run of a whole suite leaves a file in ``build/conformance/results``, for its Python and its loop.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from . import journal, ledger, loops, sources
+
+PAGE = sources.ROOT / "docs" / "compatibility.md"
+TITLES = {
+    "cpython": "CPython's `test.test_asyncio`, with the loop in asyncio's place",
+    "classes": "CPython's Task and Future tests, with cede's classes in them one by one",
+    "uvloop": "uvloop's own suite, with the loop in uvloop's place",
+    "anyio": "AnyIO's suite, its asyncio backend on the loop",
+}
+HEAD = """# Compatibility
+
+Other people's tests of event loops, run on cede and on its peers. This page is written by `python -m tests.conformance.compat` from what
+`make conformance` left behind, and holds only what was run; nothing in it is typed by hand.
+
+A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in
+the place of a name in one of its files for instance, are left out for every loop, and so is what a suite skips by itself. What cede does
+otherwise on purpose is in its ledger (`tests/conformance/ledgers`), a reason each, and is told as *+n*: these tests fail as the ledger
+says, and one that began to pass would fail the run. A test that hangs or crashes its process counts as failed; where a suite's time was
+used up, what it had not reached counts as one more.
+"""
+
+
+def load(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+
+
+def by_version(text: str) -> tuple[int, ...]:
+    return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in text.split("."))
+
+
+def cell(units: Iterable[dict[str, Any]]) -> str:
+    total = dict.fromkeys(journal.OUTCOMES, 0)
+    for unit in units:
+        for outcome, count in unit["counts"].items():
+            total[outcome] += count
+    failed = sum(total[outcome] for outcome in journal.BAD)
+    listed = f" +{total[journal.LISTED]}" if total[journal.LISTED] else ""
+    return f"{total[journal.PASSED]} / {failed}{listed}"
+
+
+def label(report: dict[str, Any]) -> str:
+    build = f", {report['build']}" if report["build"] == "pure" else ""
+    version = "" if report["loop"] == "asyncio" else f" {report['version']}"
+    return f"{report['loop']}{version}{build}"
+
+
+def in_order(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(reports, key=lambda report: (loops.LOOPS.index(report["loop"]), report["build"] == "pure"))
+
+
+def table(rows: list[list[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def summary(reports: list[dict[str, Any]]) -> str:
+    """Python by Python, each loop that was asked."""
+    columns = list(dict.fromkeys(label(report) for report in in_order(reports)))
+    pythons = sorted({report["python"] for report in reports}, key=by_version)
+    rows = [["Python", *columns]]
+    for python in pythons:
+        found = {label(report): report for report in reports if report["python"] == python}
+        rows.append([python, *(cell(found[name]["units"].values()) if name in found else "not run" for name in columns)])
+    return table(rows)
+
+
+def modules(reports: list[dict[str, Any]]) -> str:
+    """Module by module, on one Python."""
+    ordered = in_order(reports)
+    names = list(dict.fromkeys(name for report in ordered for name in report["units"]))
+    rows = [["module", *map(label, ordered)]]
+    for name in sorted(names):
+        cells = [cell([report["units"][name]]) if name in report["units"] else "not run" for report in ordered]
+        rows.append([name.partition("/")[2], *cells])
+    return table(rows)
+
+
+def failures(reports: list[dict[str, Any]]) -> list[str]:
+    """What still fails on cede and is in no ledger."""
+    lines = []
+    for report in reports:
+        bad = sorted(test for unit in report["units"].values() for test in unit["bad"])
+        if report["loop"] == loops.OURS and bad:
+            lines.append(f"- Python {report['python']}: " + ", ".join(f"`{test}`" for test in bad))
+    return lines
+
+
+def page(reports: list[dict[str, Any]]) -> str:
+    parts = [HEAD]
+    for suite, title in TITLES.items():
+        ours = [report for report in reports if report["suite"] == suite]
+        if not ours:
+            continue
+        parts.append(f"## {title}\n")
+        if suite in sources.FETCHED:
+            parts.append(f"Source: {', '.join(sorted({report['sources'].get(suite, '?') for report in ours}))}.\n")
+        parts.append(summary(ours) + "\n")
+        widest = max({report["python"] for report in ours}, key=lambda python: sum(report["python"] == python for report in ours))
+        if suite != "classes":
+            parts.append(f"On Python {widest}, module by module:\n")
+            parts.append(modules([report for report in ours if report["python"] == widest]) + "\n")
+        lines = failures(ours)
+        if lines:
+            parts.append("Failing on cede, and in no ledger:\n\n" + "\n".join(lines) + "\n")
+        else:
+            parts.append("Nothing fails on cede that its ledger does not name.\n")
+        left_out = ledger.modules_left_out(suite)
+        if left_out:
+            names = "\n".join(f"- `{name}`: {reason}" for name, reason in left_out.items())
+            parts.append(f"Modules left out for every loop:\n\n{names}\n")
+    return "\n".join(parts)
+
+
+def main() -> int:
+    reports = load(sources.SCRATCH / "results")
+    if not reports:
+        print("no results: run `make conformance` first")
+        return 1
+    PAGE.write_text(page(reports))
+    print(f"{PAGE}: {len(reports)} runs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
