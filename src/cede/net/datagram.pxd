@@ -5,7 +5,3 @@ from cede.net.datagram_state cimport DatagramState
 cdef class DatagramTransport(DatagramState):
     cdef int tell_sender(self, object error) except -1
     cdef int drop(self, Py_ssize_t count) except -1
-    cdef int fail(self, object error, str message) except -1
-    cdef int force_close(self, object error) except -1
-    cdef int lose(self, object error) except -1
-    cdef int finish_closing(self) except -1

@@ -3,8 +3,7 @@
 
 Invariants
 ----------
-* `connection_made` comes first, from the ring; receiving starts after it, and the waiter is woken last. `connection_lost` comes
-  last, from the ring, exactly once, and nothing is called after it.
+* The beginning and the end are those of every transport: see `transport`.
 * An error of the network is told by `error_received` and changes nothing else: the socket stays, what is queued stays, and a
   protocol that was asked to pause is asked to go on when the queue has drained, whatever became of its datagrams.
 * Datagrams leave in the order of `sendto`. While one waits, those that come after it wait behind it.
@@ -16,11 +15,10 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-import warnings
 from asyncio import constants
 from asyncio.log import logger
 from collections import deque
-from contextvars import Context, copy_context
+from contextvars import Context
 from itertools import islice
 from typing import Any
 
@@ -64,21 +62,14 @@ class DatagramTransport(DatagramState):
         extra: dict[str, Any] | None = None,
         context: Context | None = None,
     ) -> None:
-        if cython.compiled and self.channel is not None:
-            raise RuntimeError("the transport is initialized already")
+        self.prepare(loop, protocol, extra, context)
         self.channel: Any = None
-        self.kernel = loop
-        self.context = copy_context() if context is None else context
-        self.extra = extra
         self.address = address
         self.sockname = None
         self.queue = deque()
         self.queued = 0
         self.protocol_paused = False
-        self.lost = 0
-        self.closing = False
         self.set_limits(None, None)
-        self.protocol = protocol
         try:
             self.peername = sock.getpeername()
             self.connected = True
@@ -89,25 +80,14 @@ class DatagramTransport(DatagramState):
         self.channel = driver.open_datagrams(sock, self)
         loop.call_soon(self._begin, waiter, context=self.context)
 
-    def _begin(self, waiter: Any) -> None:
-        """Runs as a callback, in the transport's context."""
-        try:
-            self.protocol.connection_made(self)
-        except (KeyboardInterrupt, SystemExit):
-            self.kernel.call_soon(self._begin_reading, waiter, context=self.context)
-            raise
-        except BaseException as error:
-            self.report("Exception in callback protocol.connection_made()", error)
-        self._begin_reading(waiter)
-
-    def _begin_reading(self, waiter: Any) -> None:
+    def begin(self) -> int:
+        """Receive."""
         if not self.closing:
             try:
                 self.channel.resume()
             except OSError as error:
                 self.fail(error, "Fatal read error on datagram transport")
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        return 0
 
     # -- what the driver says
 
@@ -218,75 +198,14 @@ class DatagramTransport(DatagramState):
 
     # -- the end
 
-    def close(self) -> None:
-        """Receive no more, send what is queued, then tell the protocol ``connection_lost(None)``."""
-        if self.closing:
-            return
-        if self.kernel._debug:
-            self.kernel._check_thread()
-        self.closing = True
+    def wind_up(self) -> bool:
+        """Receive no more. Whether everything is sent."""
         self.channel.pause()
-        if not self.queue:
-            self.lose(None)
+        return not self.queue
 
-    def abort(self) -> None:
-        """Close at once; what is queued is lost."""
-        self.force_close(None)
-
-    def fail(self, error: BaseException, message: str) -> int:
-        """The socket is of no more use. Errors of the network are told to the protocol alone, others are reported too."""
-        if isinstance(error, OSError):
-            if self.kernel._debug:
-                logger.debug("%r: %s", self, message, exc_info=error)
-        else:
-            self.report(message, error)
-        return self.force_close(error)
-
-    def force_close(self, error: BaseException | None) -> int:
-        if self.lost:
-            return 0
+    def stop(self) -> int:
+        """Neither send nor receive from now on."""
         self.queue.clear()
         self.queued = 0
-        self.closing = True
         self.channel.pause()
-        self.channel.want_writable(False)
-        return self.lose(error)
-
-    def lose(self, error: BaseException | None) -> int:
-        if self.lost:
-            return 0
-        self.lost = 1
-        try:
-            self.kernel.call_soon(self._call_connection_lost, error, context=self.context)
-        except RuntimeError:
-            # The loop is closed: nobody can be told any more, but the descriptor is not to be lost with it.
-            self.finish_closing()
-            raise
-        return 0
-
-    def _call_connection_lost(self, error: BaseException | None) -> None:
-        try:
-            self.protocol.connection_lost(error)
-        finally:
-            self.finish_closing()
-
-    def finish_closing(self) -> int:
-        if self.sockname is None:
-            self.sockname = self._sockname()
-        self.channel.close()
-        self.protocol = None
-        return 0
-
-    def __del__(self) -> None:
-        channel = self.channel
-        if channel is not None and not channel.closed:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self.finish_closing()
-
-    # -- asyncio's names
-
-    def _force_close(self, exc: BaseException | None) -> None:
-        self.force_close(exc)
-
-    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
-        self.fail(exc, message)
+        return self.channel.want_writable(False)

@@ -1,13 +1,8 @@
-from cede.drivers.base cimport DatagramChannel
-from cede.net.flow cimport FlowControl
+from cede.drivers.base cimport DatagramChannel, Owned
+from cede.net.socket_state cimport SocketState
 
-cdef class DatagramState(FlowControl):
+cdef class DatagramState(SocketState):
     cdef DatagramChannel channel
-    cdef object extra
     cdef object address
-    cdef object sockname
-    cdef object peername
     cdef bint connected
     cdef object queue
-    cdef int lost
-    cdef bint closing

@@ -11,10 +11,7 @@ Invariants
 
 from __future__ import annotations
 
-from typing import Any
-
-from cede.core.kernel import Kernel
-from cede.drivers.base import Sink
+from cede.net.transport import BaseTransport
 
 try:
     import cython
@@ -27,12 +24,9 @@ if not cython.compiled:
 HIGH_WATER = 64 * 1024
 
 
-class FlowControl(Sink):
+class FlowControl(BaseTransport):
     """The writing half of a transport, as far as the protocol is told of it."""
 
-    kernel: Kernel
-    protocol: Any
-    context: Any
     queued: int
     high: int
     low: int
@@ -88,22 +82,11 @@ class FlowControl(Sink):
                 self.report("protocol.resume_writing() failed", error)
         return 0
 
-    def report(self, message: str, error: BaseException) -> int:
-        loop: Any = self.kernel
-        loop.call_exception_handler(
-            {"message": message, "exception": error, "transport": self, "protocol": self.protocol}
-        )
-        return 0
-
     # -- what libraries, and asyncio's own TLS and sendfile, read
 
     @property
     def _protocol_paused(self) -> bool:
         return bool(self.protocol_paused)
-
-    @property
-    def _protocol(self) -> Any:
-        return self.protocol
 
     @property
     def _high_water(self) -> int:

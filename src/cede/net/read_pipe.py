@@ -3,10 +3,8 @@
 
 Invariants
 ----------
-* `connection_made` comes first, from the ring; receiving starts after it, and the waiter is woken last. `connection_lost`
-  comes last, from the ring, exactly once, and nothing is called after it.
-* The descriptor belongs to the transport until `connection_lost` has returned; then the file object is closed, whoever ended it:
-  the program, an error, or the other end.
+* The beginning and the end are those of every transport: see `transport`. At the end the file object is closed, whoever ended it: the
+  program, an error, or the other end.
 * User code that is called from here may do anything to this transport, closing it included: after such a call all state is looked at anew.
 """
 
@@ -14,15 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import warnings
 from asyncio import transports
 from asyncio.log import logger
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any
 
 from cede.core.kernel import Kernel
-from cede.drivers.base import Sink, Stream
+from cede.drivers.base import Owned, Stream
 from cede.net.pipe_end import PipeEnd
+from cede.net.transport import BaseTransport
 
 try:
     import cython
@@ -39,23 +37,16 @@ class AsReadPipe(transports.ReadTransport):
     __slots__ = ()
 
 
-class ReadPipeTransport(Sink):
+class ReadPipeTransport(BaseTransport):
     """Receives from `pipe`, a file object that the transport owns from now on.
 
     ``isinstance(transport, asyncio.ReadTransport)`` holds, and the methods are those of asyncio's. `waiter`, a future, is set when the
     protocol knows its transport. Raises ValueError for what cannot be waited for.
     """
 
-    kernel: Kernel
-    protocol: Any
-    context: Any
     channel: Stream
-    extra: dict[str, Any] | None
-    pipe: Any
-    closing: bool
     reading_paused: bool
     started: bool
-    lost: bool
 
     max_size = 256 * 1024
 
@@ -72,19 +63,11 @@ class ReadPipeTransport(Sink):
         extra: dict[str, Any] | None = None,
         context: Context | None = None,
     ) -> None:
-        if cython.compiled and self.channel is not None:
-            raise RuntimeError("the transport is initialized already")
+        self.prepare(loop, protocol, {**(extra or {}), "pipe": pipe}, context)
         self.channel: Any = None
-        self.kernel = loop
-        self.context = copy_context() if context is None else context
-        self.extra = extra
-        self.pipe = pipe
-        self.protocol = protocol
         self.buffered = False
-        self.closing = False
         self.reading_paused = False
         self.started = False
-        self.lost = False
         driver: Any = loop.driver
         end = PipeEnd(pipe, driver, "Read")
         try:
@@ -95,22 +78,14 @@ class ReadPipeTransport(Sink):
         end.take_over()
         loop.call_soon(self._begin, waiter, context=self.context)
 
-    def _begin(self, waiter: Any) -> None:
-        """Runs as a callback, in the transport's context."""
-        try:
-            self.protocol.connection_made(self)
-        except (KeyboardInterrupt, SystemExit):
-            self.kernel.call_soon(self._begin_reading, waiter, context=self.context)
-            raise
-        except BaseException as error:
-            self.report("Exception in callback protocol.connection_made()", error)
-        self._begin_reading(waiter)
-
-    def _begin_reading(self, waiter: Any) -> None:
+    def begin(self) -> int:
+        """Receive."""
         self.started = True
-        self.start_reading()
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        return self.start_reading()
+
+    def channel_of(self) -> Owned | None:
+        """The end of the pipe in the driver's hands."""
+        return self.channel
 
     # -- what the driver says
 
@@ -174,82 +149,20 @@ class ReadPipeTransport(Sink):
         if self.kernel._debug:
             logger.debug("%r resumes reading", self)
 
-    def close(self) -> None:
-        """Receive no more, then tell the protocol ``connection_lost(None)`` and close the file."""
-        if not self.closing:
-            self.end(None)
-
     # -- the end
 
-    def fail(self, error: BaseException, message: str) -> int:
-        """Something went wrong for good. That a terminal has hung up (EIO) is told to the protocol alone, all else is reported too."""
-        if isinstance(error, OSError) and error.errno == errno.EIO:
-            if self.kernel._debug:
-                logger.debug("%r: %s", self, message, exc_info=error)
-        else:
-            self.report(message, error)
-        return self.end(error)
+    def is_expected(self, error: BaseException) -> bool:
+        """A terminal that hangs up gives EIO; any other error of a pipe is news to somebody."""
+        return isinstance(error, OSError) and error.errno == errno.EIO
 
-    def report(self, message: str, error: BaseException) -> int:
-        loop: Any = self.kernel
-        loop.call_exception_handler(
-            {"message": message, "exception": error, "transport": self, "protocol": self.protocol}
-        )
-        return 0
-
-    def end(self, error: BaseException | None) -> int:
-        self.closing = True
+    def wind_up(self) -> bool:
+        """Receive no more; there is nothing to send."""
         self.channel.pause()
-        return self.lose(error)
+        return True
 
-    def lose(self, error: BaseException | None) -> int:
-        if self.lost:
-            return 0
-        self.lost = True
-        try:
-            self.kernel.call_soon(self._call_connection_lost, error, context=self.context)
-        except RuntimeError:
-            # The loop is closed: nobody can be told any more, but the descriptor is not to be lost with it.
-            self.finish_closing()
-            raise
-        return 0
-
-    def _call_connection_lost(self, error: BaseException | None) -> None:
-        try:
-            self.protocol.connection_lost(error)
-        finally:
-            self.finish_closing()
-
-    def finish_closing(self) -> int:
-        self.protocol = None
-        self.channel.close()
-        return 0
-
-    def __del__(self) -> None:
-        channel = self.channel
-        if channel is not None and not channel.closed:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self.finish_closing()
-
-    # -- questions
-
-    def is_closing(self) -> bool:
-        """Whether the transport is closed, or about to be."""
-        return bool(self.closing)
-
-    def get_protocol(self) -> Any:
-        """The protocol; None once the pipe is closed."""
-        return self.protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """From now on `protocol` is told."""
-        self.protocol = protocol
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``pipe``, the file object, and what the maker of the transport added; `default` for anything else."""
-        if name == "pipe":
-            return self.pipe
-        return default if self.extra is None else self.extra.get(name, default)
+    def stop(self) -> int:
+        """Receive no more."""
+        return self.channel.pause()
 
     def __repr__(self) -> str:
         channel = self.channel
@@ -263,12 +176,8 @@ class ReadPipeTransport(Sink):
     # -- asyncio's names
 
     @property
-    def _loop(self) -> Any:
-        return None if self.channel is not None and self.channel.closed else self.kernel
-
-    @property
     def _pipe(self) -> Any:
-        return None if self.channel is None or self.channel.closed else self.pipe
+        return None if self.channel is None or self.channel.closed else self.extra["pipe"]
 
     @_pipe.setter
     def _pipe(self, pipe: Any) -> None:
@@ -282,23 +191,8 @@ class ReadPipeTransport(Sink):
         return None if self.channel is None else self.channel.fd
 
     @property
-    def _closing(self) -> bool:
-        return bool(self.closing)
-
-    @property
-    def _extra(self) -> dict[str, Any]:
-        return {**(self.extra or {}), "pipe": self.pipe}
-
-    @property
-    def _protocol(self) -> Any:
-        return self.protocol
-
-    @property
     def _paused(self) -> bool:
         return bool(self.reading_paused)
 
     def _close(self, exc: BaseException | None = None) -> None:
-        self.end(exc)
-
-    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on pipe transport") -> None:
-        self.fail(exc, message)
+        self.force_close(exc)

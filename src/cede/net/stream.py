@@ -3,10 +3,7 @@
 
 Invariants
 ----------
-* `connection_made` comes first, from the ring; receiving starts after it, and the waiter is woken last.
-* `connection_lost` comes last, from the ring, exactly once, and nothing is called after it. `lost` is above 0 from the moment
-  it is scheduled; whoever schedules it goes through `lose`.
-* The descriptor belongs to the stream until `connection_lost` has returned, so the protocol can still ask the transport for it there.
+* The beginning and the end are those of every transport: see `transport`.
 * Bytes that `write` accepted before `close` are sent, or `connection_lost` is told why not. `queued` is the sum of what `queue` holds.
 * Bytes objects are kept as they are; what the caller could still change is copied before `write` returns.
 * User code that is called from here may do anything to this transport, closing it included: after such a call all state is looked at anew.
@@ -15,15 +12,14 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-import warnings
 from asyncio import constants, protocols
 from asyncio.log import logger
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any
 
 from cede.core.kernel import Kernel
 from cede.net.file_send import FileSend
-from cede.net.state import StreamState
+from cede.net.stream_state import StreamState
 
 try:
     import cython
@@ -32,8 +28,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.pure import call_in, call_method_in
-
-BYTES_LIKE = (bytes, bytearray, memoryview)
+    from cede.net.pieces import checked, drop, gather, keep, keep_rest
 
 # asyncio says it once a connection was written to this often after it was lost.
 WARN_AFTER_WRITES = constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES
@@ -61,19 +56,13 @@ class StreamTransport(StreamState):
         server: Any = None,
         context: Context | None = None,
     ) -> None:
-        if cython.compiled and self.stream is not None:
-            raise RuntimeError("the transport is initialized already")
+        self.prepare(loop, protocol, extra, context)
         self.stream: Any = None
-        self.kernel = loop
-        self.context = copy_context() if context is None else context
         self.server = server
-        self.extra = extra
         self.sockname = None
         self.queue = None  # until something has to wait
         self.queued = 0
         self.protocol_paused = False
-        self.lost = 0
-        self.closing = False
         self.reading_paused = False
         self.started = False
         self.eof_seen = False
@@ -98,22 +87,10 @@ class StreamTransport(StreamState):
             server._attach(self)
         loop.call_soon(self._begin, waiter, context=self.context)
 
-    def _begin(self, waiter: Any) -> None:
-        """Runs as a callback, in the transport's context."""
-        try:
-            self.protocol.connection_made(self)
-        except (KeyboardInterrupt, SystemExit):
-            self.kernel.call_soon(self._begin_reading, waiter, context=self.context)
-            raise
-        except BaseException as error:
-            self.report("Exception in callback protocol.connection_made()", error)
-        self._begin_reading(waiter)
-
-    def _begin_reading(self, waiter: Any) -> None:
+    def begin(self) -> int:
+        """Receive."""
         self.started = True
-        self.start_reading()
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        return self.start_reading()
 
     # -- what the driver says
 
@@ -192,7 +169,8 @@ class StreamTransport(StreamState):
         except BaseException as error:
             return self.fail(error, "Fatal write error on socket transport")
         if taken:
-            self.drop(taken)
+            self.queued -= taken
+            drop(self.queue, taken)
             self.resume_if_drained()
             if not self.queue and not self.lost:
                 self.drained()
@@ -228,7 +206,9 @@ class StreamTransport(StreamState):
             if taken == size:
                 return
             self.stream.want_writable(True)
-        self.keep(data, taken)
+        if self.queue is None:
+            self.queue = []
+        self.queued += keep(self.queue, data, taken)
         self.pause_if_full()
 
     def writelines(self, list_of_data: Any) -> None:
@@ -256,16 +236,11 @@ class StreamTransport(StreamState):
                 return
             if taken == size:
                 return
-        for piece in pieces:
-            size = len(piece)
-            if taken >= size:
-                taken -= size
-            else:
-                self.keep(piece, taken)
-                taken = 0
-        if self.queue:
-            self.stream.want_writable(True)
-            self.pause_if_full()
+        if self.queue is None:
+            self.queue = []
+        self.queued += keep_rest(self.queue, pieces, taken)
+        self.stream.want_writable(True)
+        self.pause_if_full()
 
     def write_eof(self) -> None:
         """Close the sending side once everything is sent; what the peer sends is received on."""
@@ -275,33 +250,6 @@ class StreamTransport(StreamState):
         self.refusing = True
         if not self.queue:
             self.shutdown()
-
-    def keep(self, data: Any, taken: int) -> int:
-        """Queue ``data[taken:]``."""
-        if type(data) is bytes:
-            kept: Any = memoryview(data)[taken:] if taken else data
-        else:
-            kept = bytes(memoryview(data)[taken:])
-        if self.queue is None:
-            self.queue = []
-        self.queue.append(kept)
-        self.queued += len(kept)
-        return 0
-
-    def drop(self, taken: int) -> int:
-        """The system has taken that many bytes from the head of the queue."""
-        self.queued -= taken
-        count = 0
-        for data in self.queue:
-            size = len(data)
-            if taken < size:
-                break
-            taken -= size
-            count += 1
-        del self.queue[:count]
-        if taken:
-            self.queue[0] = memoryview(self.queue[0])[taken:]
-        return 0
 
     def drained(self) -> int:
         """The queue has become empty."""
@@ -373,54 +321,29 @@ class StreamTransport(StreamState):
 
     # -- the end
 
-    def close(self) -> None:
-        """Receive no more, send what is queued, then tell the protocol ``connection_lost(None)``."""
-        if self.closing:
-            return
-        if self.kernel._debug:
-            self.kernel._check_thread()
-        self.closing = True
+    def wind_up(self) -> bool:
+        """Receive no more. Whether everything is sent."""
         self.stream.pause()
-        if not self.queue:
-            self.lose(None)
+        return not self.queue
 
-    def abort(self) -> None:
-        """Close at once; what is queued is lost."""
-        self.force_close(None)
-
-    def fail(self, error: BaseException, message: str) -> int:
-        """Something went wrong for good. Errors of the network are told to the protocol alone, others are reported too."""
-        if isinstance(error, OSError):
-            if self.kernel._debug:
-                logger.debug("%r: %s", self, message, exc_info=error)
-        else:
-            self.report(message, error)
-        waiter = self.empty_waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
-        return self.force_close(error)
-
-    def force_close(self, error: BaseException | None) -> int:
-        if self.lost:
-            return 0
+    def stop(self) -> int:
+        """Neither send nor receive from now on."""
         if self.queue:
             self.queue.clear()
             self.queued = 0
-        self.closing = True
         self.stream.pause()
-        self.stream.want_writable(False)
-        return self.lose(error)
+        return self.stream.want_writable(False)
 
-    def lose(self, error: BaseException | None) -> int:
-        if self.lost:
-            return 0
-        self.lost = 1
-        try:
-            self.kernel.call_soon(self._call_connection_lost, error, context=self.context)
-        except RuntimeError:
-            # The loop is closed: nobody can be told any more, but the descriptor is not to be lost with it.
-            self.finish_closing()
-            raise
+    def fail(self, error: BaseException, message: str) -> int:
+        """Something went wrong for good: whoever sends a file hears of it too."""
+        StreamState.fail(self, error, message)
+        return self.end_file(error)
+
+    def end_file(self, error: BaseException) -> int:
+        """The file that is being sent will not be."""
+        waiter = self.empty_waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
         return 0
 
     def _call_connection_lost(self, error: BaseException | None) -> None:
@@ -428,34 +351,18 @@ class StreamTransport(StreamState):
             self.protocol.connection_lost(error)
         finally:
             self.finish_closing()
-            waiter = self.empty_waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_exception(error or ConnectionError("Connection is closed by peer"))
+            self.end_file(error or ConnectionError("Connection is closed by peer"))
 
     def finish_closing(self) -> int:
-        if self.sockname is None:
-            self.sockname = self._sockname()
-        self.stream.close()
-        self.protocol = None
+        """Give the descriptor back, and leave the server."""
+        StreamState.finish_closing(self)
         server = self.server
         if server is not None:
             self.server = None
             server._detach(self)
         return 0
 
-    def __del__(self) -> None:
-        stream = self.stream
-        if stream is not None and not stream.closed:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self.finish_closing()
-
-    # -- what asyncio's own TLS and sendfile call
-
-    def _force_close(self, exc: BaseException | None) -> None:
-        self.force_close(exc)
-
-    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
-        self.fail(exc, message)
+    # -- what asyncio's own sendfile calls
 
     def _make_empty_waiter(self) -> Any:
         if self.empty_waiter is not None:
@@ -487,29 +394,3 @@ class StreamTransport(StreamState):
         self.empty_waiter = self.file_send.done
         self.file_send.proceed()
         return self.file_send
-
-
-def gather(list_of_data: Any, pieces: list[Any]) -> int:
-    """Put what is to be sent into `pieces`, but nothing empty; its number of bytes."""
-    total = 0
-    for piece in list_of_data:
-        if type(piece) is not bytes:
-            piece = checked(piece, "items of list_of_data")
-        size = len(piece)
-        if size:
-            pieces.append(piece)
-            total += size
-    return total
-
-
-def checked(data: Any, name: str) -> Any:
-    """`data`, as something that can be sent as it is: bytes, or a buffer whose length is its number of bytes."""
-    if isinstance(data, (bytes, bytearray)):
-        return data
-    if not isinstance(data, memoryview):
-        raise TypeError(f"{name} must be a bytes-like object, not {type(data).__name__!r}")
-    if not data.c_contiguous:
-        return data.tobytes()
-    if data.ndim != 1 or data.itemsize != 1 or data.format != "B":
-        return data.cast("B") if data.nbytes else b""
-    return data

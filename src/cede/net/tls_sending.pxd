@@ -1,5 +1,6 @@
 cimport cython
-from cede.net.stream cimport StreamTransport, checked
+from cede.net.pieces cimport checked
+from cede.net.stream cimport StreamTransport
 from cede.net.tls_state cimport ENDING, FLUSHING, LOST, OPEN, TLSState
 
 cdef enum:

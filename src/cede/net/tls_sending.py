@@ -26,7 +26,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.net.stream import checked
+    from cede.net.pieces import checked
     from cede.net.tls_state import ENDING, FLUSHING, LOST, OPEN
 
     RECORD = 16384  # what a record holds at most

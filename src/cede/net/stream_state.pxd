@@ -1,15 +1,10 @@
-from cede.drivers.base cimport Stream
-from cede.net.flow cimport FlowControl
+from cede.drivers.base cimport Owned, Stream
+from cede.net.socket_state cimport SocketState
 
-cdef class StreamState(FlowControl):
+cdef class StreamState(SocketState):
     cdef Stream stream
     cdef object server
-    cdef object extra
-    cdef object sockname
-    cdef object peername
     cdef list queue
-    cdef int lost
-    cdef unsigned char closing
     cdef unsigned char reading_paused
     cdef unsigned char started
     cdef unsigned char eof_seen
