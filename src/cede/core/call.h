@@ -209,6 +209,49 @@ cede_resume(PyObject *context, PyObject *coroutine, PyObject *exception, int *ou
     return cede_resume_throwing(context, coroutine, exception, outcome);
 }
 
+/* One step of whatever an await drives, in the context that is entered already: sent None, or thrown `exception` where that is not None. */
+static inline PyObject *
+cede_drive(PyObject *iterator, PyObject *exception, int *outcome)
+{
+    PyObject *result = NULL;
+    if (exception == Py_None) {
+        switch (PyIter_Send(iterator, Py_None, &result)) {
+        case PYGEN_NEXT:
+            *outcome = CEDE_YIELDED;
+            return result;
+        case PYGEN_RETURN:
+            *outcome = CEDE_RETURNED;
+            return result;
+        default:
+            break;
+        }
+    }
+    else {
+        PyObject *throw = PyObject_GetAttrString(iterator, "throw");
+        if (throw != NULL) {
+            result = PyObject_CallOneArg(throw, exception);
+            Py_DECREF(throw);
+        }
+        else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            PyErr_Clear(); /* a bare iterator: the error goes through it, as in the interpreter's own await */
+            cede_set_exception(exception);
+        }
+        if (result != NULL) {
+            *outcome = CEDE_YIELDED;
+            return result;
+        }
+    }
+    PyObject *raised = cede_take_exception();
+    if (PyErr_GivenExceptionMatches(raised, PyExc_StopIteration)) {
+        result = Py_NewRef(((PyStopIterationObject *)raised)->value);
+        Py_DECREF(raised);
+        *outcome = CEDE_RETURNED;
+        return result;
+    }
+    *outcome = CEDE_RAISED;
+    return raised;
+}
+
 /* Whether the caller holds the only reference, strong or weak, to an object. */
 static inline int
 cede_nobody_else_holds(PyObject *object)

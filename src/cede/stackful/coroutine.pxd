@@ -1,0 +1,48 @@
+cimport cython
+from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED, Operation
+from cede.core.call cimport RAISED, RETURNED, YIELDED, drive_step
+from cede.core.future cimport Future
+from cede.tools.operation cimport StreamOperation
+
+cdef extern from "stacks.h":
+    int import_stacks "cede_import_stacks"() except -1
+    object current_stack "cede_current_stack"()
+    object switch_to "cede_switch_to"(object stack)
+
+cdef enum:
+    FRESH = 0
+    RUNNING = 1
+    PARKED = 2
+    OVER = 3
+
+cdef class StackCoroutine(Operation):
+    cdef int state
+    cdef object function
+    cdef object args
+    cdef object kwargs
+    cdef object stack
+    cdef object driver
+    cdef object thrown
+    cdef object awaited
+    cdef object handed
+    cdef object __weakref__
+    cdef int go_on(self, object error) except -1
+    cdef int begin(self) except -1
+    cdef int look(self, object handed) except -1
+    @cython.locals(outcome=int)
+    cdef int feed(self, object error) except -1
+    cdef int finish(self) except -1
+    cdef int suspend(self, object value) except -1
+    @cython.locals(outcome=int)
+    cdef int drive(self, object iterator, object error) except -1
+    @cython.locals(own=Future)
+    cdef object wait_for_future(self, object future)
+    @cython.locals(operation=StreamOperation, outcome=int)
+    cdef object wait_for_operation(self, object awaitable)
+    @cython.locals(outcome=int)
+    cdef object wait_for(self, object awaitable)
+
+cdef object iterator_of(object awaitable)
+
+@cython.locals(coroutine=StackCoroutine)
+cpdef object wait(object awaitable)
