@@ -97,8 +97,15 @@ build: $(VENV)/.installed  ## compile cede and install it into .venv
 demo: $(VENV)/.installed  ## chat server with 1,000 clients, on cede and on asyncio
 	@"$(VENV)/bin/python" examples/demo/main.py $(ARGS)
 
+# The load of the web rows. Where it cannot be had they are left out, and say so.
+$(VENV)/.wrk: | $(VENV)/.python
+	@command -v wrk >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "== wrk, by apt" \
+		&& { apt-get install -y -qq wrk || { apt-get update -qq && apt-get install -y -qq wrk; }; } >/dev/null 2>&1; } \
+		|| echo "wrk is not installed: the web rows will be left out (on Debian and Ubuntu: apt install wrk)"
+	@touch "$@"
+
 .PHONY: bench
-bench: $(VENV)/.installed $(VENV)/.deps-bench  ## measure cede beside its peers, write benchmarks/results
+bench: $(VENV)/.installed $(VENV)/.deps-bench $(VENV)/.wrk  ## measure cede beside its peers, write benchmarks/results
 	@"$(VENV)/bin/python" -m benchmarks $(ARGS)
 
 # --- tests ------------------------------------------------------------------------------------------------------------------

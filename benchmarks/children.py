@@ -22,10 +22,10 @@ class MeasureError(Exception):
     """A measurement that gave no figure; the message is the reason shown in its row."""
 
 
-def last_line(text: str) -> str:
+def last_line(text: str, room: int = 200) -> str:
     """The line of an error output that says what happened: of a traceback, the last."""
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""
+    return lines[-1][:room] if lines else ""
 
 
 def ended_with(status: int) -> str:
@@ -130,4 +130,4 @@ def run_json(module: str, arguments: Sequence[str], patience: float) -> dict[str
         raise MeasureError(f"not finished within {patience:g} s") from None
     if done.returncode != 0:
         raise MeasureError(f"{ended_with(done.returncode)}: {last_line(done.stderr) or 'no message'}")
-    return read_object(last_line(done.stdout))
+    return read_object(last_line(done.stdout, 10_000))

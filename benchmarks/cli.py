@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--rounds", type=positive, metavar="N", help="rounds (default 5, with --quick 1)")
     made.add_argument(
-        "--minutes", type=positive, default=8, metavar="N", help="begin no fourth or later round that would end after this (default 8)"
+        "--minutes", type=positive, default=15, metavar="N", help="begin no fourth or later round that would end after this (default 15)"
     )
     made.add_argument("--loops", metavar="A,B", help=f"only these loops, of {','.join(LOOPS)} (default: all that are installed)")
     made.add_argument(
@@ -70,8 +70,9 @@ def settings(quick: bool, rounds: int | None, pinned: bool, limit: float) -> Set
     """How much is measured."""
     server, client = two_cpus() if pinned else (None, None)
     if quick:
-        return Settings(rounds or 1, 0.02, NetSettings(150, 400, server, client), connections_allowed(1000), 20_000, limit)
-    return Settings(rounds or 5, 0.04, NetSettings(250, 1000, server, client), connections_allowed(10_000), 100_000, limit)
+        return Settings(rounds or 1, 0.02, NetSettings(150, 400, server, client), connections_allowed(1000), 200, 20_000, 40_000, limit)
+    net = NetSettings(250, 1000, server, client)
+    return Settings(rounds or 5, 0.04, net, connections_allowed(10_000), connections_allowed(2000), 100_000, 200_000, limit)
 
 
 def chosen_loops(text: str | None) -> list[str]:

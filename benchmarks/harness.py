@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks import memory_rows, net_rows
+from benchmarks import http_rows, memory_rows, net_rows
 from benchmarks.children import MeasureError, run_json
 from benchmarks.loops import LIMIT, OURS, OWN, Installed
 from benchmarks.stats import Spread
@@ -37,7 +37,9 @@ class Settings:
     batch_seconds: float
     net: net_rows.NetSettings
     connections: int
+    tls_connections: int
     tasks: int
+    sleepers: int
     limit_seconds: float
     """No round is begun that would probably end later than this, once there are three."""
 
@@ -75,13 +77,20 @@ Results = dict[str, dict[str, Cell]]
 
 
 def contestants(row: Row, installed: list[Installed]) -> list[str]:
-    """Who is measured in a row, in table order."""
+    """Who is measured in a row, in table order; nobody where something that it needs is not installed."""
+    if left_out(row):
+        return []
     names = [each.name for each in installed if each.ok]
     if row.own and OURS in names:
         names.append(OWN)
     if row.key == "net.protocol":
         names.append(LIMIT)
     return names
+
+
+def left_out(row: Row) -> str:
+    """Why a row is not measured on any loop; empty when it is."""
+    return http_rows.lacking(*row.needs) if row.kind == "http" else ""
 
 
 class Run:
@@ -109,7 +118,8 @@ class Run:
 
     def rounds_of(self, row: Row) -> int:
         """Memory hardly varies and takes long: two rounds are enough."""
-        return min(self.settings.rounds, 2) if row.kind == "memory" else self.settings.rounds
+        most = 2 if row.kind == "memory" else row.rounds
+        return self.settings.rounds if most is None else min(self.settings.rounds, most)
 
     def all(self) -> None:
         """Measure everything. Failures are kept in their cells; only KeyboardInterrupt gets out."""
@@ -157,12 +167,17 @@ class Run:
     def measure(self, row: Row, name: str) -> Figures:
         """Send one measurement on its way. Raises `MeasureError`."""
         what = row.key.partition(".")[2]
-        if row.kind == "task":
-            figures = run_json("benchmarks.task_worker", [row.key, name, "--batch", str(self.settings.batch_seconds)], 60)
+        if row.kind in ("task", "work"):
+            options = ["--batch", str(self.settings.batch_seconds), "--once", str(self.settings.sleepers)]
+            figures = run_json("benchmarks.task_worker", [row.key, name, *options], 60)
+        elif row.kind == "http":
+            figures = http_rows.measure(what, name, self.settings.net)
         elif row.kind == "net":
             figures = net_rows.measure(self.native, what, name, self.settings.net)
         elif what == "task":
             figures = memory_rows.waiting_task(name, self.settings.tasks)
+        elif what == "tls":
+            figures = memory_rows.tls_connection(name, self.settings.tls_connections)
         else:
             mode = "protocol" if what == "connection" else "streams"
             figures = memory_rows.connection(self.native, mode, name, self.settings.connections)
@@ -174,6 +189,6 @@ class Run:
     def disturbance(self, figures: Figures) -> float:
         """How far a measurement was beyond what passes for calm; 0 within."""
         # Task rows are measured on a clock that leaves this out.
-        lack = max(figures["waited"] / WAITED_LIMIT - 1, 0.0) if "client_busy" in figures else 0.0
+        lack = max(figures["waited"] / WAITED_LIMIT - 1, 0.0) if "server_busy" in figures else 0.0
         slow = max(figures.get("pace", 0.0) / (self.best_pace * PACE_LIMIT) - 1, 0.0)
         return lack + slow

@@ -34,6 +34,20 @@ def connection(native: Native, mode: str, contestant: str, count: int) -> dict[s
     return {"bytes": (after - before) / count, "count": count}
 
 
+def tls_connection(contestant: str, count: int) -> dict[str, float]:
+    """As `connection`, each with TLS. Raises `MeasureError`."""
+    hold = [sys.executable, "-m", "benchmarks.tls_hold"]
+    with Child([sys.executable, "-m", "benchmarks.net_server", "tls", contestant]) as server:
+        port = read_object(server.line(20))["port"]
+        with Child([*hold, str(port), str(FIRST), str(SIZE)]) as few:
+            few.line(20)
+            before = server.ask()["rss"]
+            with Child([*hold, str(port), str(count), str(SIZE)]) as many:
+                many.line(60)
+                after = server.ask()["rss"]
+    return {"bytes": (after - before) / count, "count": count}
+
+
 def waiting_task(contestant: str, count: int) -> dict[str, float]:
     """Bytes that each of `count` waiting tasks adds to a process. Raises `MeasureError`."""
     figures = run_json("benchmarks.memory_worker", [contestant, str(count)], 60)

@@ -12,6 +12,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.certificate import contexts
 from benchmarks.clocks import raise_descriptor_limit, sample
 from benchmarks.loops import OWN, loop_of, new_loop
 
@@ -95,14 +96,15 @@ async def start(loop: asyncio.AbstractEventLoop, contestant: str, mode: str) -> 
     if mode == "sock":
         return await serve_sock(loop)
     server: Any
-    factories: dict[str, Callable[[], asyncio.BaseProtocol]] = {"protocol": Echo, "buffered": BufferedEcho}
+    factories: dict[str, Callable[[], asyncio.BaseProtocol]] = {"protocol": Echo, "buffered": BufferedEcho, "tls": Echo}
     if mode in factories:
-        server = await loop.create_server(factories[mode], "127.0.0.1", 0, backlog=BACKLOG)
+        context = contexts()[0] if mode == "tls" else None
+        server = await loop.create_server(factories[mode], "127.0.0.1", 0, backlog=BACKLOG, ssl=context)
     elif mode == "streams":
         start_server = importlib.import_module("cede").start_server if contestant == OWN else asyncio.start_server
         server = await start_server(echo_stream, "127.0.0.1", 0, backlog=BACKLOG)
     else:
-        raise ValueError(f"mode must be protocol, buffered, streams or sock, not {mode!r}")
+        raise ValueError(f"mode must be protocol, buffered, tls, streams or sock, not {mode!r}")
     keep.append(server)
     port: int = server.sockets[0].getsockname()[1]
     return port

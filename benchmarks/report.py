@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import http_rows
+from benchmarks.harness import left_out
 from benchmarks.loops import LOOPS, OURS, OWN, label
 from benchmarks.machine import facts
 from benchmarks.net_rows import CONNECTIONS, SIZE
@@ -61,6 +63,8 @@ def targets(lines: list[Verdict]) -> Table:
         title = line.row.title + (", own API" if line.contestant == OWN else "")
         if line.row.kind == "net":
             title = f"echo, {title}: {line.metric.title}"
+        elif line.row.kind == "http":
+            title = f"hello, {title}: {line.metric.title}"
         table.append([title, ours, theirs, ratio, line.target.text if line.target else "–", met])
     return table
 
@@ -68,10 +72,12 @@ def targets(lines: list[Verdict]) -> Table:
 def figures(run: Run, rows: list[Row]) -> Table:
     """Rows down, loops across."""
     names = [name for name in (*LOOPS, OWN) if any(name in run.results[row.key] for row in rows)]
-    table = [["", *(label(name) for name in names)]]
+    mixed = len({row.metric for row in rows}) > 1
+    table = [["", *(["unit"] if mixed else []), *(label(name) for name in names)]]
     for row in rows:
         cells = run.results[row.key]
-        table.append([row.title, *(with_spread(cells[name], row.metric) if name in cells else "" for name in names)])
+        unit = [row.metric.unit] if mixed else []
+        table.append([row.title, *unit, *(with_spread(cells[name], row.metric) if name in cells else "" for name in names)])
     return table
 
 
@@ -87,7 +93,7 @@ NET_COLUMNS = (
 
 
 def network(run: Run, row: Row) -> Table:
-    """One way of echoing: loops down, figures across."""
+    """One way of serving: loops down, figures across."""
     table = [["", "requests/s", *(title for title, *_ in NET_COLUMNS)]]
     for name, cell in run.results[row.key].items():
         if not cell.samples:
@@ -125,6 +131,7 @@ def notes(run: Run) -> list[str]:
             f"{shaken} of {all_of_them} measurements stayed disturbed after repeats "
             "(the machine was slow, or server or client had to wait for a CPU); ~ marks a median of mostly such ones."
         )
+    said += [f"{row.key} was left out: {why}." for row in run.rows if (why := left_out(row))]
     net = [sample for row, _, cell in cells if row.kind == "net" for sample in cell.samples]
     if net:
         pins = run.settings.net
@@ -138,6 +145,8 @@ def notes(run: Run) -> list[str]:
             f"Echo: {CONNECTIONS} connections, {SIZE:,} bytes, one message in flight on each, {where}, "
             f"windows of {pins.window_ms / 1000:g} s. CPU is the server's, in total by getrusage, its user part {how}."
         )
+    if any(row.kind == "http" and run.results[row.key] for row in run.rows):
+        said.append(f"Hello: {http_rows.CONNECTIONS} connections of wrk, one request in flight on each, the answer 13 bytes of text.")
     bound = [f"{row.key} on {label(name)}" for row, name, cell in cells if row.kind == "net" and client_bound(cell)]
     if bound:
         said.append(
@@ -156,11 +165,14 @@ def client_bound(cell: Cell) -> bool:
 
 def sections(run: Run, pure: bool) -> list[tuple[str, Table]]:
     """All tables with their titles."""
-    kinds = {kind: [row for row in run.rows if row.kind == kind] for kind in ("task", "net", "memory")}
+    kinds = {kind: [row for row in run.rows if row.kind == kind] for kind in ("task", "work", "net", "http", "memory")}
     parts = [("Loops", versions(run)), ("cede beside the best peer", targets(judge(run.rows, run.results, pure)))]
     if kinds["task"]:
         parts.append(("Tasks and callbacks, ns per operation", figures(run, kinds["task"])))
+    if kinds["work"]:
+        parts.append(("Processes, names, threads, transfers", figures(run, kinds["work"])))
     parts += [(f"Echo: {row.title}", network(run, row)) for row in kinds["net"]]
+    parts += [(f"Hello: {row.title}", network(run, row)) for row in kinds["http"] if run.results[row.key]]
     if kinds["memory"]:
         parts.append(("Memory, bytes each", figures(run, kinds["memory"])))
     return parts

@@ -24,6 +24,11 @@ RPS = Metric("rps", "requests per second", "req/s", less_is_better=False)
 CAPACITY = Metric("capacity", "requests per second of server CPU", "req/s", less_is_better=False)
 USER = Metric("user_us", "user CPU per request", "us", digits=2)
 BYTES = Metric("bytes", "memory each", "bytes")
+MS = Metric("ms", "time per operation", "ms", digits=2)
+US = Metric("us", "time per operation", "us", digits=1)
+SECONDS = Metric("seconds", "time for all", "s", digits=2)
+A_SECOND = Metric("per_s", "operations per second", "a second", less_is_better=False)
+MB = Metric("mb_s", "bytes moved", "MB/s", less_is_better=False)
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,20 @@ class Row:
 
     key: str
     kind: str
-    """``task``, ``net`` or ``memory``."""
+    """``task``, ``work``, ``net``, ``http`` or ``memory``."""
     title: str
     metric: Metric
     own: bool = False
     """Whether cede is measured a second time through its own functions."""
     targets: tuple[Target, ...] = ()
+    rounds: int | None = None
+    """At most so many, where one takes long and hardly varies."""
+    needs: tuple[str, ...] = ()
+    """Modules without which it is left out."""
 
     def pure_targets(self) -> tuple[Target, ...]:
         """What an uncompiled cede has to reach: no slower than asyncio's own loop."""
-        if self.kind == "memory":
+        if self.kind in ("memory", "http"):
             return ()
         return (Target(self.metric, "asyncio", 1.0, (OURS,)),)
 
@@ -70,6 +79,11 @@ class Row:
 HALF = (Target(NS, "best", 0.5),)
 MOST = (Target(NS, "best", 0.8),)
 NO_MORE = (Target(BYTES, "best", 1.0, (OURS,)),)
+
+
+def beside_best(metric: Metric, bound: float) -> tuple[Target, ...]:
+    """At most so many times the best peer's figure, or at least where more is better."""
+    return (Target(metric, "best", bound, (OURS,)),)
 
 ROWS = (
     Row("task.sleep0", "task", "`sleep(0)`, one task", NS, True, HALF),
@@ -84,6 +98,20 @@ ROWS = (
     Row("task.queue", "task", "`asyncio.Queue`, item from one task to another", NS),
     Row("task.timeout", "task", "`asyncio.timeout` around a `sleep(0)`", NS),
     Row("task.deep-await", "task", "`sleep(0)` under 1,000 awaiting frames", NS),
+    Row("work.subprocess", "work", "subprocess: exec and wait", MS, targets=beside_best(MS, 0.8)),
+    Row("work.literal", "work", "`getaddrinfo` of a literal", US, targets=beside_best(US, 1.0)),
+    Row("work.localhost", "work", "`getaddrinfo(\"localhost\")`", US, targets=beside_best(US, 0.7)),
+    Row("work.to-thread", "work", "`to_thread` of nothing", US, targets=beside_best(US, 0.5)),
+    Row("work.threadsafe", "work", "`call_soon_threadsafe` from another thread", NS, targets=beside_best(NS, 0.8)),
+    Row("work.connect", "work", "connect, echo, close over streams", US, targets=beside_best(US, 0.8)),
+    Row("work.sleepers", "work", "200,000 sleeping tasks (1.5 s is ideal)", SECONDS, True, beside_best(SECONDS, 0.75), rounds=3),
+    Row("move.udp-1", "work", "UDP echo, 1 in flight: datagrams", A_SECOND, targets=beside_best(A_SECOND, 1.2)),
+    Row("move.udp-64", "work", "UDP echo, 64 in flight: datagrams", A_SECOND, targets=beside_best(A_SECOND, 1.2)),
+    Row("move.sendfile", "work", "`sendfile` of 8 MiB", MB, targets=beside_best(MB, 1.2)),
+    Row("move.writelines", "work", "`writelines` of 100 buffers of 100 bytes: calls", A_SECOND, targets=beside_best(A_SECOND, 1.2)),
+    Row("tls.stream", "work", "TLS stream, both ends on one loop, 64 KiB writes", MB, targets=beside_best(MB, 1.5)),
+    Row("tls.requests", "work", "TLS requests of 1 KiB", A_SECOND, targets=beside_best(A_SECOND, 1.5)),
+    Row("tls.handshake", "work", "TLS handshake and close", MS, targets=beside_best(MS, 0.8)),
     Row(
         "net.protocol",
         "net",
@@ -98,8 +126,11 @@ ROWS = (
     Row("net.buffered", "net", "`BufferedProtocol`", RPS),
     Row("net.streams", "net", "streams", RPS, True, (Target(USER, "best", 0.5, (OWN,)),)),
     Row("net.sock", "net", "`sock_recv`, `sock_sendall`", RPS, targets=(Target(USER, "best", 0.5, (OURS,)),)),
+    Row("http.uvicorn", "http", "uvicorn and Starlette", RPS, targets=beside_best(RPS, 1.0), needs=("uvicorn", "starlette")),
+    Row("http.aiohttp", "http", "aiohttp", RPS, targets=beside_best(RPS, 1.0), needs=("aiohttp",)),
     Row("memory.connection", "memory", "idle server connection, `Protocol`", BYTES, targets=NO_MORE),
     Row("memory.stream", "memory", "idle server connection, streams", BYTES, True, NO_MORE),
+    Row("memory.tls", "memory", "idle TLS server connection, `Protocol`", BYTES, targets=beside_best(BYTES, 0.5)),
     Row("memory.task", "memory", "task waiting for a future of its own", BYTES, targets=NO_MORE),
 )
 

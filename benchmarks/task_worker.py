@@ -1,4 +1,4 @@
-"""One measurement of one task row on one loop, in a process of its own: prints a line of JSON."""
+"""One measurement of one task or work row on one loop, in a process of its own: prints a line of JSON."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ import json
 import statistics
 from time import perf_counter, process_time
 
+from benchmarks import service_rows, tls_rows, transfer_rows
 from benchmarks.clocks import pace, waited
 from benchmarks.loops import loop_of, new_loop
-from benchmarks.task_rows import BODIES, Bench, Body
+from benchmarks.task_rows import BODIES, Bench
+from benchmarks.work import Work
 
 BATCHES = 5
 
+ALL = {key: Work(body, least=100) for key, body in BODIES.items()} | service_rows.WORK | transfer_rows.WORK | tls_rows.WORK
 
-async def measure(b: Bench, body: Body, batch_seconds: float) -> dict[str, float]:
+
+async def measure(b: Bench, work: Work, batch_seconds: float) -> dict[str, float]:
     """Find how many operations fill a batch, run the batches, and return the median ns per operation."""
-    n = 100
+    body = work.body
+    n = work.least
     while (took := await body(b, n)) < batch_seconds / 4:
         n = int(n * min(max(batch_seconds / max(took, 1e-6), 2), 20))
-    n = max(int(n * batch_seconds / took), 100)
+    n = max(int(n * batch_seconds / took), work.least)
     gc.collect()
     before = pace()
     start, cpu, lack = perf_counter(), process_time(), waited()
@@ -35,19 +40,38 @@ async def measure(b: Bench, body: Body, batch_seconds: float) -> dict[str, float
     }
 
 
+async def measure_once(b: Bench, work: Work, count: int) -> dict[str, float]:
+    """Run the body one time; the first part of it is the warm-up."""
+    before = pace()
+    cpu = process_time()
+    took = await work.body(b, count)
+    return {"ns": took / count * 1e9, "seconds": took, "cpu_s": process_time() - cpu, "pace": max(before, pace()), "operations": count}
+
+
+def in_units(figures: dict[str, float], work: Work) -> dict[str, float]:
+    """The same figure as the rows count it."""
+    ns = figures["ns"]
+    units = {"us": ns / 1e3, "ms": ns / 1e6, "per_s": 1e9 / ns}
+    if work.size:
+        units["mb_s"] = work.size * 1e3 / ns
+    return figures | units
+
+
 def main() -> None:
     """Entry of the child process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", choices=sorted(BODIES))
+    parser.add_argument("row", choices=sorted(ALL))
     parser.add_argument("contestant")
     parser.add_argument("--batch", type=float, default=0.04, metavar="SECONDS")
+    parser.add_argument("--once", type=int, default=200_000, metavar="N", help="operations of a row that runs one time only")
     wish = parser.parse_args()
     loop = new_loop(loop_of(wish.contestant))
     try:
-        figures = loop.run_until_complete(measure(Bench(wish.contestant, loop), BODIES[wish.row], wish.batch))
+        work, bench = ALL[wish.row], Bench(wish.contestant, loop)
+        figures = loop.run_until_complete(measure_once(bench, work, wish.once) if work.once else measure(bench, work, wish.batch))
     finally:
         loop.close()
-    print(json.dumps(figures))
+    print(json.dumps(in_units(figures, work)))
 
 
 if __name__ == "__main__":
