@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent
 os.chdir(ROOT)  # every path below, and those inside the generated C, are relative to the project
 SRC = Path("src")
 GENERATED_C = Path("build/cython")
-INCLUDE_DIRS = ["src/cede/core", "src/cede/drivers", "src/cede/stackful"]
+INCLUDE_DIRS = ["src/cede/core", "src/cede/drivers", "src/cede/net", "src/cede/stackful"]
 LINUX_ONLY = ("cede.drivers.epoll", "cede.drivers.uring")  # and what their names begin
 DIRECTIVES = {
     "language_level": 3,

@@ -7,7 +7,10 @@ The danger is the lost wake-up: a post that lands after the loop looked and befo
 * a poster appends first and looks at the idle flag second (`post`).
 
 Whichever came first, one of the two sees the other. The flag is cleared by the first poster, so a storm of posts costs one
-wake-up call. The deque's own operations are atomic; nothing else here may be touched by two threads.
+wake-up call. The deque's own operations are atomic; nothing else here may be touched by two threads. Compiled, `post` and the exchange in
+`take_all` are single steps under the interpreter lock, so a plain list does.
+
+`spin` comes before all that: the loop is not idle yet while it looks out for a post.
 """
 
 from __future__ import annotations
@@ -15,14 +18,21 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from cede.core.hints import Hints
 from cede.core.ports import DriverPort
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
 
 
 class Inbox:
     """Items posted from anywhere, drained by the loop's own thread."""
 
     def __init__(self, driver: DriverPort | None) -> None:
-        self.items: deque[Any] = deque()
+        self.items: Any = [] if cython.compiled else deque()
+        self.hints = Hints()
         self.pending = False
         self.idle = False
         self.driver = driver
@@ -38,11 +48,29 @@ class Inbox:
 
     def take_all(self) -> list[Any]:
         """What was posted, oldest first. The flag falls before the look: a post in between raises it again, and costs one look more."""
+        if cython.compiled:
+            fresh: list[Any] = []  # first: to make it may call finalizers, and those other threads
+            self.pending = False
+            posted: list[Any] = self.items
+            self.items = fresh
+            return posted
         self.pending = False
         taken = []
         while self.items:
             taken.append(self.items.popleft())
         return taken
+
+    def let_drain(self, seconds: float) -> int:
+        """Let go of the interpreter lock until the loop has taken what was posted, for so many seconds at most."""
+        if cython.compiled:
+            give_way(self, seconds)  # type: ignore # noqa: F821
+        return 0
+
+    def spin(self, seconds: float) -> bool:
+        """Whether something was posted within so many seconds, a few millionths, in which this thread does not sleep."""
+        if cython.compiled:
+            return look_out(self, self.hints, seconds)  # type: ignore # noqa: F821
+        return False
 
     def about_to_sleep(self) -> bool:
         """Publish that the loop is idle. False: something was posted meanwhile, do not sleep."""

@@ -9,6 +9,8 @@ from cede.core.timers cimport CompiledHeap, TimerHandle
 cimport cython
 
 cdef int SPARE_HANDLES
+cdef Py_ssize_t STORM
+cdef double STORM_PAUSE
 cdef int PATIENCE
 cdef int LOOKS_SKIPPED
 cdef double LOOK_WITHIN
@@ -17,10 +19,12 @@ cdef double LONGEST_SLEEP
 cdef extern from "methods.h":
     """
     CEDE_SCHEDULING_METHOD(call_soon, 1)
+    CEDE_SCHEDULING_METHOD(call_soon_threadsafe, 1)
     CEDE_SCHEDULING_METHOD(call_later, 2)
     CEDE_SCHEDULING_METHOD(call_at, 2)
     """
     int install_call_soon "cede_install_call_soon"(object kind, void *quick) except -1
+    int install_call_soon_threadsafe "cede_install_call_soon_threadsafe"(object kind, void *quick) except -1
     int install_call_later "cede_install_call_later"(object kind, void *quick) except -1
     int install_call_at "cede_install_call_at"(object kind, void *quick) except -1
 
@@ -36,6 +40,7 @@ cdef class Kernel:
     cdef int _fruitless
     cdef int _skipped
     cdef double _looked
+    cdef double _hope
     cdef readonly object _shown
     cdef public bint _stopping
     cdef public bint _debug
@@ -58,8 +63,12 @@ cdef class Kernel:
     cpdef int run_until_stopped(self) except -1
     @cython.locals(driver=DriverPort, timeout=double)
     cdef int _wait(self, bint look) except -1
+    cpdef int expect_post(self, double seconds) except -1
+    @cython.locals(left=double)
+    cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
     cdef bint _look_is_due(self) noexcept
+    @cython.locals(posted=list)
     cdef int _take_posts(self) except -1
     @cython.locals(ring=CompiledRing, count=Py_ssize_t, runnable=Runnable, now=double)
     cdef int turn(self) except -1
@@ -72,5 +81,7 @@ cdef class Kernel:
 
 @cython.locals(handle=Handle)
 cdef Handle quick_call_soon(Kernel kernel, object callback, object again, tuple args, object context)
+@cython.locals(handle=ThreadSafeHandle, inbox=Inbox, count=Py_ssize_t)
+cdef Handle quick_call_soon_threadsafe(Kernel kernel, object callback, object again, tuple args, object context)
 cdef TimerHandle quick_call_later(Kernel kernel, object delay, object callback, tuple args, object context)
 cdef TimerHandle quick_call_at(Kernel kernel, object when, object callback, tuple args, object context)

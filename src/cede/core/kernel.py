@@ -61,6 +61,12 @@ PATIENCE = 64
 LOOKS_SKIPPED = 15
 LOOK_WITHIN = 50e-6
 
+# So many posts that wait, and so many seconds for which whoever posts then lets the loop have its turn. Otherwise it would go on for the
+# whole switch interval, 5 ms: the memory of so many handles is out of the cache, and has been through the collector, before the loop sees
+# the first.
+STORM = 1024
+STORM_PAUSE = 100e-6
+
 # Shells of handles kept for reuse, a loop: what one busy turn uses up.
 SPARE_HANDLES = 256
 
@@ -85,6 +91,7 @@ class Kernel:
             "__weakref__",
             "_debug",
             "_fruitless",
+            "_hope",
             "_inbox",
             "_looked",
             "_ready",
@@ -107,6 +114,7 @@ class Kernel:
         self._fruitless = 0
         self._skipped = 0
         self._looked = 0.0
+        self._hope = 0.0
         if cython.compiled:
             self.clock_replaced = type(self).time is not Kernel.time
             self.spares = [None] * SPARE_HANDLES
@@ -171,6 +179,8 @@ class Kernel:
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
         """As `call_soon`, from any thread or signal handler; wakes the loop."""
+        if cython.compiled:
+            return quick_call_soon_threadsafe(self, callback, callback, args, context)
         self._check(callback, "call_soon_threadsafe")
         handle = ThreadSafeHandle(callback, args, self, context)
         self._inbox.post(handle)
@@ -292,13 +302,30 @@ class Kernel:
         if timeout != 0.0:
             # A thread that asks asyncio.current_task(loop) of a sleeping loop is told the truth.
             self.enter_callback()
-            if not self._inbox.about_to_sleep():
+            if self._hope and self._spin(timeout):
+                if driver.quiet:
+                    return 0
+                timeout = 0.0
+            elif not self._inbox.about_to_sleep():
                 timeout = 0.0
         try:
             driver.wait(timeout)
         finally:
             self._inbox.awake()
         return 0
+
+    def expect_post(self, seconds: float) -> int:
+        """A post is likely within so many seconds, a few millionths: a loop with nothing to do looks out for it before it sleeps."""
+        self._hope = monotonic() + seconds
+        return 0
+
+    def _spin(self, timeout: float) -> bool:
+        """Whether what was hoped for has come."""
+        left = self._hope - monotonic()
+        self._hope = 0.0
+        if 0.0 <= timeout < left:
+            left = timeout
+        return left > 0.0 and self._inbox.spin(left)
 
     def _look_is_due(self) -> bool:
         """Whether a busy loop is to look at the world before its next turn."""
@@ -313,7 +340,8 @@ class Kernel:
         return True
 
     def _take_posts(self) -> int:
-        for item in self._inbox.take_all():
+        posted = self._inbox.take_all()
+        for item in posted:
             self._ready.append(item)
         return 0
 
@@ -472,6 +500,24 @@ if cython.compiled:
         kernel._ready.append(handle)
         return handle
 
+    def quick_call_soon_threadsafe(kernel: Kernel, callback: Any, again: Any, args: Any, context: Any) -> Handle:
+        if kernel._state or kernel._debug or not callable(callback):
+            kernel._check(callback, "call_soon_threadsafe")
+        handle = ThreadSafeHandle.__new__(ThreadSafeHandle)
+        handle._loop = kernel
+        handle._callback = callback
+        handle._args = args
+        handle._context = copy_context() if context is None else context
+        if kernel._debug:
+            handle._source_traceback = creation_stack()
+        inbox = kernel._inbox
+        inbox.post(handle)
+        count = len(inbox.items)
+        # At 1,024, 2,048 and so on: a storm, and the loop cannot get at the interpreter lock.
+        if count >= STORM and not count & (count - 1) and kernel._thread_id != threading.get_ident():
+            inbox.let_drain(STORM_PAUSE)
+        return handle
+
     def quick_call_later(kernel: Kernel, delay: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
         if delay is None:
             raise TypeError("call_later(): delay must be a number of seconds, got None")
@@ -483,6 +529,7 @@ if cython.compiled:
         return kernel._new_timer(seconds_of(when), callback, args, context, "call_at")  # type: ignore # noqa: F821
 
     install_call_soon(Kernel, cython.cast("void *", quick_call_soon))  # type: ignore # noqa: F821
+    install_call_soon_threadsafe(Kernel, cython.cast("void *", quick_call_soon_threadsafe))  # type: ignore # noqa: F821
     install_call_later(Kernel, cython.cast("void *", quick_call_later))  # type: ignore # noqa: F821
     install_call_at(Kernel, cython.cast("void *", quick_call_at))  # type: ignore # noqa: F821
 

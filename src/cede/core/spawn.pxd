@@ -1,6 +1,8 @@
 from cede.core.future cimport Future
 from cede.core.kernel cimport Kernel
 from cede.core.task cimport Task
+from cede.core.timers cimport TimerHandle
+from cede.core.waking cimport WakingTimer
 cimport cython
 
 cdef extern from "methods.h":
@@ -10,12 +12,15 @@ cdef extern from "methods.h":
     int install_create_task "cede_install_create_task"(object kind, void *quick) except -1
 
 cdef object CoroutineType
+cdef object wake_sleeper
 
 cdef class Spawner(Kernel):
     cdef public object _task_factory
 
     @cython.locals(future=Future)
     cdef Future new_future(self)
+    @cython.locals(timer=WakingTimer)
+    cdef TimerHandle _new_timer(self, double when, object callback, tuple args, object context, str name)
     @cython.locals(task=Task)
     cdef Task new_task(self, object coro, object name, object context, bint eager)
 

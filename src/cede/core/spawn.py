@@ -10,6 +10,8 @@ from cede.core.factory import start_with_factory
 from cede.core.future import Future
 from cede.core.kernel import Kernel
 from cede.core.task import Task
+from cede.core.timers import TimerHandle
+from cede.core.waking import WakingTimer, wake_sleeper
 
 try:
     import cython
@@ -41,6 +43,19 @@ class Spawner(Kernel):
             future = Future.__new__(Future)
             future.born(self)
             return future
+
+        def _new_timer(self, when: float, callback: Any, args: Any, context: Any, name: str) -> TimerHandle:
+            if callback is wake_sleeper and context is None and not (self._state or self._debug) and when == when:
+                if len(args) == 2 and type(args[0]) is Future:
+                    timer = WakingTimer.__new__(WakingTimer)
+                    timer._callback = callback
+                    timer._loop = self
+                    timer._when = when
+                    timer.sleeper = args[0]
+                    timer.outcome = args[1]
+                    self._timers.push(timer)
+                    return timer
+            return Kernel._new_timer(self, when, callback, args, context, name)
 
     else:
         turn = interpreted.turn

@@ -1,5 +1,11 @@
 from cede.core.handle cimport Handle
 
+cdef extern from "pool.h":
+    """
+    CEDE_POOL(threadsafe)
+    """
+    int pool_threadsafe "cede_pool_threadsafe"(object kind) except -1
+
 cdef class ThreadSafeHandle(Handle):
     cdef bint running
     cdef object ended

@@ -71,3 +71,7 @@ class ThreadSafeHandle(Handle):
         if self.running:
             ended.wait()
         return 0
+
+
+if cython.compiled:
+    pool_threadsafe(ThreadSafeHandle)  # type: ignore # noqa: F821

@@ -5,7 +5,8 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from libc.string cimport memcpy, memset
 
-from cede.drivers.base cimport READ, WRITE, DatagramChannel, Sink, Stream
+from cede.drivers.base cimport READ, WRITE, Acceptor, DatagramChannel, Sink, Stream
+from cede.drivers.epoll_accept cimport can_accept, new_acceptor
 from cede.drivers.epoll_datagrams cimport DatagramBatch, new_datagrams, serves
 from cede.drivers.epoll_ops cimport NativeReceive, NativeReceiveInto, NativeSendAll
 from cede.drivers.epoll_pipe cimport new_pipe
@@ -33,6 +34,13 @@ cdef class EpollDriver(EpollWaiter):
         self.admit(stream)
         set_nodelay(stream.fd)  # a Unix socket refuses, and needs it no more than it has it
         return stream
+
+    cpdef Acceptor open_acceptor(self, object sock, object sink, int backlog):
+        if not native or not can_accept(sock):
+            return PortableDriver.open_acceptor(self, sock, sink, backlog)
+        acceptor = new_acceptor(self, sock, sink, backlog)
+        self.admit(acceptor)
+        return acceptor
 
     cpdef DatagramChannel open_datagrams(self, object sock, Sink sink):
         if not serves(sock):

@@ -62,5 +62,6 @@ cdef class Connect(SocketOperation):
     cdef object address
     cdef bint started
     cdef object timer
+    cdef int begin_by_methods(self) except -1
     @cython.locals(future=Future)
     cdef int retry_later(self) except -1

@@ -37,6 +37,8 @@ BACKLOG_RETRY_SECONDS = 0.01
 
 WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
+PLAIN = socket.socket
+
 
 class SocketOperation(Operation):
     """One operation on one socket. A subclass says how it is tried; this class waits in between."""
@@ -286,15 +288,18 @@ class Connect(SocketOperation):
 
     def attempt(self) -> int:
         if not self.started:
-            try:
-                self.sock.connect(self.address)
-            except WOULD_BLOCK as error:
-                if error.errno == errno.EAGAIN:
-                    return self.retry_later()
-                self.started = True
-                return BLOCKED
-            self.value = None
-            return ENDED
+            if type(self.sock) is not PLAIN or self.sock.gettimeout() != 0.0:
+                return self.begin_by_methods()
+            code = self.sock.connect_ex(self.address)
+            if code == 0:
+                self.value = None
+                return ENDED
+            if code == errno.EAGAIN:
+                return self.retry_later()
+            if code != errno.EINPROGRESS and code != errno.EINTR:
+                raise OSError(code, os.strerror(code))
+            self.started = True
+            # Within one machine the other side has answered by now: the look below spares a wait.
         failure = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
             self.value = OSError(failure, f"Connect call failed {self.address}")
@@ -305,6 +310,18 @@ class Connect(SocketOperation):
         except OSError as error:
             if error.errno != errno.ENOTCONN:
                 raise
+            return BLOCKED
+        self.value = None
+        return ENDED
+
+    def begin_by_methods(self) -> int:
+        """The first attempt of a socket that may have methods of its own."""
+        try:
+            self.sock.connect(self.address)
+        except WOULD_BLOCK as error:
+            if error.errno == errno.EAGAIN:
+                return self.retry_later()
+            self.started = True
             return BLOCKED
         self.value = None
         return ENDED

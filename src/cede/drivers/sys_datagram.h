@@ -124,6 +124,24 @@ cede_make_address(const struct sockaddr *raw, socklen_t size)
     return PyUnicode_DecodeFSDefaultAndSize(local->sun_path, (Py_ssize_t)strnlen(local->sun_path, (size_t)length));
 }
 
+/* Takes one connection off a listening socket: its descriptor, non-blocking and not inherited, or the negated errno. */
+static inline int
+cede_accept(int fd, cede_address *peer)
+{
+    peer->size = sizeof peer->raw;
+    int connection = accept4(fd, (struct sockaddr *)&peer->raw, &peer->size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    return connection < 0 ? -errno : connection;
+}
+
+/* The peer's address as socket.accept() would give it. */
+static inline PyObject *
+cede_peer(const cede_address *peer)
+{
+    if (peer->raw.ss_family == AF_UNIX && peer->size <= offsetof(struct sockaddr_un, sun_path))
+        return PyUnicode_FromString(""); /* a client without a name: nearly all of them */
+    return cede_make_address((const struct sockaddr *)&peer->raw, peer->size);
+}
+
 /* The sender of a received datagram. Those who write again get the same object again: nothing is formatted, nothing allocated. */
 static inline PyObject *
 cede_batch_sender(cede_batch *batch, int index)

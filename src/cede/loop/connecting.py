@@ -182,7 +182,8 @@ class ConnectingPart(Part):
         handshake's end).
         """
         try:
-            sock.setblocking(False)
+            if not made_here or sock.gettimeout() != 0.0:
+                sock.setblocking(False)
             protocol = protocol_factory()
         except BaseException:
             sock.close()  # given or not: it was handed to a transport that never came to be

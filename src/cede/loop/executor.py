@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cede.loop.leftovers import busy_threads
 from cede.loop.part import Part
+from cede.loop.threads import LoopThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,11 @@ class ExecutorPart(Part):
             if self._executor_shutdown_called:
                 raise RuntimeError("Executor shutdown has been called: the default executor takes no more work")
             if executor is None:
-                executor = self._default_executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
+                executor = self._default_executor = LoopThreads(self)  # type: ignore[arg-type]
+            if type(executor) is LoopThreads:
+                future = self.create_future()
+                executor.crew.call(self, future, func, args)  # type: ignore[arg-type]
+                return future
         else:
             try:
                 self._given_executors.add(executor)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from cede.loop.threads import LoopThreads
+
 # Where the threads of a pool rest between two jobs.
 _REST = pool_module._worker.__code__
 
@@ -87,6 +89,8 @@ def _place(filename: str, number: int, name: str) -> list[str]:
 
 def busy_threads(executor: Any) -> list[threading.Thread]:
     """The threads of a ThreadPoolExecutor that are inside a job; none for an executor of another kind."""
+    if isinstance(executor, LoopThreads):
+        return executor.crew.busy_threads()
     frames = sys._current_frames()
     busy = []
     for thread in list(getattr(executor, "_threads", None) or ()):

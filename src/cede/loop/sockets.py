@@ -10,12 +10,16 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
+from cede.net.literals import is_numeric
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 _PLAIN = socket.socket
 _INTERNET = {socket.AF_INET, getattr(socket, "AF_INET6", socket.AF_INET)}
+
+# The property of socket.socket makes an enumeration member of the number each time.
+_family_of = vars(_PLAIN.__mro__[1])["family"].__get__
 
 
 class SocketsPart(Part):
@@ -60,8 +64,12 @@ class SocketsPart(Part):
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         """Connect `sock` to `address`; a host name in it is looked up first. Raises OSError where that fails."""
-        self._check_sock(sock)
-        if sock.family in _INTERNET:
+        if self._debug or type(sock) is not _PLAIN:
+            self._check_sock(sock)
+        else:
+            self._check_closed()
+        family = _family_of(sock)
+        if family in _INTERNET and not is_numeric(address, family):
             infos = await self._resolve(address, family=sock.family, type=sock.type, proto=sock.proto)
             if not infos:
                 raise OSError(f"getaddrinfo() returned empty list for {address!r}")

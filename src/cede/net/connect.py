@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from cede.net.names import AddressInfo
 
 
+# Sockets are born non-blocking where the system knows how, which spares a call.
+NON_BLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
+
+
 def refuse_tls_socket(sock: Any) -> None:
     """Raises TypeError for an ``ssl.SSLSocket``: TLS is done above the socket here, on plain ones."""
     try:
@@ -51,11 +55,12 @@ async def connect_one(loop: Any, info: AddressInfo, local_infos: Sequence[Addres
     """
     family, kind, proto, _, address = info
     try:
-        sock = socket.socket(family=family, type=kind, proto=proto)
+        sock = socket.socket(family=family, type=kind | NON_BLOCKING, proto=proto)
     except OSError as error:
         return error.with_traceback(None)
     try:
-        sock.setblocking(False)
+        if not NON_BLOCKING:
+            sock.setblocking(False)
         if local_infos is not None:
             _bind_local(sock, family, local_infos)
         await loop.sock_connect(sock, address)

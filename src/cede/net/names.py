@@ -14,6 +14,8 @@ from collections import deque
 from concurrent.futures import Future as ThreadFuture
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cede.net.literals import literal_info as literal_info
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -83,46 +85,6 @@ def needs_no_lookup(flags: int) -> bool:
     """Whether ``socket.getnameinfo`` with these flags only formats numbers."""
     numeric = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
     return flags & numeric == numeric and socket.getnameinfo is _real_getnameinfo
-
-
-def literal_info(host: Any, port: Any, family: int, type: int, proto: int, flowinfo: int = 0, scopeid: int = 0) -> AddressInfo | None:
-    """The one address that `host` and `port` spell out by themselves for a connection; None if they do not.
-
-    Cheaper than `answer_in_place`, and never asks a replaced ``socket.getaddrinfo``, which asyncio does not do here
-    either.
-    """
-    if host is None or proto not in (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP):
-        return None
-    if type == socket.SOCK_STREAM:
-        proto = socket.IPPROTO_TCP
-    elif type == socket.SOCK_DGRAM:
-        proto = socket.IPPROTO_UDP
-    else:
-        return None
-    if port is None or port == "" or port == b"":
-        port = 0
-    else:
-        try:
-            port = int(port)
-        except (TypeError, ValueError):
-            return None  # a service name
-    if isinstance(host, bytes):
-        try:
-            host = host.decode("ascii")
-        except UnicodeDecodeError:
-            return None
-    if not isinstance(host, str) or "%" in host or not _may_be_literal(host):
-        return None  # a scope must be resolved to its number
-    wanted = (socket.AF_INET, socket.AF_INET6) if family == socket.AF_UNSPEC else (family,)
-    for candidate in wanted:
-        try:
-            socket.inet_pton(candidate, host)
-        except (OSError, ValueError):
-            continue
-        if candidate == socket.AF_INET6:
-            return candidate, type, proto, "", (host, port, flowinfo, scopeid)
-        return candidate, type, proto, "", (host, port)
-    return None
 
 
 def interleave(infos: list[AddressInfo], first_family_count: int = 1) -> list[AddressInfo]:

@@ -1,0 +1,6 @@
+cimport cython
+
+@cython.final
+cdef class Hints:
+    cdef int away
+    cdef int released

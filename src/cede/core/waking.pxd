@@ -1,0 +1,14 @@
+from cede.core.call cimport PENDING
+from cede.core.future cimport Future
+from cede.core.timers cimport TimerHandle
+
+cdef extern from "pool.h":
+    """
+    CEDE_POOL(waking)
+    """
+    int pool_waking "cede_pool_waking"(object kind) except -1
+
+cdef class WakingTimer(TimerHandle):
+    cdef Future sleeper
+    cdef object outcome
+    cpdef cancel(self)

@@ -1,0 +1,14 @@
+from cede.drivers.base cimport Acceptor
+from cede.drivers.epoll_wait cimport EpollWaiter
+from cede.drivers.listen cimport ListenAcceptor
+
+cdef class EpollAcceptor(ListenAcceptor):
+    cdef object family
+    cdef object kind
+    cdef object proto
+    cdef int at_once
+    cdef object wrap(self, int fd)
+    cdef int failed(self, int code) except -1
+
+cdef bint can_accept(object sock)
+cdef Acceptor new_acceptor(EpollWaiter driver, object sock, object sink, int backlog)

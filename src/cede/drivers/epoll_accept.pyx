@@ -1,0 +1,87 @@
+"""Accepting natively: one system call a connection, without a blocking socket that has to be made non-blocking, and without an exception
+when there is none left.
+
+As many are taken in a row as stood in the queue lately: the call that finds it empty is spared where connections come one by one.
+"""
+
+import socket
+
+cimport cython
+
+from cede.drivers.base cimport Acceptor
+from cede.drivers.epoll_wait cimport EpollWaiter, os_error
+from cede.drivers.listen cimport ListenAcceptor
+from cede.drivers.sys_epoll cimport c_close, errno_now, socket_number, would_block
+
+from cede.drivers.listen import OUT_OF_RESOURCES, PEER_GONE
+
+cdef extern from "sys_datagram.h":
+    ctypedef struct cede_address:
+        pass
+    int accept_one "cede_accept"(int fd, cede_address *peer) noexcept
+    object make_peer "cede_peer"(const cede_address *address)
+
+plain_socket = socket.socket
+
+# The plain numbers: the properties of socket.socket make enumeration members of them each time.
+family_of = plain_socket.__mro__[1].__dict__["family"].__get__
+kind_of = plain_socket.__mro__[1].__dict__["type"].__get__
+
+FAMILIES = frozenset({int(socket.AF_INET), int(socket.AF_INET6), int(socket.AF_UNIX)})
+
+
+@cython.final
+cdef class EpollAcceptor(ListenAcceptor):
+    """A listening socket that is plain."""
+
+    cdef int accept_some(self) except -1:
+        cdef cede_address peer
+        cdef int fd, count
+        for count in range(self.at_once):
+            if not self.wanted:
+                return 0  # what was accepted last stopped or closed us
+            fd = socket_number(self.sock)
+            if fd != self.fd:
+                return self.driver.evict(self)
+            fd = accept_one(fd, &peer)
+            if fd < 0:
+                if would_block(-fd):
+                    self.at_once = max(count, 1)
+                    return 0
+                if -fd in PEER_GONE:
+                    continue
+                return self.failed(-fd)
+            self.warned = False
+            self.hand_over(self.wrap(fd), make_peer(&peer))
+        if self.at_once < self.backlog:
+            self.at_once = min(2 * self.at_once, self.backlog)
+        return 0
+
+    cdef object wrap(self, int fd):
+        try:
+            return plain_socket(self.family, self.kind, self.proto, fd)
+        except BaseException:
+            c_close(fd)
+            raise
+
+    cdef int failed(self, int code) except -1:
+        error = os_error(code)
+        if code in OUT_OF_RESOURCES:
+            return self.back_off(error)
+        self.sink.accept_failed(error)
+        return 0
+
+
+cdef bint can_accept(object sock):
+    """Whether its peers' addresses are of a kind that is known here."""
+    return type(sock) is plain_socket and family_of(sock) in FAMILIES
+
+
+cdef Acceptor new_acceptor(EpollWaiter driver, object sock, object sink, int backlog):
+    cdef EpollAcceptor acceptor = EpollAcceptor(driver, sock, sink, backlog)
+    acceptor.family = family_of(sock)
+    # The flag says that the descriptor is non-blocking already, which accept4 has seen to.
+    acceptor.kind = kind_of(sock) | socket.SOCK_NONBLOCK
+    acceptor.proto = sock.proto
+    acceptor.at_once = 1
+    return acceptor
