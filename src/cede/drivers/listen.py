@@ -96,7 +96,8 @@ class ListenAcceptor(Acceptor):
 
     def hand_over(self, sock: Any, address: Any) -> int:
         try:
-            sock.setblocking(False)
+            if sock.gettimeout() != 0.0:  # it may have been made non-blocking
+                sock.setblocking(False)
             self.sink.accepted(sock, address)
         except (KeyboardInterrupt, SystemExit):
             raise
