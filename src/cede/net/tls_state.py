@@ -140,6 +140,10 @@ class TLSState(FlowControl):
         parts.append(f"over {self.lower!r}")
         return f"<{' '.join(parts)}>"
 
+    @property
+    def _in_handshake(self) -> bool:
+        return self.state <= SHAKING
+
     # -- asyncio's names
 
     @property
