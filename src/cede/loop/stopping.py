@@ -65,7 +65,10 @@ class Stopping:
             protocol = transport.get_protocol()
             # With TLS between them, the connection is the program's by another transport, which says goodbye properly.
             face = getattr(protocol, "_app_transport", None) or transport
-            if not face.is_closing() and waits_for_data(getattr(protocol, "_app_protocol", protocol)):
+            if face.is_closing():
+                continue
+            # Nobody has been promised anything yet by a connection that is in its handshake.
+            if getattr(face, "_in_handshake", False) or waits_for_data(getattr(protocol, "_app_protocol", protocol)):
                 face.close()
         return bool(clients)
 

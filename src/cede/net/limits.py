@@ -124,6 +124,8 @@ class Pacer:
         answered = transport.take_written()
         protocol = transport.get_protocol()
         ours = answered or not transport.is_reading() or not waits_for_data(getattr(protocol, "_app_protocol", protocol))
+        if getattr(transport, "_in_handshake", False):
+            ours = answered  # the protocol does not know of the connection yet: there is the peer alone to wait for
         if count < rate * window and not ours:
             self._server._cut_slow(transport, f"it sent {count} bytes in {window:g} seconds, less than {rate:g} a second")
         else:

@@ -98,8 +98,11 @@ class TLSTransport(TLSReceiving):
         self.waiter = waiter
         self.backlog = []
         self.queued = 0
-        self.first = self.more = self.target = None
-        self.held = self.filled = 0
+        self.step = self.spent = self.allowance = 0
+        self.rested_at = 0.0
+        self.sending_later = False
+        self.gathered = self.target = None
+        self.filled = 0
         self.set_limits(None, None)
         self.set_protocol(protocol)
         self.records = Records()
@@ -272,7 +275,7 @@ class TLSTransport(TLSReceiving):
         self.stop_timer()
         self.backlog = []
         self.queued = 0
-        self.first = self.more = self.target = None
+        self.gathered = self.target = None
         if self.failure is not None:
             error = self.failure
         protocol = self.protocol
@@ -320,7 +323,7 @@ class TLSTransport(TLSReceiving):
             return
         self.state = FLUSHING
         self.timer = self.kernel.call_later(self.shutdown_seconds, self._shutdown_timed_out, context=self.context)
-        if self.unread and not self.peer_done and self.first is None and self.target is None:
+        if self.unread and not self.peer_done and self.target is None:
             self.unread = False
             self.drop_rest()
         if self.reading_paused and not self.lower_eof and not self.choked:

@@ -26,11 +26,11 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.net.tls_scratch import head_of
     from cede.net.tls_sending import AGAIN, RECORD
     from cede.net.tls_state import CLOSING, ENDING, FLUSHING, OPEN, SHAKING
 
     LARGEST_ANSWER = 64 * 1024
-    ENOUGH = 16384  # decrypted bytes that are worth a call of the protocol; smaller records are given to it together
     LARGEST_STRAY = 64 * 1024  # how much of what still comes after our close_notify is waited out
 
 
@@ -103,7 +103,10 @@ class TLSReceiving(TLSSending):
                 self.incoming.write(view[start:position])
                 if self.records.seen:
                     break
-                if self.read(position - start, self.records.lost):
+                size = RECORD if self.records.lost else min(self.records.body, RECORD)
+                if position == count and self.target is None and not self.buffered and not self.records.lost:
+                    self.read_alone(size)
+                elif self.read(size, self.records.lost):
                     break
             self.hand_over()
         except BaseException:
@@ -127,29 +130,10 @@ class TLSReceiving(TLSSending):
             raise
         return self.end_of_batch()
 
-    def read(self, size: int, to_the_end: bool) -> int:
-        """Decrypt a record that holds at most `size` bytes of data, or (`to_the_end`) all that there is. True to stop reading."""
-        if self.buffered:
-            return self.fill(size, to_the_end)
-        while True:
-            data = self.decrypt(min(size, RECORD))
-            if data is None:
-                return self.peer_done or self.read_error is not None
-            if self.first is None:
-                self.first = data
-            elif self.more is None:
-                self.more = [self.first, data]
-            else:
-                self.more.append(data)
-            self.held += len(data)
-            if self.held >= ENOUGH:
-                self.hand_over()
-                if self.halted():
-                    return self.leave_rest()
-                if self.buffered:
-                    return self.fill(size, to_the_end)
-            if not to_the_end and (len(data) < size or not self.cipher.pending()):
-                return 0
+    def read_alone(self, size: int) -> int:
+        """Decrypt the only record of a batch, of at most `size` bytes, straight into the object that the protocol gets."""
+        data = self.decrypt(size)
+        return 0 if data is None else self.tell(data)
 
     def decrypt(self, size: int) -> Any:
         """Up to `size` bytes of one record; None where there are none, and then `peer_done` and `read_error` may tell why."""
@@ -170,10 +154,18 @@ class TLSReceiving(TLSSending):
             return None
         return data
 
-    def fill(self, size: int, to_the_end: bool) -> int:
-        """As `read`, into the protocol's own buffers. One stays lent to us until it is full, or the batch ends."""
+    def read(self, size: int, to_the_end: bool) -> int:
+        """Decrypt a record of at most `size` bytes, or (`to_the_end`) all that there is. True to stop reading.
+
+        It goes into the protocol's own buffer, or into memory of ours for many records at a time. Either stays the target until it is
+        full, or the batch ends.
+        """
         while True:
-            if self.target is None and not self.borrow(size):
+            if self.gathered is not None and len(self.target) - self.filled < size:
+                self.hand_over()
+                if self.halted():
+                    return self.leave_rest()
+            if self.target is None and not (self.borrow(size) if self.buffered else self.gather()):
                 return 1
             room = len(self.target) - self.filled
             count = self.decrypt_into(room)
@@ -184,10 +176,15 @@ class TLSReceiving(TLSSending):
                 self.hand_over()
                 if self.halted():
                     return self.leave_rest()
-                if not self.buffered:
-                    return self.read(size, to_the_end)
             if not to_the_end and (count < room or not self.cipher.pending()):
                 return 0
+
+    def gather(self) -> bool:
+        """Take memory for many records. True."""
+        self.gathered = self.scratch.take_clear()
+        self.target = memoryview(self.gathered)
+        self.filled = 0
+        return True
 
     def borrow(self, size: int) -> bool:
         """Ask the protocol for a buffer. False to stop reading."""
@@ -233,27 +230,29 @@ class TLSReceiving(TLSSending):
 
     def hand_over(self) -> int:
         """Tell the protocol of what was decrypted."""
-        if self.target is not None:
-            target = self.target
-            self.target = None
-            target.release()  # before any user code: it may want to resize what it lent us
-            if not self.filled:
-                return 0
-            try:
-                self.protocol.buffer_updated(self.filled)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:
-                self.fail(error, "Fatal error: protocol.buffer_updated() call failed.")
+        target = self.target
+        if target is None:
             return 0
-        data = self.first
-        if data is None:
+        self.target = None
+        target.release()  # before any user code: it may want to resize what it lent us
+        memory = self.gathered
+        if memory is not None:
+            self.gathered = None
+            data = head_of(memory, self.filled)
+            self.scratch.clear = memory
+            return self.tell(data) if data else 0
+        if not self.filled:
             return 0
-        if self.more is not None:
-            data = b"".join(self.more)
-            self.more = None
-        self.first = None
-        self.held = 0
+        try:
+            self.protocol.buffer_updated(self.filled)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.fail(error, "Fatal error: protocol.buffer_updated() call failed.")
+        return 0
+
+    def tell(self, data: bytes) -> int:
+        """Call the protocol with what was decrypted."""
         try:
             self.protocol.data_received(data)
         except (KeyboardInterrupt, SystemExit):
@@ -351,10 +350,6 @@ class TLSReceiving(TLSSending):
 
     def shake(self) -> int:
         """Go on with the handshake."""
-        raise NotImplementedError
-
-    def go_on_sending(self) -> int:
-        """There may be room, or OpenSSL may be ready, for what waits."""
         raise NotImplementedError
 
     def peer_ended(self) -> int:

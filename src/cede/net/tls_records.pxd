@@ -6,6 +6,7 @@ cdef enum:
 
 cdef class Records:
     cdef int seen
+    cdef int body
     cdef int missing
     cdef bint lost
     @cython.locals(byte=int, taken=Py_ssize_t)

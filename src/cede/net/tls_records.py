@@ -29,12 +29,13 @@ class Records:
     """Follows the records of one direction."""
 
     seen: int  # bytes of the header that came, 5 inside of the body, 0 between records
-    missing: int  # bytes of the body still to come
+    body: int  # bytes of the body of the record under way, or of the last
+    missing: int  # how many of them are still to come
     lost: bool
 
     def __init__(self) -> None:
         self.seen = 0
-        self.missing = 0
+        self.body = self.missing = 0
         self.lost = False
 
     def advance(self, data: bytearray, start: int, end: int) -> int:
@@ -53,6 +54,7 @@ class Records:
                 self.missing = byte << 8
             elif self.seen == 4:
                 self.missing |= byte
+                self.body = self.missing
                 self.lost = self.missing > LONGEST_BODY
             if self.lost:
                 self.seen = 0

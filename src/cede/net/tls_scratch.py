@@ -1,8 +1,11 @@
 # cython: auto_pickle=False
-"""The memory that ciphertext is received into: one piece a loop, for all its TLS connections, so that an idle one keeps none.
+"""The memory that a loop's TLS connections receive and decrypt with: one piece for each, so that an idle connection keeps none.
 
-Invariant: `busy` is true while a connection works on what it received here; until then nobody else may receive into it. (Nobody would, but
-for a program that steps the loop from inside a callback.)
+Invariants
+----------
+* `busy` is true while a connection works on what it received here; until then nobody else may receive into it. (Nobody would, but
+  for a program that steps the loop from inside a callback.)
+* `clear` belongs to whoever took it, until it is put back. Who finds none makes another; one that is not put back is not missed.
 """
 
 from __future__ import annotations
@@ -10,21 +13,45 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# Four full records and what a fifth may bring: one system call takes what a peer sent as 64 KiB.
-SIZE = 80 * 1024
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+
+    def head_of(memory: bytearray, count: int) -> bytes:
+        with memoryview(memory) as view:
+            return bytes(view[:count])
+
+
+# What one system call may bring.
+SIZE = 128 * 1024
+# Four full records: decrypted bytes that are worth a call of the protocol; smaller records are given to it together.
+CLEAR = 4 * 16384
 
 
 class Scratch:
-    """A piece of memory, and a view of it."""
+    """Memory for ciphertext, a view of it, and memory for what is decrypted."""
 
     memory: bytearray
     view: memoryview
     busy: bool
+    clear: bytearray | None
 
     def __init__(self) -> None:
         self.memory = bytearray(SIZE)
         self.view = memoryview(self.memory)
         self.busy = False
+        self.clear = None
+
+    def take_clear(self) -> bytearray:
+        """Memory for decrypted bytes."""
+        memory = self.clear
+        if memory is None:
+            return bytearray(CLEAR)
+        self.clear = None
+        return memory
 
 
 _of_loops: WeakKeyDictionary[Any, Scratch] = WeakKeyDictionary()

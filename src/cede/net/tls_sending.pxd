@@ -6,6 +6,10 @@ from cede.net.tls_state cimport ENDING, FLUSHING, LOST, OPEN, TLSState
 cdef enum:
     RECORD = 16384
     TOGETHER = 4
+    AT_ONCE = 65536
+    AT_MOST = 1048576
+
+cdef double PACE
 
 cdef tuple AGAIN
 
@@ -17,8 +21,12 @@ cdef class TLSSending(TLSState):
     @cython.locals(taken=Py_ssize_t, sealed=Py_ssize_t, pieces=list)
     cdef Py_ssize_t send(self, object data, Py_ssize_t size) except -1
     cdef int push_out(self) except -1
-    @cython.locals(done=Py_ssize_t, size=Py_ssize_t, count=Py_ssize_t, taken=Py_ssize_t)
+    @cython.locals(done=Py_ssize_t, size=Py_ssize_t, taken=Py_ssize_t, sealed=Py_ssize_t, pieces=list)
     cdef int flush(self) except -1
+    @cython.locals(count=Py_ssize_t, size=Py_ssize_t)
+    cdef int join_small(self, Py_ssize_t index) except -1
+    cdef bint may_send(self) except -1
+    cdef int go_on_sending(self) except -1
     cdef int fail(self, object error, str message) except -1
     cdef Py_ssize_t waiting(self) except -1
     cdef int limit_lower(self) except -1

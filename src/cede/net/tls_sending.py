@@ -7,6 +7,9 @@ Invariants
   goes before anything that is encrypted later. Nothing overtakes.
 * Data is encrypted one record at a time, and taken out of `outgoing` at once, so that OpenSSL's buffer does not grow beyond a record.
 * While the transport underneath is paused nothing is encrypted: what waits is kept as it was given, by reference where it cannot change.
+* A step of the program that writes and writes sends AT_ONCE bytes, or up to a record more; the rest goes from the ring, as much a turn as a
+  fast network takes meanwhile. So the others get their turn, and what is under way to a peer that keeps up is not pushed out of the
+  processor's caches before it is received: that takes as long as encrypting it.
 * `get_write_buffer_size`, and so the watermarks, count what waits on both floors.
 """
 
@@ -31,6 +34,11 @@ if not cython.compiled:
 
     RECORD = 16384  # what a record holds at most
     TOGETHER = 4  # full records that are sent with one system call
+    AT_ONCE = 64 * 1024  # bytes that one step of the program sends; the rest goes in the turns that follow
+    AT_MOST = 1024 * 1024  # bytes that one of those turns sends
+
+# Bytes a second that those turns send at least, as far as AT_MOST allows, however long they take.
+PACE = 1e9
 
 AGAIN = (SSLWantReadError, SSLWantWriteError)
 
@@ -87,7 +95,7 @@ class TLSSending(TLSState):
             self.lost_writes += 1
             return 0
         taken = 0
-        if self.state == OPEN and not self.backlog and not self.lower_paused and not self.awaits_peer:
+        if self.state == OPEN and not self.backlog and not self.lower_paused and not self.awaits_peer and self.may_send():
             taken = self.send(data, size)
         if taken < size and self.state <= OPEN:
             self.keep(data, taken)
@@ -121,17 +129,19 @@ class TLSSending(TLSState):
         if size <= RECORD:
             taken = self.seal(data)
             if taken and self.state < ENDING:
+                self.spent += taken
                 self.lower.write(self.outgoing.read())
             if taken in (0, size):
                 return taken
         view = memoryview(data)
-        while taken < size and not self.lower_paused:
+        while taken < size and not self.lower_paused and self.may_send():
             pieces: list[Any] = []
             while taken < size and len(pieces) < TOGETHER:
                 sealed = self.seal(view[taken : taken + RECORD])
                 if not sealed:
                     break
                 taken += sealed
+                self.spent += sealed
                 pieces.append(self.outgoing.read())
             if self.state >= ENDING:
                 return taken
@@ -141,6 +151,28 @@ class TLSSending(TLSState):
                 break
         return taken
 
+    def may_send(self) -> bool:
+        """Whether this step of the program has not sent enough. Where it has, the rest goes by itself, from the next turn on."""
+        if self.step != self.kernel.steps:
+            self.step = self.kernel.steps
+            self.spent = 0
+            self.allowance = AT_ONCE
+        elif self.spent >= self.allowance:
+            if not self.sending_later and not self.kernel.is_closed():
+                self.sending_later = True
+                self.rested_at = self.kernel.now()
+                self.kernel.call_soon(self._send_on, context=self.context)
+            return False
+        return True
+
+    def _send_on(self) -> None:
+        self.sending_later = False
+        self.step = self.kernel.steps
+        self.spent = 0
+        self.allowance = int(max(AT_ONCE, min(AT_MOST, (self.kernel.now() - self.rested_at) * PACE)))
+        if not self.lower_paused and OPEN <= self.state <= FLUSHING:
+            self.go_on_sending()
+
     def push_out(self) -> int:
         """Send what OpenSSL has to say of its own: the handshake, answers, alerts."""
         if self.outgoing.pending and not self.lower_paused and self.state < LOST:
@@ -149,27 +181,53 @@ class TLSSending(TLSState):
 
     def flush(self) -> int:
         """Send from the backlog, as far as there is room."""
-        done = 0
-        while done < len(self.backlog) and not self.lower_paused and not self.awaits_peer and OPEN <= self.state <= FLUSHING:
+        done = taken = 0
+        pieces: list[Any] = []
+        if self.lower_paused or self.awaits_peer or not OPEN <= self.state <= FLUSHING:
+            return 0
+        while done < len(self.backlog) and self.may_send():
+            if taken == 0:
+                self.join_small(done)
             data = self.backlog[done]
             size = len(data)
-            count = 1
-            while size < RECORD and done + count < len(self.backlog) and size + len(self.backlog[done + count]) <= RECORD:
-                size += len(self.backlog[done + count])
-                count += 1
-            if count > 1:
-                data = b"".join(self.backlog[done : done + count])
-            taken = self.send(data, size)
+            sealed = self.seal(memoryview(data)[taken : taken + RECORD] if taken or size > RECORD else data)
             if self.state >= ENDING:
                 return 0  # and the backlog is empty
-            self.queued -= taken
-            done += count
-            if taken < size:
-                done -= 1
-                self.backlog[done] = memoryview(data)[taken:]
+            if not sealed:
                 break
+            pieces.append(self.outgoing.read())
+            self.queued -= sealed
+            self.spent += sealed
+            taken += sealed
+            if taken == size:
+                done += 1
+                taken = 0
+            if len(pieces) == TOGETHER:
+                self.lower.writelines(pieces)
+                pieces = []
+                if self.lower_paused:
+                    break
+        if taken:
+            self.backlog[done] = memoryview(self.backlog[done])[taken:]
         del self.backlog[:done]
+        if pieces:
+            self.lower.writelines(pieces)
         return 0
+
+    def join_small(self, index: int) -> int:
+        """Make one of the small pieces from `index` on that fit in a record together."""
+        count = 1
+        size = len(self.backlog[index])
+        while size < RECORD and index + count < len(self.backlog) and size + len(self.backlog[index + count]) <= RECORD:
+            size += len(self.backlog[index + count])
+            count += 1
+        if count > 1:
+            self.backlog[index : index + count] = [b"".join(self.backlog[index : index + count])]
+        return 0
+
+    def go_on_sending(self) -> int:
+        """There may be room, or OpenSSL may be ready, for what waits."""
+        raise NotImplementedError
 
     def fail(self, error: BaseException, message: str) -> int:
         """Something went wrong for good."""

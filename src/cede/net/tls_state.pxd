@@ -48,9 +48,12 @@ cdef class TLSState(FlowControl):
     cdef Py_ssize_t left_at_timer
     # sending
     cdef list backlog
+    cdef unsigned long long step
+    cdef Py_ssize_t spent
+    cdef Py_ssize_t allowance
+    cdef double rested_at
+    cdef bint sending_later
     # receiving
-    cdef object first
-    cdef list more
-    cdef Py_ssize_t held
+    cdef bytearray gathered
     cdef object target
     cdef Py_ssize_t filled

@@ -50,10 +50,13 @@ class TLSState(FlowControl):
     scratch: Scratch
     own_memory: Any
     backlog: list[Any]  # data that waits to be encrypted
-    first: Any  # what was decrypted in this batch, and is not yet handed over:
-    more: Any  # `first` and what came after it, if something did
-    held: int  # and how many bytes that is
-    target: Any  # or the protocol's buffer that is being filled
+    step: int  # the kernel's count of steps when something was sent last
+    spent: int  # how much this step has sent
+    allowance: int  # and how much it may send
+    rested_at: float  # when it had sent that
+    sending_later: bool  # going on with the backlog is on the ring
+    gathered: bytearray | None  # memory of ours for what is decrypted of a batch
+    target: Any  # a view of it, or the protocol's buffer: what is being filled
     filled: int
     server: Any
     server_side: bool
@@ -136,6 +139,10 @@ class TLSState(FlowControl):
             parts.append("in its handshake")
         parts.append(f"over {self.lower!r}")
         return f"<{' '.join(parts)}>"
+
+    @property
+    def _in_handshake(self) -> bool:
+        return self.state <= SHAKING
 
     # -- asyncio's names
 
