@@ -319,10 +319,8 @@ class TLSReceiving(TLSSending):
             return
         self.reading_paused = False
         if self.state == OPEN:
-            if self.unread or self.lower_eof:
-                self.read_later()
-            elif not self.choked:
-                self.lower.resume_reading()
+            # Not at once: what was scheduled before comes before data that waits in the socket.
+            self.read_later()
 
     def read_later(self) -> int:
         """Go on from the ring: whoever resumes may be in the middle of anything."""
