@@ -111,7 +111,13 @@ def main() -> int:
     option("--only", default="", metavar="TEXT", help="only tests whose name contains TEXT")
     option("--timeout", type=float, default=900.0, metavar="S", help="seconds for one module (default: 900)")
     option("--test-timeout", type=float, default=60.0, metavar="S", help="seconds for one test (default: 60)")
-    option("--within", type=float, default=0.0, metavar="S", help="begin no module after S seconds, and say which were not run (default: no limit)")
+    option(
+        "--within",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="begin no module after S seconds, and say which were not run (default: no limit)",
+    )
     option("--once", action="store_true", help="do not run a failed test once more, alone in a fresh process")
     option("--jobs", type=int, default=2, metavar="N", help="processes side by side, two at most (default: 2)")
     option("--json", metavar="FILE", help="write the results there too; those of whole suites are kept in build/conformance/results")

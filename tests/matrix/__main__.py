@@ -10,7 +10,9 @@ from tests.matrix import pythons, report, steps
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__, epilog="Where Pythons are looked for: tests/matrix/pythons.py.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.matrix", description=__doc__, epilog="Where Pythons are looked for: tests/matrix/pythons.py."
+    )
     option = parser.add_argument
     option("version", nargs="*", help=f"only these, such as 3.12 (default: {' '.join(pythons.VERSIONS)})")
     option("--venv", default=".venv", help="the environment of the Python that runs this; others get .venv-3.12 and so on (default: .venv)")

@@ -31,8 +31,8 @@ OTHERS = {
 LIMITS = {"environment": 600.0, "tools": 300.0, "build": 900.0, "suite": 900.0, "conformance": 1500.0}
 LAST_LINES = 80
 
-# Ours, without what is run by itself (CPython's Task and Future tests are among the suites of others), and without what says the same on each
-# Python and takes minutes: whether the package can be built in every way, the examples at full size.
+# Ours, without what is run by itself: CPython's Task and Future tests are among the suites of others. The quick choice is without what says
+# the same on each Python and takes minutes: whether the package can be built in every way, the examples at full size, long loops.
 OUR_TESTS = ("--ignore=tests/leaks", *(f"--ignore=tests/conformance/test_{name}.py" for name in ("tasks", "futures", "eager", "users")))
 QUICK = ("-m", "not slow", "--ignore=tests/examples", "--ignore=tests/test_packaging.py")
 
@@ -146,7 +146,8 @@ class Job:
         results = self.folder / "suite.xml"
         chosen = [*OUR_TESTS, *(QUICK if self.quick else ())]
         found = self.relative(results)
-        options = ["-q", "--maxprocesses", "8", "--dist", "worksteal", "-o", f"cache_dir={self.relative(self.folder)}/cache", f"--junitxml={found}"]
+        options = ["-q", "--maxprocesses", "8", "--dist", "worksteal", f"--junitxml={found}"]
+        options += ["-o", f"cache_dir={self.relative(self.folder)}/cache"]
         command = [self.interpreter, "-m", "pytest", *options, *chosen]
         results.unlink(missing_ok=True)
         code, text = self.run("suite", [*command, "-n", "auto"], lambda line: " passed" in line or line.startswith("FAILED"))
@@ -157,7 +158,8 @@ class Job:
             if failed:
                 print(f"  {self.python.version} | {len(failed)} failed: once more, by themselves")
                 results.unlink()
-                code, again = self.run("suite", [*command, "--last-failed", "--last-failed-no-failures", "none"], lambda line: " passed" in line)
+                once_more = [*command, "--last-failed", "--last-failed-no-failures", "none"]
+                code, again = self.run("suite", once_more, lambda line: " passed" in line)
                 still = read_xml(results)[1] if code in (0, 1) and results.exists() else failed
                 row.failed = len(still)
                 row.unsteady = sorted(set(failed) - set(still))

@@ -135,12 +135,14 @@ def test_what_failed_is_run_once_more(still: str, tmp_path: Path, monkeypatch: p
 
 
 def test_the_table() -> None:
+    told = {"bad": {"test_a.x": "why"}, "unsteady": {"test_a.y": "why"}}
     units = {
-        "uvloop/test_a": {"counts": {"passed": 5, "listed": 1}, "bad": {"test_a.x": "why"}, "unsteady": {"test_a.y": "why"}, "seconds": 2.0},
+        "uvloop/test_a": {"counts": {"passed": 5, "listed": 1}, "seconds": 2.0, **told},
         "anyio/test_b": {"counts": {"passed": 7, "listed": 0}, "bad": {}, "unsteady": {}, "seconds": 3.0},
     }
-    told: dict[str, Any] = json.loads(json.dumps({"units": units, "absent": ["cpython: there is none", "anyio/test_c: the time was used up"]}))
-    rows = [steps.conformance_row("3.12", suite, told) for suite in ("cpython", "uvloop", "anyio")]
+    absent = ["cpython: there is none", "anyio/test_c: the time was used up"]
+    results: dict[str, Any] = json.loads(json.dumps({"units": units, "absent": absent}))
+    rows = [steps.conformance_row("3.12", suite, results) for suite in ("cpython", "uvloop", "anyio")]
     rows.append(report.Row("3.15", "", note="not tested (no python3.15 on the search path)"))
     lines = [" ".join(line.split()) for line in report.table(rows).splitlines()]
     assert lines[0] == "Python suite passed failed ledger unsteady seconds"
