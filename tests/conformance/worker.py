@@ -1,7 +1,8 @@
 """Runs one unit of a suite in this process: `main`, with the words that `supervise` gives it.
 
 A unit is ``suite/module``. ONLY is a text that the names of the tests must contain, or ``=`` and the one name. A test that takes longer
-than SECONDS ends the process, with the stack of each thread on stderr. DONE is a file with the names of the tests that an earlier process of this unit has run.
+than SECONDS ends the process, with the stack of each thread on stderr.
+DONE is a file with the names of the tests that an earlier process of this unit has run.
 """
 
 from __future__ import annotations
