@@ -28,8 +28,9 @@ Other people's tests of event loops, run on cede and on its peers. This page is 
 A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in
 the place of a name in one of its files for instance, are left out for every loop, and so is what a suite skips by itself. What cede does
 otherwise on purpose is in its ledger (`tests/conformance/ledgers`), a reason each, and is told as *+n*: these tests fail as the ledger
-says, and one that began to pass would fail the run. A test that hangs or crashes its process counts as failed; where a suite's time was
-used up, what it had not reached counts as one more.
+says, and one that began to pass would fail the run. Where a module has no more than a handful of failures, each of them was run once more,
+alone in a process of its own; one that passed then counts as passed, and is named if the loop was cede. A test that hangs or crashes its
+process counts as failed; where a suite's time was used up, what it had not reached counts as one more.
 """
 
 
@@ -99,6 +100,16 @@ def failures(reports: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def unsteady(reports: list[dict[str, Any]]) -> list[str]:
+    """What failed on cede, and passed when it was run once more by itself."""
+    lines = []
+    for report in reports:
+        names = sorted(test for unit in report["units"].values() for test in unit.get("unsteady", ()))
+        if report["loop"] == loops.OURS and names:
+            lines.append(f"- Python {report['python']}: " + ", ".join(f"`{test}`" for test in names))
+    return lines
+
+
 def page(reports: list[dict[str, Any]]) -> str:
     parts = [HEAD]
     for suite, title in TITLES.items():
@@ -118,6 +129,9 @@ def page(reports: list[dict[str, Any]]) -> str:
             parts.append("Failing on cede, and in no ledger:\n\n" + "\n".join(lines) + "\n")
         else:
             parts.append("Nothing fails on cede that its ledger does not name.\n")
+        lines = unsteady(ours)
+        if lines:
+            parts.append("Passed on cede only when it was run again, by itself:\n\n" + "\n".join(lines) + "\n")
         left_out = ledger.modules_left_out(suite)
         if left_out:
             names = "\n".join(f"- `{name}`: {reason}" for name, reason in left_out.items())
