@@ -148,6 +148,8 @@ class Job:
         found = self.relative(results)
         options = ["-q", "--maxprocesses", "8", "--dist", "worksteal", f"--junitxml={found}"]
         options += ["-o", f"cache_dir={self.relative(self.folder)}/cache"]
+        # A test that hangs may hang again where it is interrupted: its process is given up, and another one goes on with the rest.
+        options += ["--timeout", "120", "--timeout-method", "thread"]
         command = [self.interpreter, "-m", "pytest", *options, *chosen]
         results.unlink(missing_ok=True)
         code, text = self.run("suite", [*command, "-n", "auto"], lambda line: " passed" in line or line.startswith("FAILED"))
@@ -158,7 +160,7 @@ class Job:
             if failed:
                 print(f"  {self.python.version} | {len(failed)} failed: once more, by themselves")
                 results.unlink()
-                once_more = [*command, "--last-failed", "--last-failed-no-failures", "none"]
+                once_more = [*command, "--last-failed", "--last-failed-no-failures", "none", "-n", "1"]
                 code, again = self.run("suite", once_more, lambda line: " passed" in line)
                 still = read_xml(results)[1] if code in (0, 1) and results.exists() else failed
                 row.failed = len(still)
