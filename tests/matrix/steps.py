@@ -104,6 +104,10 @@ class Job:
         words = ["make", "--no-print-directory", f"VENV={self.venv}", f"PYTHON={self.python.command}", target]
         return self.run(step, words, lambda line: line.startswith("== "))
 
+    def late(self) -> bool:
+        """Whether all the time there was is used up: what was stopped then has not failed."""
+        return time.monotonic() >= self.deadline
+
     @property
     def interpreter(self) -> str:
         return f"{self.venv}/bin/python"
@@ -118,6 +122,8 @@ class Job:
             raise Unavailable(f"its environment could not be made: {last_words(text)}")
         began = time.monotonic()
         code, text = self.make("build", f"{self.venv}/.installed")
+        if code is None and self.late():
+            raise Unavailable("the time was used up while cede was built")
         if code != 0:
             self.failures.append(f"cede does not build on Python {self.python.version}:\n{tail(text)}")
             return [Row(self.python.version, "build", failed=1, seconds=time.monotonic() - began)]
@@ -168,6 +174,8 @@ class Job:
                 row.passed += len(row.unsteady)
                 if still:
                     self.failures.append(f"cede's own suite on Python {self.python.version}:\n{tail(again, 200)}")
+        elif code is None and self.late():
+            row.note = "not run to its end (the time was used up)"
         else:
             how = "had to be ended, its time was used up" if code is None else f"ended with {code}"
             self.failures.append(f"cede's own suite on Python {self.python.version} {how}:\n{tail(text)}")
@@ -180,10 +188,14 @@ class Job:
         results = self.folder / "conformance.json"
         results.unlink(missing_ok=True)
         left = min(LIMITS["conformance"], self.deadline - time.monotonic()) - 60  # for tests that are run once more
+        if left <= 0:
+            return [Row(self.python.version, OTHERS[suite], note="not run (the time was used up)") for suite in suites]
         options = [f"--suite={suite}" for suite in suites]
-        options += ["--json", self.relative(results), "--within", f"{max(left, 1):.0f}", "--timeout", "300"]
+        options += ["--json", self.relative(results), "--within", f"{left:.0f}", "--timeout", "300"]
         command = [self.interpreter, "-m", "tests.conformance", *options]
         code, text = self.run("conformance", command, lambda line: line.startswith(("[", "FAILED", "unsteady")))
+        if not results.exists() and code is None and self.late():
+            return [Row(self.python.version, OTHERS[suite], note="not run to its end (the time was used up)") for suite in suites]
         if not results.exists():
             how = "had to be ended, its time was used up" if code is None else f"ended with {code}"
             self.failures.append(f"the suites of others on Python {self.python.version}: the runner {how}:\n{tail(text)}")

@@ -88,6 +88,17 @@ def test_no_time_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no time" in text
 
 
+def test_what_is_stopped_at_the_end_of_all_time_has_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = job(tmp_path, monkeypatch, seconds=-1.0)
+    monkeypatch.setattr(steps, "ROOT", tmp_path)
+    rows = [made.own_suite(), *made.conformance(["uvloop"])]
+    assert [row.failed for row in rows] == [0, 0]
+    assert all("the time was used up" in row.note for row in rows)
+    with pytest.raises(steps.Unavailable, match="the time was used up"):
+        monkeypatch.setattr(made, "run", lambda step, command, tell=None: (None if step == "build" else 0, ""))
+        made.rows()
+
+
 def test_an_environment_that_cannot_be_made_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = job(tmp_path, monkeypatch)
     words = "Collecting things\nERROR: No matching distribution found for pytest\nmake: *** [it] Error 1\n"
