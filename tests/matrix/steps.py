@@ -137,9 +137,9 @@ class Job:
         return rows
 
     def fresh_environment(self) -> None:
-        """Take away an environment that was made with a Python that is gone, or elsewhere."""
+        """Take away an environment of ours that was made with a Python that is gone, or elsewhere."""
         folder = ROOT / self.venv
-        if folder.exists():
+        if self.venv == f".venv-{self.python.version}" and folder.exists():
             try:
                 code, _ = self.run("environment", [self.interpreter, "-c", "import pip"])
             except OSError:
