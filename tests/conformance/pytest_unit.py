@@ -20,6 +20,7 @@ class PytestUnit(Unit):
         inject.install(self.subject)
         if self.subject == loops.OURS:
             spare_the_wait_for_exec()
+        give_time_to_start()
         # As under `python -m pytest`: AnyIO's worker processes import the main module again.
         sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))
         self.outcomes: dict[str, tuple[str, str]] = {}
@@ -59,6 +60,18 @@ def backends(item: Any) -> set[str]:
     """What the parameters of that test are called, as far as they can be names of a backend."""
     call = getattr(item, "callspec", None)
     return set() if call is None else {str(name) for name in call._idlist}
+
+
+def give_time_to_start() -> None:
+    """Some tests start another pytest and give it three seconds, with all its plugins: a busy machine needs more, and a hang is one still."""
+    from _pytest.pytester import Pytester
+
+    begin = Pytester.run
+
+    def run(self: Any, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        return begin(self, *args, timeout=timeout and 10 * timeout, **kwargs)
+
+    Pytester.run = run  # type: ignore[method-assign]
 
 
 def spare_the_wait_for_exec() -> None:
