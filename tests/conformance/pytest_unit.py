@@ -63,7 +63,7 @@ def backends(item: Any) -> set[str]:
 
 
 def give_time_to_start() -> None:
-    """Some tests start another pytest and give it three seconds, with all its plugins: a busy machine needs more, and a hang is one still."""
+    """Some tests start another pytest and give it three seconds, plugins and all: a busy machine needs more, and a hang still is one."""
     from _pytest.pytester import Pytester
 
     begin = Pytester.run
