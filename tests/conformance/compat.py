@@ -30,7 +30,8 @@ the place of a name in one of its files for instance, are left out for every loo
 otherwise on purpose is in its ledger (`tests/conformance/ledgers`), a reason each, and is told as *+n*: these tests fail as the ledger
 says, and one that began to pass would fail the run. Where a module has no more than twenty failures, each of them was run once more,
 alone in a process of its own; one that passed then counts as passed, and is named if the loop was cede. A test that hangs or crashes its
-process counts as failed; where a suite's time was used up, what it had not reached counts as one more.
+process counts as failed; where a suite's time was used up, what it had not reached counts as one more. One failure may bring others with
+it: AnyIO's suite runs many tests on one loop, and its modules ask for eager tasks too.
 """
 
 
@@ -90,6 +91,12 @@ def modules(reports: list[dict[str, Any]]) -> str:
     return table(rows)
 
 
+def compared(reports: list[dict[str, Any]]) -> list[str]:
+    """The Pythons on which cede has company."""
+    pythons = sorted({report["python"] for report in reports}, key=by_version)
+    return [python for python in pythons if sum(report["python"] == python for report in reports) > 1]
+
+
 def failures(reports: list[dict[str, Any]]) -> list[str]:
     """What still fails on cede and is in no ledger."""
     lines = []
@@ -120,10 +127,9 @@ def page(reports: list[dict[str, Any]]) -> str:
         if suite in sources.FETCHED:
             parts.append(f"Source: {', '.join(sorted({report['sources'].get(suite, '?') for report in ours}))}.\n")
         parts.append(summary(ours) + "\n")
-        widest = max({report["python"] for report in ours}, key=lambda python: sum(report["python"] == python for report in ours))
-        if suite != "classes":
-            parts.append(f"On Python {widest}, module by module:\n")
-            parts.append(modules([report for report in ours if report["python"] == widest]) + "\n")
+        for python in compared(ours):
+            parts.append(f"On Python {python}, module by module:\n")
+            parts.append(modules([report for report in ours if report["python"] == python]) + "\n")
         lines = failures(ours)
         if lines:
             parts.append("Failing on cede, and in no ledger:\n\n" + "\n".join(lines) + "\n")
