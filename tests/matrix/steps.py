@@ -149,6 +149,7 @@ class Job:
 
     def own_suite(self) -> Row:
         began = time.monotonic()
+        print(f"  {self.python.version} | == cede's own suite", flush=True)
         results = self.folder / "suite.xml"
         chosen = [*OUR_TESTS, *(QUICK if self.quick else ())]
         found = self.relative(results)
@@ -164,7 +165,7 @@ class Job:
             row.passed, failed = read_xml(results)
             row.failed = len(failed)
             if failed:
-                print(f"  {self.python.version} | {len(failed)} failed: once more, by themselves")
+                print(f"  {self.python.version} | {len(failed)} failed: once more, by themselves", flush=True)
                 results.unlink()
                 once_more = [*command, "--last-failed", "--last-failed-no-failures", "none", "-n", "1"]
                 code, again = self.run("suite", once_more, lambda line: " passed" in line)
@@ -185,6 +186,7 @@ class Job:
         return row
 
     def conformance(self, suites: list[str]) -> list[Row]:
+        print(f"  {self.python.version} | == the suites of others", flush=True)
         results = self.folder / "conformance.json"
         results.unlink(missing_ok=True)
         left = min(LIMITS["conformance"], self.deadline - time.monotonic()) - 60  # for tests that are run once more
