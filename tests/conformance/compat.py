@@ -28,10 +28,10 @@ Other people's tests of event loops, run on cede and on its peers. This page is 
 A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in
 the place of a name in one of its files for instance, are left out for every loop, and so is what a suite skips by itself. What cede does
 otherwise on purpose is in its ledger (`tests/conformance/ledgers`), a reason each, and is told as *+n*: these tests fail as the ledger
-says, and one that began to pass would fail the run. Where a module had no more than twenty failures, each of them was, as a rule,
-run once more, alone in a process of its own; one that passed then counts as passed, and is named if the loop was cede. A test that hangs or crashes its
-process counts as failed; where a suite's time was used up, what it had not reached counts as one more. One failure may bring others with
-it: AnyIO's suite runs many tests on one loop, and its modules ask for eager tasks too.
+says, and one that began to pass would fail the run. Where a module had no more than twenty failures, each of them was, as a rule, run
+once more, alone in a process of its own; one that passed then counts as passed, and is named if the loop was cede. A test that hangs or
+crashes its process counts as failed; where a suite's time was used up, what it had not reached counts as one more. One failure may bring
+others with it: AnyIO's suite runs many tests on one loop, and its modules ask for eager tasks too.
 """
 
 

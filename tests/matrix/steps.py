@@ -193,7 +193,7 @@ class Job:
         if left <= 0:
             return [Row(self.python.version, OTHERS[suite], note="not run (the time was used up)") for suite in suites]
         options = [f"--suite={suite}" for suite in suites]
-        options += ["--json", self.relative(results), "--within", f"{left:.0f}", "--timeout", "300"]
+        options += ["--json", self.relative(results), "--within", f"{left:.0f}", "--timeout", "600"]
         command = [self.interpreter, "-m", "tests.conformance", *options]
         code, text = self.run("conformance", command, lambda line: line.startswith(("[", "FAILED", "unsteady")))
         if not results.exists() and code is None and self.late():
