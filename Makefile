@@ -127,6 +127,12 @@ pure-test: $(PURE)/.installed  ## the suite on the pure install
 conformance: $(VENV)/.installed $(VENV)/.deps-conformance  ## CPython's, uvloop's and AnyIO's own tests, run against cede
 	@"$(VENV)/bin/python" -m tests.conformance $(ARGS)
 
+# Which Pythons, and where they are looked for: tests/matrix/pythons.py. make matrix ARGS="3.13 --quick", PYTHONS="python3.12 /opt/python3.14/bin/python3",
+# MATRIX_RUN_3_14="docker run --rm -v $PWD:/cede -w /cede python:3.14".
+.PHONY: matrix
+matrix:  ## the suite and the suites of others, on every Python at hand
+	@"$(PYTHON)" -m tests.matrix --venv "$(VENV)" $(ARGS)
+
 .PHONY: leaks
 leaks: $(VENV)/.installed  ## the tests under a debug allocator, then the reference-leak loop
 	@echo "== tests, under PYTHONMALLOC=debug"
@@ -144,6 +150,6 @@ lint: $(VENV)/.installed $(VENV)/.deps-lint  ## ruff, mypy (strict) and the floo
 	@"$(VENV)/bin/python" -m pytest -q tests/test_floors.py
 
 .PHONY: clean
-clean:  ## remove both environments and everything built
-	rm -rf "$(VENV)" "$(PURE)" build dist .pytest_cache .ruff_cache src/*.egg-info
+clean:  ## remove the environments and everything built
+	rm -rf "$(VENV)" "$(PURE)" .venv-3.* build dist .pytest_cache .ruff_cache src/*.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

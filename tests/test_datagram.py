@@ -932,6 +932,20 @@ def test_bad_arguments(world: World) -> None:
 
 
 @each_world
+def test_an_option_that_asyncio_had_once(world: World) -> None:
+    async def main() -> None:
+        if not world.ours:
+            return  # it does not know it any more
+        with pytest.raises(ValueError, match="reuse_address"):
+            await endpoint(local_addr=("127.0.0.1", 0), reuse_address=True)
+        with pytest.warns(DeprecationWarning, match="reuse_address"):
+            transport, _ = await endpoint(local_addr=("127.0.0.1", 0), reuse_address=False)
+        await finish(transport)
+
+    world.run(main)
+
+
+@each_world
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts descriptors in /proc")
 def test_a_cancelled_endpoint_leaves_no_descriptor(world: World) -> None:
     """Regression 9."""

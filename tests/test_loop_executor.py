@@ -43,7 +43,7 @@ def test_the_default_executor_can_be_set(run: Callable[..., Any]) -> None:
     async def main() -> str:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="given"))
-        with pytest.raises(TypeError, match="ThreadPoolExecutor"):
+        with pytest.raises(TypeError, match="executor must be ThreadPoolExecutor instance"):
             loop.set_default_executor("pool")  # type: ignore[arg-type]
         return await loop.run_in_executor(None, lambda: threading.current_thread().name)
 

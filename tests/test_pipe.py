@@ -107,6 +107,21 @@ def test_what_they_tell_of_themselves(world: World) -> None:
 
 
 @each_world
+def test_a_write_pipe_reads_nothing_and_says_so(world: World) -> None:
+    async def main() -> None:
+        reader, writer = pipe_files()
+        with reader:
+            transport, protocol = await write_to(writer)
+            for name in ("pause_reading", "resume_reading", "is_reading"):
+                with pytest.raises(NotImplementedError):
+                    getattr(transport, name)()
+            transport.close()
+            await protocol.lost
+
+    world.run(main)
+
+
+@each_world
 def test_streams_over_pipes(world: World) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -256,8 +256,8 @@ def test_a_handler_that_is_a_plain_function(world: World) -> None:
 
 
 def test_a_plain_function_that_fails(world: World) -> None:
-    if sys.version_info < (3, 14) and not world.ours:
-        pytest.skip("fixed in asyncio of Python 3.14")
+    if sys.version_info[:2] != (3, 14) and not world.ours:
+        pytest.skip("asyncio closes the connection in Python 3.14, but neither before nor after")
 
     async def main() -> None:
         def handler(reader: Any, writer: Any) -> None:

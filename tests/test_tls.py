@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import random
+import select
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -334,6 +335,54 @@ def test_another_protocol_takes_over(run: Run) -> None:
             assert client.data == b"one"
             assert lender.data == b"two"
             client.transport.set_protocol(client)
+
+    run(main)
+
+
+def test_a_lender_of_no_class(run: Run) -> None:
+    """A protocol that has get_buffer and no data_received can only mean one thing, whatever it derives from."""
+
+    class Bare(asyncio.BaseProtocol):
+        def __init__(self) -> None:
+            self.memory = bytearray(10)
+            self.told = asyncio.get_running_loop().create_future()
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return self.memory
+
+        def buffer_updated(self, count: int) -> None:
+            self.told.set_result(bytes(self.memory[:count]))
+
+        def eof_received(self) -> None:
+            pass
+
+        def connection_lost(self, error: BaseException | None) -> None:
+            self.lost.set_result(error)
+
+    async def main() -> None:
+        if not isinstance(asyncio.get_running_loop(), cede.EventLoop):
+            return  # asyncio looks for data_received
+        async with pair(client_factory=Bare) as (client, server):
+            server.transport.write(b"hello")
+            assert await client.told == b"hello"
+
+    run(main)
+
+
+def test_what_was_scheduled_before_resuming_comes_first(run: Run) -> None:
+    async def main() -> None:
+        if not isinstance(asyncio.get_running_loop(), cede.EventLoop):
+            return  # asyncio trips over what waited
+        async with pair() as (client, server):
+            server.transport.pause_reading()
+            client.transport.write(b"hello")
+            while not select.select([server.transport.get_extra_info("socket").fileno()], [], [], 10)[0]:
+                pass
+            asyncio.get_running_loop().call_soon(server.transport.close)
+            server.transport.resume_reading()
+            assert await server.lost is None  # the peer's goodbye was heard, behind what waited
+            assert server.data == b""
 
     run(main)
 

@@ -49,6 +49,55 @@ async def parted(*talks: Any) -> None:
         await talk.lost
 
 
+def test_the_first_data_comes_after_start_tls_has_returned(run: Run) -> None:
+    """Though both are in one packet: who answers has to have the transport to answer on."""
+
+    class Answers(Talk):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.transport.write(data.upper())
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        if not ours():
+            pytest.skip("asyncio has the answer leave the old transport, plain")
+        left, right = socket.socketpair()
+        right.setblocking(False)
+        transport, server = await loop.create_connection(Answers, sock=left)
+
+        async def upgrade() -> None:
+            server.transport = await loop.start_tls(transport, server, server_context(), server_side=True)
+
+        upgrading = asyncio.create_task(upgrade())
+        await asyncio.sleep(0)  # it has begun: nothing is taken for plain data
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        done = False
+        while not done:
+            try:
+                client.do_handshake()
+                client.write(b"hello")
+                done = True
+            except ssl.SSLWantReadError:
+                pass
+            await loop.sock_sendall(right, outgoing.read())
+            if not done:
+                incoming.write(await loop.sock_recv(right, 65536))
+        answer = b""
+        while not answer:
+            incoming.write(await loop.sock_recv(right, 65536))
+            try:
+                answer = client.read()
+            except ssl.SSLWantReadError:
+                pass
+        assert answer == b"HELLO"
+        await upgrading
+        right.close()
+        await server.lost
+
+    run(main)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("size", [5, 1_000_000])
 def test_upgrades(run: Run, layers: int, size: int) -> None:

@@ -28,8 +28,10 @@ Other people's tests of event loops, run on cede and on its peers. This page is 
 A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in
 the place of a name in one of its files for instance, are left out for every loop, and so is what a suite skips by itself. What cede does
 otherwise on purpose is in its ledger (`tests/conformance/ledgers`), a reason each, and is told as *+n*: these tests fail as the ledger
-says, and one that began to pass would fail the run. A test that hangs or crashes its process counts as failed; where a suite's time was
-used up, what it had not reached counts as one more.
+says, and one that began to pass would fail the run. Where a module had no more than twenty failures, each of them was, as a rule, run
+once more, alone in a process of its own; one that passed then counts as passed, and is named if the loop was cede. A test that hangs or
+crashes its process counts as failed; where a suite's time was used up, what it had not reached counts as one more. One failure may bring
+others with it: AnyIO's suite runs many tests on one loop, and its modules ask for eager tasks too.
 """
 
 
@@ -89,6 +91,12 @@ def modules(reports: list[dict[str, Any]]) -> str:
     return table(rows)
 
 
+def compared(reports: list[dict[str, Any]]) -> list[str]:
+    """The Pythons on which cede has company."""
+    pythons = sorted({report["python"] for report in reports}, key=by_version)
+    return [python for python in pythons if sum(report["python"] == python for report in reports) > 1]
+
+
 def failures(reports: list[dict[str, Any]]) -> list[str]:
     """What still fails on cede and is in no ledger."""
     lines = []
@@ -96,6 +104,16 @@ def failures(reports: list[dict[str, Any]]) -> list[str]:
         bad = sorted(test for unit in report["units"].values() for test in unit["bad"])
         if report["loop"] == loops.OURS and bad:
             lines.append(f"- Python {report['python']}: " + ", ".join(f"`{test}`" for test in bad))
+    return lines
+
+
+def unsteady(reports: list[dict[str, Any]]) -> list[str]:
+    """What failed on cede, and passed when it was run once more by itself."""
+    lines = []
+    for report in reports:
+        names = sorted(test for unit in report["units"].values() for test in unit.get("unsteady", ()))
+        if report["loop"] == loops.OURS and names:
+            lines.append(f"- Python {report['python']}: " + ", ".join(f"`{test}`" for test in names))
     return lines
 
 
@@ -109,15 +127,17 @@ def page(reports: list[dict[str, Any]]) -> str:
         if suite in sources.FETCHED:
             parts.append(f"Source: {', '.join(sorted({report['sources'].get(suite, '?') for report in ours}))}.\n")
         parts.append(summary(ours) + "\n")
-        widest = max({report["python"] for report in ours}, key=lambda python: sum(report["python"] == python for report in ours))
-        if suite != "classes":
-            parts.append(f"On Python {widest}, module by module:\n")
-            parts.append(modules([report for report in ours if report["python"] == widest]) + "\n")
+        for python in compared(ours):
+            parts.append(f"On Python {python}, module by module:\n")
+            parts.append(modules([report for report in ours if report["python"] == python]) + "\n")
         lines = failures(ours)
         if lines:
             parts.append("Failing on cede, and in no ledger:\n\n" + "\n".join(lines) + "\n")
         else:
             parts.append("Nothing fails on cede that its ledger does not name.\n")
+        lines = unsteady(ours)
+        if lines:
+            parts.append("Passed on cede only when it was run again, by itself:\n\n" + "\n".join(lines) + "\n")
         left_out = ledger.modules_left_out(suite)
         if left_out:
             names = "\n".join(f"- `{name}`: {reason}" for name, reason in left_out.items())

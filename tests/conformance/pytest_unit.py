@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from . import inject, journal
+from . import inject, journal, loops
 from .worker import Unit
 
 
@@ -18,6 +18,9 @@ class PytestUnit(Unit):
 
     def run(self) -> None:
         inject.install(self.subject)
+        if self.subject == loops.OURS:
+            spare_the_wait_for_exec()
+        give_time_to_start()
         # As under `python -m pytest`: AnyIO's worker processes import the main module again.
         sys.modules["__main__"].__file__ = str(Path(pytest.__file__).with_name("__main__.py"))
         self.outcomes: dict[str, tuple[str, str]] = {}
@@ -57,3 +60,32 @@ def backends(item: Any) -> set[str]:
     """What the parameters of that test are called, as far as they can be names of a backend."""
     call = getattr(item, "callspec", None)
     return set() if call is None else {str(name) for name in call._idlist}
+
+
+def give_time_to_start() -> None:
+    """Some tests start another pytest and give it three seconds, plugins and all: a busy machine needs more, and a hang still is one."""
+    from _pytest.pytester import Pytester
+
+    begin = Pytester.run
+
+    def run(self: Any, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        return begin(self, *args, timeout=timeout and 10 * timeout, **kwargs)
+
+    Pytester.run = run  # type: ignore[method-assign]
+
+
+def spare_the_wait_for_exec() -> None:
+    """AnyIO's suite runs under blockbuster, which raises from calls that block, and lets subprocess.Popen wait for its child's exec where
+    asyncio's loop starts it, by the name of that file. Have it know the place where ours does.
+    """
+    try:
+        from blockbuster.blockbuster import BlockBuster
+    except ModuleNotFoundError:
+        return
+    begin = BlockBuster.__init__
+
+    def begin_and_spare(self: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        self.functions["os.read"].can_block_in("cede/loop/children.py", {"subprocess_exec", "subprocess_shell"})
+
+    BlockBuster.__init__ = begin_and_spare

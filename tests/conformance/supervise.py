@@ -27,6 +27,7 @@ class Result:
     unit: str
     seconds: float = 0.0
     tests: dict[str, tuple[str, str]] = field(default_factory=dict)
+    unsteady: dict[str, str] = field(default_factory=dict)  # what failed, and then did not when it was run again: the first text
 
     def count(self, outcome: str) -> int:
         return sum(found == outcome for found, _ in self.tests.values())
@@ -42,7 +43,7 @@ class Limits:
 
 
 def run_unit(unit: str, subject: str, only: str, limits: Limits) -> Result:
-    """Run it to its end, or until its time is used up."""
+    """Run it to its end, or until its time is used up. `only` is a text that the names of its tests must contain, or ``=`` and a name."""
     result = Result(unit)
     began = time.monotonic()
     environment, folder = sources.surroundings(unit.partition("/")[0])
@@ -68,6 +69,36 @@ def run_unit(unit: str, subject: str, only: str, limits: Limits) -> Result:
                 break
     result.seconds = time.monotonic() - began
     return result
+
+
+# So many failures are no accident: they are told as they are.
+MOST_RUN_AGAIN = 20
+
+
+def run_again(result: Result, subject: str, limits: Limits) -> None:
+    """Give each test of `result` that failed one more try, by itself in a process of its own; what is well then is unsteady.
+
+    A failure that belongs to no test (the process ended before the first, a class could not be set up) has the whole unit run again.
+    """
+    bad = {name: text for name, text in result.bad().items() if not name.startswith("ledger: ")}
+    if not bad or len(bad) > MOST_RUN_AGAIN:
+        return
+    began = time.monotonic()
+    whole = any("(" in name.partition("[")[0] for name in bad)
+    second = run_unit(result.unit, subject, "", limits) if whole else None
+    for name, text in bad.items():
+        found = (second or run_unit(result.unit, subject, f"={name}", limits)).tests
+        outcome, _ = found.get(name, (journal.PASSED if whole else journal.FAILED, ""))
+        if outcome in journal.BAD:
+            continue
+        result.unsteady[name] = text
+        if name in found:
+            result.tests[name] = found[name]
+        else:
+            del result.tests[name]
+    for name, end in second.tests.items() if second else ():
+        result.tests.setdefault(name, end)
+    result.seconds += time.monotonic() - began
 
 
 def run_process(log: Path, command: list[str], environment: dict[str, str], folder: Path, output: Path, seconds: float) -> int | None:

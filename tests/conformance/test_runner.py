@@ -92,6 +92,54 @@ def test_each_kind_of_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(result.bad()) == 5
 
 
+UNSTEADY = """
+import pathlib, unittest
+been = pathlib.Path({been!r})
+
+class Some(unittest.TestCase):
+    def test_good(self):
+        pass
+    def test_good_the_second_time(self):
+        if not been.exists():
+            been.touch()
+            self.fail("the first time")
+    def test_bad(self):
+        self.fail("each time")
+"""
+
+
+@pytest.mark.slow
+def test_what_failed_is_run_once_more_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite, book = tmp_path / "suite.py", tmp_path / "book.toml"
+    suite.write_text(UNSTEADY.format(been=str(tmp_path / "been")))
+    book.write_text("")
+    monkeypatch.setattr(supervise, "START", START.replace("sys.argv[7:]", repr([str(suite), str(book)])).replace("[1:7]", "[1:]"))
+    surroundings = ({**os.environ, "PYTHONPATH": str(PACKAGES)}, tmp_path)
+    monkeypatch.setattr(supervise.sources, "surroundings", lambda suite: surroundings)
+    limits = supervise.Limits(test=20.0, unit=60.0)
+    result = supervise.run_unit("cpython/made_up", "cede", "", limits)
+    assert set(result.bad()) == {"made_up.Some.test_good_the_second_time", "made_up.Some.test_bad"}
+    supervise.run_again(result, "cede", limits)
+    assert set(result.bad()) == {"made_up.Some.test_bad"}
+    assert list(result.unsteady) == ["made_up.Some.test_good_the_second_time"]
+    assert result.count(journal.PASSED) == 2
+
+
+def test_a_whole_unit_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = supervise.Result("cpython/made_up", tests={"a": (journal.PASSED, ""), "(before the first test)": (journal.FAILED, "why")})
+    monkeypatch.setattr(supervise, "run_unit", lambda *_: supervise.Result("cpython/made_up", tests={"b": (journal.PASSED, "")}))
+    supervise.run_again(result, "cede", supervise.Limits(1.0, 1.0))
+    assert result.tests == {"a": (journal.PASSED, ""), "b": (journal.PASSED, "")}
+    assert result.unsteady == {"(before the first test)": "why"}
+
+
+def test_many_failures_are_no_accident(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = supervise.Result("cpython/made_up", tests={f"test_{number}": (journal.FAILED, "why") for number in range(50)})
+    monkeypatch.setattr(supervise, "run_unit", None)
+    supervise.run_again(result, "cede", supervise.Limits(1.0, 1.0))
+    assert len(result.bad()) == 50
+
+
 def test_a_log_that_was_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "log"
     log = journal.Log(str(path))

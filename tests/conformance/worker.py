@@ -1,7 +1,8 @@
 """Runs one unit of a suite in this process: `main`, with the words that `supervise` gives it.
 
-A unit is ``suite/module``. ONLY is a text that the names of the tests must contain. A test that takes longer than SECONDS ends the process,
-with the stack of each thread on stderr. DONE is a file with the names of the tests that an earlier process of this unit has run.
+A unit is ``suite/module``. ONLY is a text that the names of the tests must contain, or ``=`` and the one name. A test that takes longer
+than SECONDS ends the process, with the stack of each thread on stderr.
+DONE is a file with the names of the tests that an earlier process of this unit has run.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class Unit:
 
     def wanted(self, name: str) -> bool:
         """Whether that test is to run here; one that is not, and was not before, is told to the log."""
-        if self.only not in name or name in self.done:
+        chosen = name == self.only[1:] if self.only.startswith("=") else self.only in name
+        if not chosen or name in self.done:
             return False
         entry = self.book.find(name)
         if entry is None or not entry.skip:

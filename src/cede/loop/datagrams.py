@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
@@ -41,8 +42,10 @@ class DatagramsPart(Part):
         Raises OSError where no address fits, ValueError or TypeError for arguments that make no sense together.
         """
         self._check_closed()
-        if removed.pop("reuse_address", None):
-            raise ValueError("Passing `reuse_address=True` is no longer supported, as it allows two programs to share a port")
+        if "reuse_address" in removed:
+            if removed.pop("reuse_address"):
+                raise ValueError("Passing `reuse_address=True` is no longer supported, as it allows two programs to share a port")
+            warnings.warn("reuse_address has no effect, and is gone from asyncio: leave it out", DeprecationWarning, stacklevel=2)
         if removed:
             raise TypeError(f"create_datagram_endpoint() got an unexpected keyword argument {next(iter(removed))!r}")
         target = None

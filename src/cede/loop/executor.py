@@ -73,7 +73,7 @@ class ExecutorPart(Part):
     def set_default_executor(self, executor: Any) -> None:
         """Have ``run_in_executor(None, ...)`` use `executor`. Raises TypeError if that is no ThreadPoolExecutor."""
         if not isinstance(executor, ThreadPoolExecutor):
-            raise TypeError(f"executor must be a ThreadPoolExecutor instance, got {executor!r}")
+            raise TypeError(f"executor must be ThreadPoolExecutor instance, got {executor!r}")
         self._default_executor = executor
 
     async def shutdown_default_executor(self, timeout: float | None = None) -> None:
@@ -85,7 +85,8 @@ class ExecutorPart(Part):
         executor = self._default_executor
         if not await self._end_default_executor(timeout):
             warnings.warn(
-                f"The default executor did not finish within {timeout} seconds. Still busy: {_describe_busy(executor)}",
+                # asyncio's words first: programs filter on them
+                f"The executor did not finishing joining its threads within {timeout} seconds. Still busy: {_describe_busy(executor)}",
                 RuntimeWarning,
                 stacklevel=2,
             )

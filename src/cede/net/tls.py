@@ -108,8 +108,11 @@ class TLSTransport(TLSReceiving):
         self.records = Records()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """From now on `protocol` is told."""
-        self.buffered = isinstance(protocol, protocols.BufferedProtocol) and not getattr(type(protocol), "takes_bytes", False)
+        """From now on `protocol` is told. One that has ``get_buffer`` and no ``data_received`` is a buffered one, of whatever class."""
+        lends = isinstance(protocol, protocols.BufferedProtocol) or (
+            hasattr(protocol, "get_buffer") and not hasattr(protocol, "data_received")
+        )
+        self.buffered = lends and not getattr(type(protocol), "takes_bytes", False)
         self.protocol = protocol
 
     def own_context(self) -> Context:
@@ -180,7 +183,8 @@ class TLSTransport(TLSReceiving):
         self.established = True
         if self.kernel._debug:
             logger.debug("%r: SSL handshake done", self)
-        if not self.told:
+        upgraded = self.told
+        if not upgraded:
             self.told = True
             try:
                 self.protocol.connection_made(self)
@@ -201,7 +205,11 @@ class TLSTransport(TLSReceiving):
                 self.lower.pause_reading()
                 self.leave_rest()
             elif self.incoming.pending:
-                self.read_rest()
+                if upgraded:
+                    # Nobody has this transport before `start_tls` returns, and what answers the first data wants to write to it.
+                    self.read_later()
+                else:
+                    self.read_rest()
         return 0
 
     def wake_waiter(self, error: BaseException | None) -> int:
@@ -326,7 +334,7 @@ class TLSTransport(TLSReceiving):
         if self.unread and not self.peer_done and self.target is None:
             self.unread = False
             self.drop_rest()
-        if self.reading_paused and not self.lower_eof and not self.choked:
+        if (self.reading_paused or self.scheduled) and not self.lower_eof and not self.choked:
             self.lower.resume_reading()  # the peer's goodbye has to be heard
         self.finish_flushing()
 

@@ -26,6 +26,10 @@ class TLSPort:
     def _app_transport(self) -> Any:
         return self.transport
 
+    @property
+    def _app_reading_paused(self) -> bool:
+        return bool(self.transport.reading_paused)
+
     def connection_made(self, transport: Any) -> None:
         """The connection is there: the handshake begins."""
         self.transport.connect(transport)

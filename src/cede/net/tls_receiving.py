@@ -5,7 +5,8 @@ Invariants
 ----------
 * `incoming` is given one record at a time, and is empty after each, unless the protocol has had enough or a record is not whole.
 * What is decrypted reaches the protocol before anything else of the same batch is told: before the end, before an error.
-* While `unread` is true, what comes goes behind the rest in `incoming`; the transport underneath is paused then.
+* While `unread` is true, what comes goes behind the rest in `incoming`; the transport underneath is paused then, but for the turn after
+  `resume_reading`.
 * One event costs at most what `scratch` holds, whatever the peer sends. Of what we have to answer, no more than LARGEST_ANSWER waits
   for a peer that does not listen: nothing more is received from it meanwhile.
 * User code may do anything to this transport; after each call of it `halted` looks at the state anew. What was received and not
@@ -318,9 +319,10 @@ class TLSReceiving(TLSSending):
             return
         self.reading_paused = False
         if self.state == OPEN:
-            if self.unread or self.lower_eof:
-                self.read_later()
-            elif not self.choked:
+            # The protocol is told from the ring: what was scheduled before comes before data that waits in the socket.
+            nothing_left = not self.unread and not self.lower_eof
+            self.read_later()
+            if nothing_left and not self.choked:
                 self.lower.resume_reading()
 
     def read_later(self) -> int:

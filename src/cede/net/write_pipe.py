@@ -205,6 +205,20 @@ class WritePipeTransport(FlowControl):
                 parts.append(f"{'polling' if self.queue else 'idle'} bufsize={self.queued}")
         return f"<{' '.join(parts)}>"
 
+    # -- what it cannot do, and says so: asyncio's write pipes are whole transports by their class
+
+    def is_reading(self) -> bool:
+        """Raises NotImplementedError: there is nothing to read from."""
+        raise NotImplementedError("a write pipe transport reads nothing")
+
+    def pause_reading(self) -> None:
+        """Raises NotImplementedError."""
+        raise NotImplementedError("a write pipe transport reads nothing")
+
+    def resume_reading(self) -> None:
+        """Raises NotImplementedError."""
+        raise NotImplementedError("a write pipe transport reads nothing")
+
     # -- asyncio's names
 
     @property
