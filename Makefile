@@ -75,6 +75,12 @@ $(VENV)/.deps-conformance: pyproject.toml | $(VENV)/.python
 	@echo "== what the suites of uvloop and AnyIO need, into $(VENV)"
 	$(call install_lists,$(VENV),conformance)
 
+$(VENV)/.deps-libraries: pyproject.toml tests/libraries/wheels.py | $(VENV)/.deps
+	@echo "== the libraries that are tested on cede, into $(VENV)"
+	@"$(VENV)/bin/python" -c "$$REQUIREMENTS" libraries > "$@.txt"
+	@"$(VENV)/bin/python" tests/libraries/wheels.py "$@.txt"
+	@touch "$@"
+
 $(VENV)/.installed: $(VENV)/.deps $(SOURCES)
 	@echo "== cede, compiled, into $(VENV) (about a minute the first time)"
 	@touch "$@.begun" # what is edited while the compiler runs must count as newer
@@ -109,12 +115,31 @@ test: compiled-test pure-test  ## the whole suite, on the compiled and on the pu
 .PHONY: compiled-test
 compiled-test: $(VENV)/.installed  ## the suite on the compiled install
 	@echo "== tests, compiled"
-	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks $(ARGS)
+	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries $(ARGS)
 
 .PHONY: pure-test
 pure-test: $(PURE)/.installed  ## the suite on the pure install
 	@echo "== tests, pure"
-	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks $(ARGS)
+	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries $(ARGS)
+
+# Apart from the suite for what they need: nineteen libraries, and two services.
+.PHONY: test-libraries
+test-libraries: $(VENV)/.installed $(VENV)/.deps-libraries  ## aiohttp, uvicorn, asyncpg and others at work on cede, with Redis and PostgreSQL
+	@echo "== libraries at work"
+	@"$(VENV)/bin/python" tests/libraries/services.py run "$(VENV)/bin/python" -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile tests/libraries $(ARGS)
+
+.PHONY: test-services
+test-services: $(VENV)/.installed $(VENV)/.deps-libraries  ## of these, the tests that need Redis or PostgreSQL
+	@echo "== libraries at work with Redis and PostgreSQL"
+	@"$(VENV)/bin/python" tests/libraries/services.py run "$(VENV)/bin/python" -m pytest $(addprefix tests/libraries/test_,redis.py asyncpg.py psycopg.py) $(ARGS)
+
+.PHONY: services
+services:  ## start Redis and PostgreSQL for the tests (installed if missing), print their addresses
+	@"$(PYTHON)" tests/libraries/services.py up
+
+.PHONY: services-down
+services-down:  ## stop them
+	@"$(PYTHON)" tests/libraries/services.py down
 
 .PHONY: conformance
 conformance: $(VENV)/.installed $(VENV)/.deps-conformance  ## CPython's, uvloop's and AnyIO's own tests, run against cede
@@ -123,7 +148,7 @@ conformance: $(VENV)/.installed $(VENV)/.deps-conformance  ## CPython's, uvloop'
 .PHONY: leaks
 leaks: $(VENV)/.installed  ## the tests under a debug allocator, then the reference-leak loop
 	@echo "== tests, under PYTHONMALLOC=debug"
-	@PYTHONMALLOC=debug "$(VENV)/bin/python" $(PYTEST) -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks $(ARGS)
+	@PYTHONMALLOC=debug "$(VENV)/bin/python" $(PYTEST) -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks --ignore tests/libraries $(ARGS)
 	@echo "== reference leaks"
 	@"$(VENV)/bin/python" $(PYTEST) tests/leaks $(ARGS)
 
