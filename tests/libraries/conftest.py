@@ -12,7 +12,7 @@ import pytest
 
 import cede
 
-PATIENCE = 60.0  # seconds after which what has not happened is taken not to happen
+PATIENCE = 30.0  # seconds after which what has not happened is taken not to happen
 
 
 def sockets_and_pipes() -> dict[str, str]:
