@@ -24,9 +24,8 @@ def test_a_program_that_is_terminated_answers_first(loop: str) -> None:
         ends_gracefully(server, port)
 
 
-@pytest.mark.parametrize("clean", [True, False], ids=["closed", "left"])
-def test_within_a_program(run: Any, clean: bool) -> None:
-    """With a websocket over HTTP/1.1, a lifespan, and a client that has left or has not when the server stops."""
+def test_within_a_program(run: Any) -> None:
+    """With a websocket."""
     library("websockets")
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
@@ -50,11 +49,10 @@ def test_within_a_program(run: Any, clean: bool) -> None:
         for number in range(20):
             await websocket.send(f"{number}" * 1000)
             assert await websocket.recv() == f"{number}" * 1000
-        if clean:
-            await websocket.send("close")
-            with pytest.raises(ConnectionClosed):
-                await websocket.recv()
-            assert websocket.close_code == 4001
+        await websocket.send("close")
+        with pytest.raises(ConnectionClosed):
+            await websocket.recv()
+        assert websocket.close_code == 4001
         stop.set()
         await server
         await websocket.wait_closed()
