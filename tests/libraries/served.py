@@ -128,6 +128,18 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def listening(port: int) -> None:
+    """Returns when somebody listens there."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline, f"nobody listens on port {port}"
+        time.sleep(0.01)
+
+
 def refused(port: int) -> None:
     """Returns when nobody listens there any more."""
     deadline = time.monotonic() + PATIENCE

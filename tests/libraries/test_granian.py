@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.libraries.served import APP, LOOPS, Program, ends_gracefully, free_port, get, library
+from tests.libraries.served import APP, LOOPS, Program, ends_gracefully, free_port, get, library, listening
 
 library("starlette", "granian")
 
@@ -27,7 +27,7 @@ def test_a_program_that_is_terminated_answers_first(loop: str, tasks: str) -> No
     port = free_port()
     with serve(loop, port, "--task-impl", tasks) as server:
         server.expect("application started")
-        server.expect("Started worker-1")
+        listening(port)
         assert get(port, "/loop").decode() == loop
         assert len(get(port, "/stream?count=100&size=10000")) == 1_000_000
         ends_gracefully(server, port)
