@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -48,17 +49,27 @@ def test_a_cancelled_query_and_an_interrupted_one(run: Any) -> None:
 
     async def main() -> None:
         async with aiosqlite.connect(":memory:") as database:
-            started = asyncio.Event()
+            begun, go_on = asyncio.Event(), threading.Event()
             loop = asyncio.get_running_loop()
-            await database.create_function("begun", 0, lambda: loop.call_soon_threadsafe(started.set))
-            endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT begun(), max(x) FROM n"
-            query = asyncio.create_task(database.execute_fetchall("SELECT begun()"))
-            await started.wait()
+
+            def wait() -> int:
+                loop.call_soon_threadsafe(begun.set)
+                go_on.wait()
+                return 0
+
+            await database.create_function("wait", 0, wait)
+            query = asyncio.create_task(database.execute_fetchall("SELECT wait()"))
+            await begun.wait()
             query.cancel()
-            await asyncio.wait([query])
-            started.clear()
-            query = asyncio.create_task(database.execute_fetchall(endless.replace("begun(), max(x)", "max(x + 0 * ifnull(begun(), 0))")))
-            await started.wait()
+            with pytest.raises(asyncio.CancelledError):
+                await query
+            go_on.set()
+            assert list(await database.execute_fetchall("SELECT 41")) == [(41,)]
+
+            begun.clear()
+            endless = "WITH RECURSIVE n(x) AS (SELECT wait() UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+            query = asyncio.create_task(database.execute_fetchall(endless))
+            await begun.wait()
             await database.interrupt()
             with pytest.raises(sqlite3.OperationalError, match="interrupted"):
                 await query

@@ -65,7 +65,7 @@ def pytest_asyncio_loop_factories():
 
 def pytest_run(folder: Path, *options: str) -> str:
     (folder / "test_it.py").write_text(TESTS)
-    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
     return done.stdout + done.stderr
@@ -82,7 +82,7 @@ def test_the_hook(tmp_path: Path, options: tuple[str, ...]) -> None:
 def test_cede_run(tmp_path: Path) -> None:
     """`cede run -m pytest`: no line of configuration."""
     (tmp_path / "test_it.py").write_text(TESTS)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n")
     command = [sys.executable, "-m", "cede", "run", "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-q"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert "1 failed, 4 passed" in done.stdout, done.stdout + done.stderr

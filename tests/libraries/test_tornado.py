@@ -141,9 +141,10 @@ def test_a_child_process(run: Any) -> None:
 
     async def main() -> None:
         child = process.Subprocess(["cat"], stdin=process.Subprocess.STREAM, stdout=process.Subprocess.STREAM)
+        answer = asyncio.ensure_future(child.stdout.read_until_close())
         await child.stdin.write(b"x" * 300_000)
         child.stdin.close()
-        assert await child.stdout.read_until_close() == b"x" * 300_000
+        assert await answer == b"x" * 300_000
         assert await child.wait_for_exit() == 0
         process.Subprocess.uninitialize()
 
