@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -77,11 +78,16 @@ async def conversation(websocket: WebSocket) -> None:
         pass
 
 
+def say(line: str) -> None:
+    """Print in one piece, since other processes of the same server write to the same pipe."""
+    os.write(1, f"{line}\n".encode())
+
+
 @contextlib.asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[None]:
-    print("application started", flush=True)
+    say("application started")
     yield
-    print("application stopped", flush=True)
+    say("application stopped")
 
 
 app = Starlette(

@@ -167,5 +167,6 @@ def library(*names: str) -> Any:
     """The module of that name, or a skip of all tests of the file that says what is missing; several: the last one."""
     module = None
     for name in names:
-        module = pytest.importorskip(name, reason=f"{name} is not installed: `make test-libraries` does, where there is a wheel for this Python")
+        reason = f"{name} is not installed: `make test-libraries` installs it, where there is a wheel for this Python"
+        module = pytest.importorskip(name, reason=reason)
     return module

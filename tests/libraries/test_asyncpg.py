@@ -124,7 +124,8 @@ def test_a_pool_gives_each_its_own_answer(run: Any, postgres_url: str) -> None:
     """Though one in three is cancelled while it waits."""
 
     async def main() -> None:
-        async with asyncpg.create_pool(postgres_url, min_size=2, max_size=8) as pool:
+        # All connected beforehand: asyncpg itself may lose an error of a connection whose making is cancelled.
+        async with asyncpg.create_pool(postgres_url, min_size=8, max_size=8) as pool:
 
             async def ask(n: int) -> None:
                 async with pool.acquire() as connection:
@@ -158,7 +159,9 @@ def test_many_connections_that_are_terminated(run: Any, postgres_url: str) -> No
             for result in await asyncio.gather(*queries, return_exceptions=True):
                 assert isinstance(result, (asyncpg.PostgresError, ConnectionError)), result
             for connection in connections[15:]:
-                with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError)):
+                while not connection.is_closed():  # asyncpg is confused by a query between the server's goodbye and its end
+                    await asyncio.sleep(0)
+                with pytest.raises(asyncpg.InterfaceError):
                     await connection.fetch("SELECT 1")
             for connection in connections:
                 await connection.close()

@@ -21,8 +21,10 @@ class OnAsyncio(UvicornWorker):
 """
 
 
-def serve(*command: str, app: str = APP, **environment: str) -> Program:
-    return Program(*command, "--bind", "127.0.0.1:0", "--workers", "2", "--graceful-timeout", "20", app, **environment)
+def serve(folder: Path, *command: str, app: str = APP) -> Program:
+    """Its control socket goes to the folder."""
+    options = ["--bind", "127.0.0.1:0", "--workers", "2", "--graceful-timeout", "20", app]
+    return Program(*command, *options, XDG_RUNTIME_DIR=str(folder))
 
 
 def port_of(server: Program) -> int:
@@ -37,7 +39,7 @@ def test_uvicorns_worker(loop: str, tmp_path: Path) -> None:
     library("uvicorn_worker")
     (tmp_path / "own_workers.py").write_text(WORKERS)
     name = {"asyncio": "OnAsyncio", "cede": "OnCede"}[loop]
-    with serve("-m", "gunicorn", "--worker-class", f"own_workers.{name}", "--pythonpath", str(tmp_path)) as server:
+    with serve(tmp_path, "-m", "gunicorn", "--worker-class", f"own_workers.{name}", "--pythonpath", str(tmp_path)) as server:
         port = port_of(server)
         for _ in range(10):
             assert get(port, "/loop").decode() == loop
@@ -46,10 +48,10 @@ def test_uvicorns_worker(loop: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_its_own_asgi_worker(loop: str) -> None:
+def test_its_own_asgi_worker(loop: str, tmp_path: Path) -> None:
     pytest.importorskip("gunicorn.workers.gasgi", reason="Gunicorn has an ASGI worker since version 24")
     prefix = {"asyncio": ["-m", "gunicorn"], "cede": ["-m", "cede", "run", "-m", "gunicorn"]}[loop]
-    with serve(*prefix, "--worker-class", "asgi", "--asgi-loop", "asyncio") as server:
+    with serve(tmp_path, *prefix, "--worker-class", "asgi", "--asgi-loop", "asyncio") as server:
         port = port_of(server)
         for _ in range(10):
             assert get(port, "/loop").decode() == loop
@@ -61,14 +63,14 @@ def test_its_own_asgi_worker(loop: str) -> None:
 
 
 AIOHTTP = """
-import asyncio
+import asyncio, os
 from aiohttp import web
 async def which_loop(request):
     return web.Response(text=type(asyncio.get_running_loop()).__module__.partition(".")[0])
 async def started(app):
-    print("application started", flush=True)
+    os.write(1, b"application started\\n")
 async def stopped(app):
-    print("application stopped", flush=True)
+    os.write(1, b"application stopped\\n")
 app = web.Application()
 app.add_routes([web.get("/loop", which_loop)])
 app.on_startup.append(started)
@@ -82,7 +84,7 @@ def test_aiohttps_worker(loop: str, tmp_path: Path) -> None:
     (tmp_path / "own_app.py").write_text(AIOHTTP)
     prefix = {"asyncio": ["-m", "gunicorn"], "cede": ["-m", "cede", "run", "-m", "gunicorn"]}[loop]
     options = ["--worker-class", "aiohttp.GunicornWebWorker", "--pythonpath", str(tmp_path)]
-    with serve(*prefix, *options, app="own_app:app") as server:
+    with serve(tmp_path, *prefix, *options, app="own_app:app") as server:
         port = port_of(server)
         for _ in range(10):
             assert get(port, "/loop").decode() == loop

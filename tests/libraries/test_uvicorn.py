@@ -78,6 +78,14 @@ def test_tls(loop: str) -> None:
         client.close()
 
 
+def test_cede_run() -> None:
+    """Where uvicorn is told to leave the choice of the loop to others."""
+    with Program(*QUIET, "-m", "cede", "run", "-m", "uvicorn", APP, "--port", "0", "--loop", "none", "--ws", "none") as server:
+        port = port_of(server)
+        assert get(port, "/loop") == b"cede"
+        ends_gracefully(server, port, status=-signal.SIGTERM)
+
+
 @contextlib.asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[int]:
     """uvicorn within the running loop: its port."""
