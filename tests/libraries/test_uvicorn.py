@@ -86,6 +86,13 @@ def test_cede_run() -> None:
         ends_gracefully(server, port, status=-signal.SIGTERM)
 
 
+def test_run_in_a_program() -> None:
+    with Program(*QUIET, "-c", f"import uvicorn; uvicorn.run({APP!r}, port=0, ws='none', loop='cede:new_event_loop')") as server:
+        port = port_of(server)
+        assert get(port, "/loop") == b"cede"
+        ends_gracefully(server, port, status=-signal.SIGTERM)
+
+
 @contextlib.asynccontextmanager
 async def serving(**options: Any) -> AsyncIterator[int]:
     """uvicorn within the running loop: its port."""
