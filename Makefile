@@ -37,6 +37,9 @@ print(*(item for name in sys.argv[1:] for item in lists[name]), sep="\n")
 endef
 export REQUIREMENTS
 
+# The Python of that environment, with Redis and PostgreSQL running.
+with_services = "$(1)/bin/python" tests/libraries/services.py run "$(1)/bin/python"
+
 define install_lists
 	@"$(1)/bin/python" -c "$$REQUIREMENTS" $(2) > "$@.txt"
 	@"$(1)/bin/python" $(PIP_INSTALL) -r "$@.txt"
@@ -75,10 +78,10 @@ $(VENV)/.deps-conformance: pyproject.toml | $(VENV)/.python
 	@echo "== what the suites of uvloop and AnyIO need, into $(VENV)"
 	$(call install_lists,$(VENV),conformance)
 
-$(VENV)/.deps-libraries: pyproject.toml tests/libraries/wheels.py | $(VENV)/.deps
-	@echo "== the libraries that are tested on cede, into $(VENV)"
-	@"$(VENV)/bin/python" -c "$$REQUIREMENTS" libraries > "$@.txt"
-	@"$(VENV)/bin/python" tests/libraries/wheels.py "$@.txt"
+%/.deps-libraries: pyproject.toml tests/libraries/wheels.py | %/.deps
+	@echo "== the libraries that are tested on cede, into $*"
+	@"$*/bin/python" -c "$$REQUIREMENTS" libraries > "$@.txt"
+	@"$*/bin/python" tests/libraries/wheels.py "$@.txt"
 	@touch "$@"
 
 $(VENV)/.installed: $(VENV)/.deps $(SOURCES)
@@ -126,12 +129,17 @@ pure-test: $(PURE)/.installed  ## the suite on the pure install
 .PHONY: test-libraries
 test-libraries: $(VENV)/.installed $(VENV)/.deps-libraries  ## aiohttp, uvicorn, asyncpg and others at work on cede, with Redis and PostgreSQL
 	@echo "== libraries at work"
-	@"$(VENV)/bin/python" tests/libraries/services.py run "$(VENV)/bin/python" -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile tests/libraries $(ARGS)
+	@$(call with_services,$(VENV)) $(PYTEST) tests/libraries $(ARGS)
+
+.PHONY: pure-test-libraries
+pure-test-libraries: $(PURE)/.installed $(PURE)/.deps-libraries  ## the same on the pure install
+	@echo "== libraries at work, pure"
+	@$(call with_services,$(PURE)) $(PYTEST) tests/libraries $(ARGS)
 
 .PHONY: test-services
 test-services: $(VENV)/.installed $(VENV)/.deps-libraries  ## of these, the tests that need Redis or PostgreSQL
 	@echo "== libraries at work with Redis and PostgreSQL"
-	@"$(VENV)/bin/python" tests/libraries/services.py run "$(VENV)/bin/python" -m pytest $(addprefix tests/libraries/test_,redis.py asyncpg.py psycopg.py) $(ARGS)
+	@$(call with_services,$(VENV)) -m pytest $(addprefix tests/libraries/test_,redis.py asyncpg.py psycopg.py) $(ARGS)
 
 .PHONY: services
 services:  ## start Redis and PostgreSQL for the tests (installed if missing), print their addresses

@@ -65,7 +65,8 @@ def install(package: str) -> None:
         raise Unavailable(f"it is not installed, and installing it needs root: apt-get install {package}")
     print(f"installing {package}", flush=True)
     for command in (["update", "-qq"], ["install", "-qq", "--no-install-recommends", package]):
-        whole = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-o", "Acquire::Retries=1", "-o", "DPkg::Lock::Timeout=120", *command]
+        options = ["-y", "-o", "Acquire::Retries=1", "-o", "DPkg::Lock::Timeout=120"]
+        whole = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", *options, *command]
         try:
             done = subprocess.run(whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=INSTALL_PATIENCE)
         except subprocess.TimeoutExpired:

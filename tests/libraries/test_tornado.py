@@ -181,7 +181,7 @@ async def main():
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
     print("stopped", flush=True)
-tornado.ioloop.IOLoop.current().run_sync(main)
+tornado.ioloop.IOLoop().run_sync(main)
 """
 
 
