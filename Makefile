@@ -170,6 +170,6 @@ lint: $(VENV)/.installed $(VENV)/.deps-lint  ## ruff, mypy (strict) and the floo
 	@"$(VENV)/bin/python" -m pytest -q tests/test_floors.py
 
 .PHONY: clean
-clean:  ## remove both environments and everything built
+clean: services-down  ## remove both environments and everything built
 	rm -rf "$(VENV)" "$(PURE)" build dist .pytest_cache .ruff_cache src/*.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
