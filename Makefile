@@ -37,6 +37,9 @@ print(*(item for name in sys.argv[1:] for item in lists[name]), sep="\n")
 endef
 export REQUIREMENTS
 
+# The Python of that environment, with Redis and PostgreSQL running.
+with_services = "$(1)/bin/python" tests/libraries/services.py run "$(1)/bin/python"
+
 define install_lists
 	@"$(1)/bin/python" -c "$$REQUIREMENTS" $(2) > "$@.txt"
 	@"$(1)/bin/python" $(PIP_INSTALL) -r "$@.txt"
@@ -74,6 +77,12 @@ $(VENV)/.deps-bench: pyproject.toml | $(VENV)/.python
 $(VENV)/.deps-conformance: pyproject.toml | $(VENV)/.python
 	@echo "== what the suites of uvloop and AnyIO need, into $(VENV)"
 	$(call install_lists,$(VENV),conformance)
+
+%/.deps-libraries: pyproject.toml tests/libraries/wheels.py | %/.deps
+	@echo "== the libraries that are tested on cede, into $*"
+	@"$*/bin/python" -c "$$REQUIREMENTS" libraries > "$@.txt"
+	@"$*/bin/python" tests/libraries/wheels.py "$@.txt"
+	@touch "$@"
 
 $(VENV)/.installed: $(VENV)/.deps $(SOURCES)
 	@echo "== cede, compiled, into $(VENV) (about a minute the first time)"
@@ -116,12 +125,36 @@ test: compiled-test pure-test  ## the whole suite, on the compiled and on the pu
 .PHONY: compiled-test
 compiled-test: $(VENV)/.installed  ## the suite on the compiled install
 	@echo "== tests, compiled"
-	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks $(ARGS)
+	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries $(ARGS)
 
 .PHONY: pure-test
 pure-test: $(PURE)/.installed  ## the suite on the pure install
 	@echo "== tests, pure"
-	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks $(ARGS)
+	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries $(ARGS)
+
+# Apart from the suite for what they need: nineteen libraries, and two services.
+.PHONY: test-libraries
+test-libraries: $(VENV)/.installed $(VENV)/.deps-libraries  ## aiohttp, uvicorn, asyncpg and others at work on cede, with Redis and PostgreSQL
+	@echo "== libraries at work"
+	@$(call with_services,$(VENV)) $(PYTEST) tests/libraries $(ARGS)
+
+.PHONY: pure-test-libraries
+pure-test-libraries: $(PURE)/.installed $(PURE)/.deps-libraries  ## the same on the pure install
+	@echo "== libraries at work, pure"
+	@$(call with_services,$(PURE)) $(PYTEST) tests/libraries $(ARGS)
+
+.PHONY: test-services
+test-services: $(VENV)/.installed $(VENV)/.deps-libraries  ## of these, the tests that need Redis or PostgreSQL
+	@echo "== libraries at work with Redis and PostgreSQL"
+	@$(call with_services,$(VENV)) -m pytest $(addprefix tests/libraries/test_,redis.py asyncpg.py psycopg.py) $(ARGS)
+
+.PHONY: services
+services:  ## start Redis and PostgreSQL for the tests (installed if missing), print their addresses
+	@"$(PYTHON)" tests/libraries/services.py up
+
+.PHONY: services-down
+services-down:  ## stop them
+	@"$(PYTHON)" tests/libraries/services.py down
 
 .PHONY: conformance
 conformance: $(VENV)/.installed $(VENV)/.deps-conformance  ## CPython's, uvloop's and AnyIO's own tests, run against cede
@@ -136,7 +169,7 @@ matrix:  ## the suite and the suites of others, on every Python at hand
 .PHONY: leaks
 leaks: $(VENV)/.installed  ## the tests under a debug allocator, then the reference-leak loop
 	@echo "== tests, under PYTHONMALLOC=debug"
-	@PYTHONMALLOC=debug "$(VENV)/bin/python" $(PYTEST) -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks $(ARGS)
+	@PYTHONMALLOC=debug "$(VENV)/bin/python" $(PYTEST) -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks --ignore tests/libraries $(ARGS)
 	@echo "== reference leaks"
 	@"$(VENV)/bin/python" $(PYTEST) tests/leaks $(ARGS)
 
@@ -150,6 +183,6 @@ lint: $(VENV)/.installed $(VENV)/.deps-lint  ## ruff, mypy (strict) and the floo
 	@"$(VENV)/bin/python" -m pytest -q tests/test_floors.py
 
 .PHONY: clean
-clean:  ## remove the environments and everything built
+clean: services-down  ## remove the environments and everything built
 	rm -rf "$(VENV)" "$(PURE)" .venv-3.* build dist .pytest_cache .ruff_cache src/*.egg-info
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

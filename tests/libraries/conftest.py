@@ -1,0 +1,77 @@
+"""What the tests of libraries share: loops that report, real services, and a ban on descriptors left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import cede
+
+PATIENCE = 30.0  # seconds after which what has not happened is taken not to happen
+
+
+def sockets_and_pipes() -> dict[str, str]:
+    """What this process has open, descriptor by descriptor."""
+    found = {}
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except FileNotFoundError:  # that of the listing itself
+            continue
+        if target.startswith(("socket:", "pipe:", "anon_inode:")):
+            found[number] = target
+    return found
+
+
+@pytest.fixture
+def run(loop_factory: Any, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """run(main): runs main() to its end on a loop of its own and returns its result.
+
+    Whatever the loop's exception handler is told fails the test, and so does a descriptor that is still open afterwards.
+    """
+
+    def run_main(main: Callable[[], Any], *, debug: bool | None = None, left_open: int = 0) -> Any:
+        reports: list[Any] = []
+
+        async def watched() -> Any:
+            loop = asyncio.get_running_loop()
+            assert isinstance(loop, cede.EventLoop) is ("cede" in request.node.callspec.id)
+            loop.set_exception_handler(lambda _, context: reports.append(context))
+            async with asyncio.timeout(PATIENCE):
+                return await main()
+
+        gc.collect()
+        before = sockets_and_pipes()
+        with asyncio.Runner(loop_factory=loop_factory, debug=debug) as runner:
+            result = runner.run(watched())
+        gc.collect()
+        assert not reports, reports
+        left = {number: target for number, target in sockets_and_pipes().items() if before.get(number) != target}
+        assert len(left) <= left_open, left
+        return result
+
+    return run_main
+
+
+def address_of(variable: str, name: str) -> str:
+    address = os.environ.get(variable)
+    if not address:
+        pytest.skip(f"needs {name}: `make test-services` starts one (or name a running one in {variable})")
+    return address
+
+
+@pytest.fixture
+def redis_url() -> str:
+    """Where a Redis answers that these tests may fill and flush."""
+    return address_of("CEDE_TEST_REDIS", "Redis")
+
+
+@pytest.fixture
+def postgres_url() -> str:
+    """Where a PostgreSQL answers in whose database these tests may do as they please."""
+    return address_of("CEDE_TEST_POSTGRES", "PostgreSQL")
