@@ -221,6 +221,8 @@ class Line:
         if self.quirks.get(place, (0, ""))[0] != count or self.stage.calm:
             return
         what = self.quirks[place][1]
+        if place == "buffer" and what == "swap" and not self.stage.ours:
+            return  # asyncio tells the new protocol what it put into the old one's buffer
         if what == "raise":
             raise Planned(f"{self.name} {place}")
         if what.startswith("peer "):

@@ -29,8 +29,15 @@ STUCK_SECONDS = 120
 BATCH = 200
 
 
+Program = tuple[bool, list[Any]]
+
+
 class Wrong(AssertionError):
     """What the model says of a program."""
+
+    def __init__(self, program: Program, faults: list[str]) -> None:
+        super().__init__("\n  ".join([f"program {program!r}", *faults[:8]]))
+        self.program = program
 
 
 def loops(name: str) -> tuple[Callable[[], Any], bool]:
@@ -47,7 +54,7 @@ class Fuzzing:
         self.log = log
         self.played = 0
 
-    def one(self, program: tuple[bool, list[Any]]) -> None:
+    def one(self, program: Program) -> None:
         if self.log is not None:
             self.log.write_text(repr(program) + "\n")
         self.played += 1
@@ -57,7 +64,7 @@ class Fuzzing:
         finally:
             faulthandler.cancel_dump_traceback_later()
         if faults:
-            raise Wrong("\n  ".join([f"program {program!r}", *faults[:8]]))
+            raise Wrong(program, faults)
 
     def some(self, number: int, count: int) -> None:
         """`count` programs that depend on `number` alone."""
@@ -70,6 +77,19 @@ class Fuzzing:
             print_blob=False,
         )
         seed(number)(settled(given(PROGRAMS)(self.one)))()
+
+    def smaller(self, error: Wrong) -> Wrong:
+        """The same, without the steps that it does not take: Hypothesis leaves some."""
+        number = 0
+        while number < len(error.program[1]):
+            debug, steps = error.program
+            try:
+                self.one((debug, steps[:number] + steps[number + 1 :]))
+            except Wrong as less:
+                error = less
+            else:
+                number += 1
+        return error
 
 
 def main() -> int:
@@ -100,7 +120,8 @@ def main() -> int:
             try:
                 fuzzing.some(number, options.programs)
             except Wrong as error:
-                print(f"\nWRONG on {name}, --seed {number} --programs {options.programs} --loop {name}\n{error}", file=sys.stderr)
+                least = fuzzing.smaller(error)
+                print(f"\nWRONG on {name}, --seed {number} --programs {options.programs} --loop {name}\n{least}", file=sys.stderr)
                 return 1
             played += fuzzing.played
         number += 1

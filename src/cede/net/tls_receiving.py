@@ -191,8 +191,9 @@ class TLSReceiving(TLSSending):
 
     def borrow(self, size: int) -> bool:
         """Ask the protocol for a buffer. False to stop reading."""
+        protocol = self.protocol
         try:
-            buffer = self.protocol.get_buffer(size)
+            buffer = protocol.get_buffer(size)
             target = memoryview(buffer)
             if not len(target):
                 raise RuntimeError("get_buffer() returned an empty buffer")
@@ -203,7 +204,7 @@ class TLSReceiving(TLSSending):
         except BaseException as error:
             self.fail(error, "Fatal error: protocol.get_buffer() call failed.")
             return False
-        if self.halted() or not self.buffered:
+        if self.halted() or self.protocol is not protocol:
             self.target = None
             self.unread = True
             return False
