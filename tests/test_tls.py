@@ -352,6 +352,7 @@ def test_another_protocol_takes_over_when_it_is_asked_for_a_buffer(run: Run) -> 
                 return super().get_buffer(sizehint)
 
         async with pair(client_factory=Leaver) as (client, _):
+            heir.connection_made(client.transport)
             client.transport.write(b"for the heir")
             assert await heir.has(12) == b"for the heir"
             assert client.data == b""

@@ -1,7 +1,7 @@
 """What happens when: a server in a process of its own, a warm-up, two equal rounds, and a look at what it holds before and after.
 
-After each round everybody goes home, and the server must hold what it held at first: tasks, descriptors, threads. Its memory after the second
-round is compared with that after the first, when all caches were full.
+After each round everybody goes home, and the server must hold what it held at first: tasks, descriptors, threads. Its memory after the
+second round is compared with that after the first, when all caches were full.
 """
 
 from __future__ import annotations

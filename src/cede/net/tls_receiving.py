@@ -207,6 +207,8 @@ class TLSReceiving(TLSSending):
         if self.halted() or self.protocol is not protocol:
             self.target = None
             self.unread = True
+            if not self.halted():
+                self.read_later()  # to ask the one that it has handed over to
             return False
         return True
 
