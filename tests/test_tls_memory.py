@@ -27,6 +27,7 @@ SCRIPT = """
         loop = asyncio.get_running_loop()
         serving, asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         serving.load_cert_chain(PEM)
+        serving.num_tickets = 0  # OpenSSL would remember thousands of sessions
         asking.load_verify_locations(PEM)
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=serving, backlog=BATCH)
         address = server.sockets[0].getsockname()
@@ -42,13 +43,14 @@ SCRIPT = """
                     await asyncio.sleep(0)
 
         await come_and_go(1000)
+        gc.collect()
         before = resident()
         await come_and_go(COUNT)
+        gc.collect()
         print(resident() - before)
         server.close()
         await server.wait_closed()
 
-    gc.disable()  # nothing may depend on it
     cede.run(main())
 """
 
