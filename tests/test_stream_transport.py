@@ -449,6 +449,49 @@ def test_changing_the_protocol(world: World) -> None:
     world.run(main)
 
 
+class Lender(asyncio.BufferedProtocol):
+    """Hands over to `heir`, if it has one, when it is asked for a buffer."""
+
+    def __init__(self, heir: Lender | None = None) -> None:
+        self.heir = heir
+        self.room = bytearray(4)
+        self.data = b""
+        self.transport: Any = None
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        if self.heir is not None:
+            self.transport.set_protocol(self.heir)
+        return self.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data += self.room[:nbytes]
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        self.lost.set_result(error)
+
+
+@pytest.mark.parametrize("world", OURS, ids=repr)
+def test_changing_the_protocol_while_it_lends_its_buffer(world: World) -> None:
+    """Nothing is put into the buffer of one and told to the other."""
+
+    async def main() -> None:
+        second = Lender()
+        first = Lender(second)
+        transport, far = await connect(first)
+        far.send(b"for the second")
+        await until(lambda: len(second.data) == 14)
+        assert (first.data, second.data, bytes(first.room)) == (b"", b"for the second", bytes(4))
+        transport.close()
+        await second.lost
+        far.close()
+
+    world.run(main)
+
+
 @pytest.mark.parametrize("world", OURS, ids=repr)
 def test_a_buffered_protocol_of_no_particular_class(world: World) -> None:
     """As on uvloop: what has get_buffer and no data_received is meant to be a buffered protocol."""

@@ -387,6 +387,29 @@ def test_what_was_scheduled_before_resuming_comes_first(run: Run) -> None:
     run(main)
 
 
+def test_another_protocol_takes_over_when_it_is_asked_for_a_buffer(run: Run) -> None:
+    """Nothing is put into the buffer of one and told to the other."""
+
+    async def main() -> None:
+        if not isinstance(asyncio.get_running_loop(), cede.EventLoop):
+            return  # asyncio mixes them up
+        heir = Lender()
+
+        class Leaver(Lender):
+            def get_buffer(self, sizehint: int) -> Any:
+                self.transport.set_protocol(heir)
+                return super().get_buffer(sizehint)
+
+        async with pair(client_factory=Leaver) as (client, _):
+            heir.connection_made(client.transport)
+            client.transport.write(b"for the heir")
+            assert await heir.has(12) == b"for the heir"
+            assert client.data == b""
+            client.transport.set_protocol(client)
+
+    run(main)
+
+
 def test_an_error_of_the_protocol(run: Run) -> None:
     class Broken(Talk):
         def data_received(self, data: bytes) -> None:

@@ -262,6 +262,7 @@ cdef class EpollStream(Stream):
     cpdef int close(self) except -1:
         if not self.closed:
             self.closed = True
+            self.sink = None  # the two would keep each other alive
             self.driver.dismiss(self, socket_number(self.sock) == self.fd)
             self.sock.close()
         return 0

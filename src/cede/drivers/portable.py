@@ -149,6 +149,7 @@ class MethodStream(Stream):
         if not self.closed:
             self.closed = True
             self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            self.sink = None  # the two would keep each other alive
             self.sock.close()
         return 0
 

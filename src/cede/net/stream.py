@@ -108,8 +108,9 @@ class StreamTransport(StreamState):
     def get_buffer(self) -> Any:
         if self.kernel._shown is not None:
             self.kernel.enter_callback()
+        protocol = self.protocol
         try:
-            buffer = call_method_in(self.context, self.protocol, "get_buffer", -1)
+            buffer = call_method_in(self.context, protocol, "get_buffer", -1)
             if not len(buffer):
                 raise RuntimeError("get_buffer() returned an empty buffer")
         except (KeyboardInterrupt, SystemExit):
@@ -118,7 +119,7 @@ class StreamTransport(StreamState):
             self.fail(error, "Fatal error: protocol.get_buffer() call failed.")
             return None
         # The protocol may have paused or closed us, or handed over to another, when it was asked.
-        if self.lost or self.reading_paused or self.closing or not self.buffered:
+        if self.lost or self.reading_paused or self.closing or self.protocol is not protocol:
             return None
         return buffer
 

@@ -189,8 +189,9 @@ class TLSReceiving(TLSSending):
 
     def borrow(self, size: int) -> bool:
         """Ask the protocol for a buffer. False to stop reading."""
+        protocol = self.protocol
         try:
-            buffer = self.protocol.get_buffer(size)
+            buffer = protocol.get_buffer(size)
             target = memoryview(buffer)
             if not len(target):
                 raise RuntimeError("get_buffer() returned an empty buffer")
@@ -201,9 +202,11 @@ class TLSReceiving(TLSSending):
         except BaseException as error:
             self.fail(error, "Fatal error: protocol.get_buffer() call failed.")
             return False
-        if self.halted() or not self.buffered:
+        if self.halted() or self.protocol is not protocol:
             self.target = None
             self.unread = True
+            if not self.halted():
+                self.read_later()  # to ask the one that it has handed over to
             return False
         return True
 
