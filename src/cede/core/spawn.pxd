@@ -14,6 +14,7 @@ cdef object CoroutineType
 cdef class Spawner(Kernel):
     cdef public object _task_factory
 
+    cdef int _check_spawn(self) except -1
     @cython.locals(future=Future)
     cdef Future new_future(self)
     @cython.locals(task=Task)

@@ -26,6 +26,7 @@ from typing import Any
 
 from cede.core.kernel import Kernel
 from cede.net.datagram_state import DatagramState
+from cede.net.origin import note_origin
 
 try:
     import cython
@@ -87,6 +88,8 @@ class DatagramTransport(DatagramState):
             self.connected = False
         driver: Any = loop.driver
         self.channel = driver.open_datagrams(sock, self)
+        if loop._debug:
+            note_origin(self)
         loop.call_soon(self._begin, waiter, context=self.context)
 
     def _begin(self, waiter: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from cede.drivers.base import DatagramChannel
 from cede.net.flow import FlowControl
+from cede.net.origin import origin_of
 
 
 class AsDatagramTransport(transports._FlowControlMixin, transports.DatagramTransport):  # type: ignore[misc]
@@ -81,6 +82,7 @@ class DatagramState(FlowControl):
             if not channel.closed and not self.kernel.is_closed():
                 parts.append(f"read={'idle' if self.closing else 'polling'}")
                 parts.append(f"write=<{'polling' if self.queue else 'idle'}, bufsize={self.queued}>")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     # -- asyncio's names

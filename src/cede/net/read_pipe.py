@@ -22,6 +22,7 @@ from typing import Any
 
 from cede.core.kernel import Kernel
 from cede.drivers.base import Sink, Stream
+from cede.net.origin import note_origin, origin_of
 from cede.net.pipe_end import PipeEnd
 
 try:
@@ -93,6 +94,8 @@ class ReadPipeTransport(Sink):
             end.drop_duplicate()
             raise
         end.take_over()
+        if loop._debug:
+            note_origin(self)
         loop.call_soon(self._begin, waiter, context=self.context)
 
     def _begin(self, waiter: Any) -> None:
@@ -258,6 +261,7 @@ class ReadPipeTransport(Sink):
             parts.append(f"fd={channel.fd}")
             if not channel.closed and not self.kernel.is_closed():
                 parts.append("polling" if self.started and not (self.closing or self.reading_paused) else "idle")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     # -- asyncio's names

@@ -148,6 +148,8 @@ class Server(asyncio.AbstractServer):
 
     def _admit(self, sock: socket.socket, address: Any) -> None:
         protocol = transport = None
+        if self._loop.get_debug():
+            logger.debug("%r got a new connection from %r: %r", self, address, sock)
         try:
             protocol = self._factory()
             handshake = self._loop.create_future() if self._ssl else None

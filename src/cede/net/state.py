@@ -12,6 +12,7 @@ from typing import Any
 
 from cede.drivers.base import Stream
 from cede.net.flow import FlowControl
+from cede.net.origin import origin_of
 
 
 class AsTransport(transports._FlowControlMixin, transports.Transport):  # type: ignore[misc]
@@ -99,6 +100,7 @@ class StreamState(FlowControl):
                 reading = self.started and not (self.closing or self.reading_paused or self.eof_seen)
                 parts.append(f"read={'polling' if reading else 'idle'}")
                 parts.append(f"write=<{'polling' if self.queue else 'idle'}, bufsize={self.queued}>")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     # -- asyncio's names

@@ -23,6 +23,7 @@ from typing import Any
 
 from cede.core.kernel import Kernel
 from cede.net.file_send import FileSend
+from cede.net.origin import note_origin
 from cede.net.state import StreamState
 
 try:
@@ -94,6 +95,8 @@ class StreamTransport(StreamState):
                 self.peername = None
         driver: Any = loop.driver
         self.stream = driver.open_stream(sock, self)
+        if loop._debug and server is None:  # what accepts is the loop itself
+            note_origin(self)
         if server is not None:
             server._attach(self)
         loop.call_soon(self._begin, waiter, context=self.context)

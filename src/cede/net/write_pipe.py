@@ -25,6 +25,7 @@ from typing import Any
 from cede.core.kernel import Kernel
 from cede.drivers.base import Stream
 from cede.net.flow import FlowControl
+from cede.net.origin import note_origin, origin_of
 from cede.net.pipe_end import PipeEnd
 
 try:
@@ -94,6 +95,8 @@ class WritePipeTransport(FlowControl):
             end.drop_duplicate()
             raise
         end.take_over()
+        if loop._debug:
+            note_origin(self)
         loop.call_soon(self._begin, waiter, not end.is_device, context=self.context)
 
     def _begin(self, waiter: Any, watched: bool) -> None:
@@ -321,6 +324,7 @@ class WritePipeTransport(FlowControl):
             parts.append(f"fd={channel.fd}")
             if not channel.closed and not self.kernel.is_closed():
                 parts.append(f"{'polling' if self.queue else 'idle'} bufsize={self.queued}")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     # -- asyncio's names
