@@ -97,7 +97,6 @@ class SubprocessTransport(transports.SubprocessTransport):
     def _process_ended(self, returncode: int) -> None:
         self._returncode = returncode
         if self._loop.get_debug():
-            logger.debug("process %s exited with returncode %s", self._child.pid, returncode)
             logger.info("%r exited with return code %r", self, returncode)
         # Whoever waits for the process does not wait for its pipes, which a grandchild may hold open.
         waiters, self._waiters = self._waiters, []
