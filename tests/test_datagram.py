@@ -56,6 +56,8 @@ def test_back_and_forth(world: World, host: str) -> None:
 
 @each_world
 def test_between_unix_sockets(world: World, tmp_path: Path) -> None:
+    """uvloop 338: datagrams: errors are told, the socket stays."""
+
     async def main() -> None:
         paths = [str(tmp_path / name) for name in ("one", "other")]
         for _ in range(2):  # the second time the first's socket files are found
@@ -193,6 +195,8 @@ def test_another_protocol_takes_over(world: World) -> None:
 
 @each_world
 def test_a_socket_of_the_programs_own(world: World) -> None:
+    """uvloop 338: datagrams: errors are told, the socket stays."""
+
     async def main() -> None:
         with socket.socket(type=socket.SOCK_DGRAM) as peer:
             peer.bind(("127.0.0.1", 0))
@@ -291,7 +295,7 @@ def test_bad_arguments(world: World) -> None:
 @each_world
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts descriptors in /proc")
 def test_a_cancelled_endpoint_leaves_no_descriptor(world: World) -> None:
-    """Regression 9."""
+    """Regression 9 (doh-proxy 76)."""
 
     async def main() -> None:
         before = set(os.listdir("/proc/self/fd"))

@@ -112,7 +112,7 @@ def test_aborting_drops_what_is_queued(world: World, full: tuple[socket.socket, 
 
 @each_of_ours
 def test_an_error_while_the_queue_is_full_resumes_the_protocol(world: World, full: tuple[socket.socket, str]) -> None:
-    """Regression 71: the receiver goes away; each queued datagram is told as an error, and the protocol may go on."""
+    """Regression 71: the receiver goes away; each queued datagram is told as an error, and the protocol may go on (cpython 156698)."""
 
     async def main() -> None:
         sock, path = full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import os
@@ -85,7 +86,9 @@ def test_slow_callbacks_are_told_in_the_words_tools_filter_on(run: Run, slow_rep
     for text in told:
         found = MARK.match(text)
         assert found
-        assert found[1] in {"call_later": ["TimerHandle"], "call_soon_threadsafe": ["Handle", "ThreadSafeHandle", "_ThreadSafeHandle"]}.get(way, ["Handle"])
+        assert found[1] in {"call_later": ["TimerHandle"], "call_soon_threadsafe": ["Handle", "ThreadSafeHandle", "_ThreadSafeHandle"]}.get(
+            way, ["Handle"]
+        )
         assert "hold_up(" in text
         assert "created at" in text
 
@@ -255,7 +258,7 @@ def test_a_forgotten_transport_names_its_line(world: World) -> None:
     one.setblocking(False)
 
     async def forget() -> None:
-        await loop.create_connection(asyncio.Protocol, sock=one)
+        await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=one)
 
     loop.run_until_complete(forget())
     with warnings.catch_warnings(record=True) as told:
@@ -405,7 +408,9 @@ def test_the_log_tells_what_asyncios_does(run: Run, caplog: pytest.LogCaptureFix
         writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, open(mouth, "wb", 0))  # noqa: SIM115
         reader.close()
         writer.close()
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", "", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+        )
         await process.communicate()
         process = await asyncio.create_subprocess_shell("exit 3")
         await process.wait()
@@ -451,7 +456,9 @@ def refused(loop: asyncio.AbstractEventLoop, call: Callable[[], Any]) -> bool:
     thread = threading.Thread(target=elsewhere)
     thread.start()
     thread.join()
-    return [str(error).startswith("Non-thread-safe operation invoked on an event loop other than the current one") for error in errors] == [True]
+    return [str(error).startswith("Non-thread-safe operation invoked on an event loop other than the current one") for error in errors] == [
+        True
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
@@ -473,12 +480,16 @@ def test_what_another_thread_may_not_do(run: Run) -> None:
             "create_task": lambda: loop.create_task(nothing()),
         }.items():
             assert refused(loop, call), name
-        for name in ("set_result", "set_exception", "cancel"):
+        finish = {
+            "set_result": lambda it: it.set_result(None),
+            "set_exception": lambda it: it.set_exception(KeyError()),
+            "cancel": lambda it: it.cancel(),
+        }
+        for name, call in finish.items():
             future = loop.create_future()
             task = loop.create_task(wait_for(future))
             await asyncio.sleep(0)
-            method = getattr(future, name)
-            assert refused(loop, {"set_result": lambda: method(None), "set_exception": lambda: method(KeyError()), "cancel": method}[name]), name
+            assert refused(loop, functools.partial(call, future)), name
             if not ours:
                 task.get_coro().close()  # asyncio has finished the future, and told nobody
                 task._log_destroy_pending = False

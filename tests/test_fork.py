@@ -124,6 +124,7 @@ def test_the_running_loop_is_not_the_childs(driver: str) -> None:
 
 
 def test_a_child_that_returns_into_the_loop_is_stopped(driver: str) -> None:
+    """asyncio 347: a fork inside of a running loop."""
     run_script(
         """
         ear, mouth = os.pipe()
@@ -214,6 +215,7 @@ def test_signals_of_the_child_do_not_wake_the_parent(driver: str) -> None:
 
 
 def test_multiprocessing_from_inside_a_loop(driver: str) -> None:
+    """asyncio 347, uvloop 268, uvloop 118, dd-trace-py 15798: a fork inside of a running loop."""
     run_script(
         """
         import multiprocessing
@@ -295,6 +297,8 @@ def test_many_forks_leave_the_loop_sound(driver: str) -> None:
 
 
 def test_subprocess_with_preexec_fn_and_popen() -> None:
+    """asyncio 347: a fork inside of a running loop."""
+
     async def main() -> bytes:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "print('child')", stdout=asyncio.subprocess.PIPE, preexec_fn=os.setsid

@@ -258,7 +258,9 @@ def test_a_socket_subclass_is_used_through_its_own_methods(run: Run) -> None:
 
 
 def test_threads_that_open_and_close_sockets_meanwhile(run: Run, rng: random.Random) -> None:
-    """Connections that are cancelled, while other threads take and give back descriptor numbers: no mix-up, no leak."""
+    """Connections that are cancelled, while other threads take and give back descriptor numbers: no mix-up, no leak
+    (uvloop 653, aiohttp 10617).
+    """
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

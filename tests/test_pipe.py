@@ -255,7 +255,7 @@ def test_what_the_protocol_raises_is_reported(world: World) -> None:
 
 @each_world
 def test_a_fifo(world: World, tmp_path: Path) -> None:
-    """Regression 6: at the end of the data the transport gives the descriptor back by itself."""
+    """Regression 6: at the end of the data the transport gives the descriptor back by itself (uvloop 80)."""
 
     async def main() -> None:
         path = tmp_path / "fifo"

@@ -40,7 +40,9 @@ class Probing(io.FileIO):
 @each_world
 @pytest.mark.parametrize("way", ["transport", "eof", "file", "collected"])
 def test_the_file_object_alone_closes_its_descriptor(world: World, way: str) -> None:
-    """Regression 2: while another thread opens and closes descriptors all the time, none of which may be touched."""
+    """Regression 2: while another thread opens and closes descriptors all the time, none of which may be touched
+    (uvloop 763, uvloop 764, skypilot 10681).
+    """
     if way in ("file", "collected") and not world.ours:
         pytest.skip("asyncio goes on with the number")
     stop = threading.Event()
@@ -124,6 +126,8 @@ def test_the_descriptor_has_one_owner(world: World) -> None:
 
 @each_of_ours
 def test_a_file_that_was_closed_and_whose_number_went_to_another(world: World) -> None:
+    """uvloop 763: a pipe transport and its file object both close the descriptor."""
+
     async def main() -> None:
         ear, mouth = pipe_files()
         number = ear.fileno()

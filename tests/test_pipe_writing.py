@@ -16,7 +16,7 @@ each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
 
 @each_world
 def test_a_full_pipe(world: World) -> None:
-    """Regression 14: no matter how much is written to a pipe that nobody reads from."""
+    """Regression 14: no matter how much is written to a pipe that nobody reads from (uvloop 311)."""
 
     async def main() -> None:
         ear, mouth = pipe_files()

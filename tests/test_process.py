@@ -101,6 +101,8 @@ def test_the_protocol_may_close_at_once(run: Run) -> None:
 
 @needs_proc
 def test_close_kills_collects_and_tells(run: Run, watching: str) -> None:
+    """uvloop 128: closing a child's transport collects it."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(Told, *python("print('up', flush=True); input()"))
@@ -180,7 +182,7 @@ def test_communicate_of_any_size(run: Run, size: int) -> None:
 
 
 def test_writing_to_a_child_that_does_not_read(run: Run) -> None:
-    """uvloop#311: a full pipe is no error; the writer waits, and hears that the child is gone."""
+    """uvloop#311: a full pipe is no error; the writer waits, and hears that the child is gone (uvloop 317, uvloop 34, aioconsole 62)."""
 
     async def main() -> None:
         process = await asyncio.create_subprocess_exec(*python("import time; time.sleep(1000)"), stdin=PIPE)
@@ -248,7 +250,7 @@ def test_waiting_from_many_sides(run: Run, watching: str) -> None:
 
 
 def test_a_cancelled_communicate_leaves_the_process_usable(run: Run) -> None:
-    """cpython#125502 and its kin."""
+    """cpython#125502 and its kin (cpython 86276, cpython 76296)."""
 
     async def main() -> None:
         process = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)

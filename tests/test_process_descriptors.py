@@ -33,7 +33,7 @@ for fd in range(3, 400):
 
 @needs_proc
 def test_ten_thousand_failures_to_start_leave_no_descriptor(run: Run) -> None:
-    """uvloop#185."""
+    """uvloop#185: programs that cannot be run leave descriptors."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -218,6 +218,8 @@ def test_close_ends_serve_forever(run: Callable[..., Any]) -> None:
 
 
 def test_wait_closed_waits_for_both(run: Callable[..., Any]) -> None:
+    """cpython 83939, cpython 104344, cpython 120866, cpython 113538, cpython 114914: wait_closed of servers and writers."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         skip_old_oracle(loop)
@@ -260,6 +262,8 @@ def test_a_cancelled_wait_closed_leaves_the_others(run: Callable[..., Any]) -> N
 
 @pytest.mark.parametrize("how", ["close_clients", "abort_clients"])
 def test_clients_can_be_sent_away(run: Callable[..., Any], how: str) -> None:
+    """cpython 83939: wait_closed of servers and writers."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         skip_old_oracle(loop)
@@ -342,7 +346,7 @@ def test_no_task_is_current_while_a_protocol_is_called(run: Callable[..., Any]) 
 
 
 def test_no_answer_goes_to_another_client(run: Callable[..., Any], rng: random.Random) -> None:
-    """Clients that keep their connections, give up at random moments and come back: each answer is the asker's own."""
+    """Clients that keep their connections, give up at random moments and come back: each answer is the asker's own (uvloop 645)."""
 
     async def serve(reader: Any, writer: Any) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

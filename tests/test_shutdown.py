@@ -217,7 +217,7 @@ def test_a_task_that_will_not_be_cancelled(driver: str) -> None:
 
 @pytest.mark.parametrize("executor", ["None", "pool"])
 def test_a_stuck_thread_does_not_hold_up_the_exit(driver: str, executor: str) -> None:
-    """cpython#111358, #107505: what is to be done at the exit is done, output is not lost, and the status tells."""
+    """cpython#111358, #107505: what is to be done at the exit is done, output is not lost, and the status tells (backtalk 24)."""
     status, out, err = run_script(
         f"""
         from concurrent.futures import ThreadPoolExecutor

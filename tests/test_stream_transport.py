@@ -95,6 +95,8 @@ def test_reading_starts_after_connection_made(world: World) -> None:
 
 @each_world
 def test_pause_and_resume_reading(world: World) -> None:
+    """uvloop 117, virtool 262: pausing and resuming twice, and while closing."""
+
     async def main() -> None:
         protocol = Notes()
         transport, far = await connect(protocol)

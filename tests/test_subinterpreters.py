@@ -100,6 +100,7 @@ def run_script(kind: str, script: str) -> tuple[int, str, str]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("main_first", [False, True])
 def test_a_compiled_cede_refuses_and_the_main_interpreter_is_none_the_worse(kind: str, main_first: bool) -> None:
+    """cpython 84474, cpython 96336: import and run in several sub-interpreters."""
     script = f"""
     IMPORTING = {IMPORTING!r}
     if {main_first}:
@@ -116,6 +117,7 @@ def test_a_compiled_cede_refuses_and_the_main_interpreter_is_none_the_worse(kind
 @pytest.mark.skipif(COMPILED, reason="compiled it refuses")
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_uncompiled_cede_runs_in_each(kind: str) -> None:
+    """cpython 84474: import and run in several sub-interpreters."""
     threaded = kind == "legacy" or sys.version_info >= (3, 12)  # an isolated one of 3.11 has no threads at all
     code = RUNNING.replace("THREADED", str(threaded))
     script = f"""

@@ -241,7 +241,9 @@ def test_a_handler_that_nobody_holds_survives_the_collector(run: Run) -> None:
     assert run(main) == [b"%d\n" % number for number in range(5)]
 
 
-def test_the_error_of_a_task_that_is_still_held_is_told_at_the_end(loop_factory: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_error_of_a_task_that_is_still_held_is_told_at_the_end(
+    loop_factory: Callable[[], Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """asyncio 397: a reference that is kept delays the report of an error that nobody looked at; it does not swallow it."""
 
     async def fail() -> None:
@@ -255,3 +257,39 @@ def test_the_error_of_a_task_that_is_still_held_is_told_at_the_end(loop_factory:
     kept.clear()
     gc.collect()
     assert caplog.text.count("Task exception was never retrieved") == 1
+
+
+def test_what_refuses_to_be_cancelled_costs_no_turns(loop_factory: Callable[[], Any]) -> None:
+    """anyio 1111, anyio 1257: a task whose awaited object says no to `cancel` is told once when it goes on; nobody asks in circles."""
+
+    class Stubborn(asyncio.Future):  # type: ignore[type-arg]
+        asked = 0
+
+        def cancel(self, msg: Any = None) -> bool:
+            self.asked += 1
+            return False
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        future = Stubborn(loop=loop)
+
+        async def wait() -> str:
+            try:
+                await future
+            except asyncio.CancelledError:
+                return "cancelled"
+            return "went on"
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        assert task.cancel()
+        before = getattr(loop, "steps", 0)
+        await asyncio.sleep(0.02)
+        assert getattr(loop, "steps", 0) - before < 5
+        assert future.asked == 1
+        assert not task.done()
+        future.set_result(None)
+        assert await task == "cancelled"
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())

@@ -12,7 +12,15 @@ import pytest
 
 import cede
 
-OVERLONG: list[Any] = ["a" * 255, "a" * 100_000, "xn--" + "-" * 5000, b"xn--" + b"a" * 5000, "xn--" + "\u0661" * 5000, "a." * 3000, "ü" * 70_000]
+OVERLONG: list[Any] = [
+    "a" * 255,
+    "a" * 100_000,
+    "xn--" + "-" * 5000,
+    b"xn--" + b"a" * 5000,
+    "xn--" + "\u0661" * 5000,
+    "a." * 3000,
+    "ü" * 70_000,
+]
 NULS: list[Any] = ["local\0host", b"localhost\0", "\0", "a" * 100_000 + "\0", "127.0.0.1\0.example.org"]
 # Of a length that a name may have, and none all the same.
 NAMELESS: list[Any] = ["xn--" + "a" * 245, "xn--\udcff", "a" * 64, ".".join(["a" * 63] * 4)[:253], "..", "xn--0", "\ud800.example.org"]

@@ -447,7 +447,7 @@ def test_tasks_alive_when_the_interpreter_ends(ending: str) -> None:
     assert "Fatal Python error" not in err
 
 
-CYTHON_MODULE = '''
+CYTHON_MODULE = """
 import asyncio
 
 async def wait_for(future):
@@ -467,7 +467,7 @@ async def numbers(count):
     for number in range(count):
         await asyncio.sleep(0)
         yield number
-'''
+"""
 
 
 @pytest.mark.slow

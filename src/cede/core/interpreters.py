@@ -1,8 +1,8 @@
 """Which interpreter of the process this is. Compiled, cede runs in the main one only; uncompiled, in each.
 
-A compiled class is one object for the whole process, and Cython binds it to the interpreter that imports it first. Were that a sub-interpreter, the
-main one could not import cede any more, and would be left with pointers into an interpreter that may have ended: so a sub-interpreter is refused
-before anything compiled is loaded.
+A compiled class is one object for the whole process, and Cython binds it to the interpreter that imports it first. Were that a
+sub-interpreter, the main one could not import cede any more, and would be left with pointers into an interpreter that may have
+ended: so a sub-interpreter is refused before anything compiled is loaded.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ def refuse_where_compiled() -> None:
     folder = os.path.dirname(__file__)
     if any(os.path.exists(os.path.join(folder, "kernel" + suffix)) for suffix in EXTENSION_SUFFIXES):
         raise ImportError(
-            "cede is compiled here, and compiled it runs in the main interpreter only, not in a sub-interpreter: import it there, use asyncio's own "
-            "loop here, or install cede uncompiled (CEDE_PURE=1 pip install --no-binary cede cede), which runs in each interpreter"
+            "cede is compiled here, and compiled it runs in the main interpreter only, not in a sub-interpreter: "
+            "import it there, use asyncio's own loop here, or install cede uncompiled "
+            "(CEDE_PURE=1 pip install --no-binary cede cede), which runs in each interpreter"
         )
 
 
