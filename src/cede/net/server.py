@@ -63,8 +63,10 @@ class Server(asyncio.AbstractServer):
         ssl_shutdown_timeout: float | None = None,
         unlink: tuple[Any, int] | None = None,
         limits: Limits | None = None,
+        given: bool = False,
     ) -> None:
         self._loop = loop
+        self._given = given  # the sockets were the program's before
         self._sockets: list[socket.socket] | None = list(sockets)
         self._acceptors: list[Any] = []
         # The driver keeps them alive as well, until they are closed.
