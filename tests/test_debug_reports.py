@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.certificates import client_context, server_context
 from tests.support.driver_worlds import OURS, World
 
 Run = Callable[..., Any]
@@ -527,3 +528,53 @@ def test_a_future_that_nobody_waits_for_may_be_finished_anywhere(run: Run) -> No
         assert await future == 1
 
     run(main, debug=True)
+
+
+# -- what was left open
+
+
+async def a_connection(loop: Any) -> Any:
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    return server, await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+
+
+async def a_tls_connection(loop: Any) -> Any:
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=server_context())
+    address = server.sockets[0].getsockname()
+    return server, await loop.create_connection(asyncio.Protocol, *address, ssl=client_context(), server_hostname="localhost")
+
+
+async def an_endpoint(loop: Any) -> Any:
+    return await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+
+
+async def a_pipe_to_read(loop: Any) -> Any:
+    ear, mouth = os.pipe()
+    return open(mouth, "wb", 0), await loop.connect_read_pipe(asyncio.Protocol, open(ear, "rb", 0))  # noqa: SIM115
+
+
+async def a_pipe_to_write(loop: Any) -> Any:
+    ear, mouth = os.pipe()
+    return open(ear, "rb", 0), await loop.connect_write_pipe(asyncio.BaseProtocol, open(mouth, "wb", 0))  # noqa: SIM115
+
+
+@pytest.mark.parametrize("make", [a_connection, a_tls_connection, an_endpoint, a_pipe_to_read, a_pipe_to_write])
+def test_transports_left_open_are_warned_about(loop: asyncio.AbstractEventLoop, make: Callable[[Any], Any]) -> None:
+    kept = [loop.run_until_complete(make(loop))]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        loop.close()
+        kept.clear()
+        gc.collect()
+    texts = [str(warning.message) for warning in told if issubclass(warning.category, ResourceWarning)]
+    assert any(re.match(r"unclosed transport <.*Transport.*>$", text) for text in texts), texts
+
+
+def test_a_loop_left_open_is_warned_about_and_nothing_inside_of_it(loop_factory: Callable[[], Any]) -> None:
+    loop = loop_factory()
+    loop.run_until_complete(asyncio.sleep(0))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        del loop
+        gc.collect()
+    assert [re.sub(r"<\w+ ", "<", str(warning.message))[:34] for warning in told] == ["unclosed event loop <running=False"]

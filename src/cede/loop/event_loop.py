@@ -53,7 +53,7 @@ class EventLoop(  # type: ignore[misc]
 ):
     """An asyncio event loop with cede's own kernel, tasks, futures and transports.
 
-    driver: how it meets the world; by default the one that `cede.new_event_loop()` would choose.
+    driver: how it meets the world, or the name of that; by default the one that `cede.new_event_loop()` would choose.
     tasks: whose tasks it makes, as `cede.new_event_loop()` takes it.
     """
 
@@ -94,8 +94,9 @@ class EventLoop(  # type: ignore[misc]
         self._remembered = None
         self._wakeup_armed = False
         task_factory = choose_task_factory(tasks)
-        if driver is None:
-            driver = make_driver()
+        if driver is None or isinstance(driver, str):
+            # Not before there is a loop: where both are garbage, the collector looks at the older one first, and the loop closes the driver.
+            driver = make_driver(driver)
         Transfers.__init__(self, driver)
         driver.attach(self)
         self._task_factory = task_factory

@@ -10,7 +10,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cede.loop.choice import choose_task_factory, make_driver
 from cede.loop.event_loop import EventLoop
 from cede.loop.leftovers import Leftovers, open_transports, unfinished_tasks
 from cede.loop.stopping import Stopping
@@ -50,8 +49,7 @@ def new_event_loop(*, driver: str | None = None, tasks: str | None = None) -> Ev
 
     Raises ValueError for an unknown name, RuntimeError where this install does not have the driver.
     """
-    choose_task_factory(tasks)  # a wrong word is told before anything is opened
-    return EventLoop(make_driver(driver), tasks=tasks)
+    return EventLoop(driver, tasks=tasks)
 
 
 class Runner(asyncio.Runner):  # type: ignore[misc]
