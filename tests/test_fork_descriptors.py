@@ -145,12 +145,16 @@ def test_the_end_of_a_connection_is_not_held_up_by_a_child(driver: str) -> None:
             raw.setblocking(False)
             await asyncio.sleep(0.01)
             ear, mouth = os.pipe()
+            there, here = os.pipe()
             pid = os.fork()
             if not pid:
                 os.close(mouth)
+                os.write(here, b"x")
                 os.read(ear, 1)  # lives until it is told
                 os._exit(given.fileno() == -1)  # the program's own socket is still open
-            os.close(ear)
+            os.read(there, 1)
+            for fd in (ear, there, here):
+                os.close(fd)
             transport.close()
             server.close_clients() if hasattr(server, "close_clients") else None
             print(await loop.sock_recv(raw, 10))
