@@ -220,6 +220,8 @@ def test_an_awaited_future_driven_by_hand(run: Run) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
+        if not is_cede(loop):
+            pytest.skip("asyncio's own iterator ends the process there")
 
         def make(state: str) -> asyncio.Future[int]:
             future = loop.create_future()
@@ -265,14 +267,8 @@ def test_an_awaited_future_driven_by_hand(run: Run) -> None:
             ("failed", "nn"): [("KeyError", None), ("StopIteration", None)],
             ("cancelled", "nn"): [("CancelledError", None), ("StopIteration", None)],
         }
-        ours = is_cede(loop)
         for (state, calls), wanted in expected.items():
-            heard = drive(state, calls)
-            # asyncio's C iterator differs in what a used-up one says; what matters everywhere is that each call comes back.
-            assert len(heard) == len(wanted), (state, calls, heard)
-            if ours:
-                assert heard[:1] == wanted[:1], (state, calls, heard)
-                assert [entry for entry in heard if entry is True] == [entry for entry in wanted if entry is True], (state, calls, heard)
+            assert drive(state, calls) == wanted, (state, calls)
         for calls in ("nsvtc", "vtsn", "ctn", "tttt", "cccc", "ntctn"):
             for state in ("pending", "done", "failed", "cancelled"):
                 assert len(drive(state, calls)) == len(calls)
@@ -378,9 +374,15 @@ def test_foreign_objects_in_the_place_of_the_current_task(run: Run) -> None:
         me = asyncio.current_task()
         stranger: Any = Stranger()
         foreign_loop: Any = Stranger()
-        asyncio.tasks._enter_task(foreign_loop, stranger)
-        assert asyncio.current_task() is me
-        asyncio.tasks._leave_task(foreign_loop, stranger)
+        if sys.version_info < (3, 14):
+            asyncio.tasks._enter_task(foreign_loop, stranger)
+            assert asyncio.current_task() is me
+            asyncio.tasks._leave_task(foreign_loop, stranger)
+        else:  # since then a thread has one current task, of the loop that runs in it
+            with pytest.raises(RuntimeError):
+                asyncio.tasks._enter_task(foreign_loop, stranger)
+            with pytest.raises(RuntimeError):
+                asyncio.tasks._leave_task(foreign_loop, stranger)
         with pytest.raises(RuntimeError):
             asyncio.tasks._enter_task(loop, stranger)
         with pytest.raises(RuntimeError):
