@@ -536,12 +536,12 @@ async def an_endpoint(loop: Any) -> Any:
 
 async def a_pipe_to_read(loop: Any) -> Any:
     ear, mouth = os.pipe()
-    return open(mouth, "wb", 0), await loop.connect_read_pipe(asyncio.Protocol, open(ear, "rb", 0))  # noqa: SIM115
+    return open(mouth, "wb", 0), await loop.connect_read_pipe(asyncio.Protocol, open(ear, "rb", 0))
 
 
 async def a_pipe_to_write(loop: Any) -> Any:
     ear, mouth = os.pipe()
-    return open(ear, "rb", 0), await loop.connect_write_pipe(asyncio.BaseProtocol, open(mouth, "wb", 0))  # noqa: SIM115
+    return open(ear, "rb", 0), await loop.connect_write_pipe(asyncio.BaseProtocol, open(mouth, "wb", 0))
 
 
 @pytest.mark.parametrize("make", [a_connection, a_tls_connection, an_endpoint, a_pipe_to_read, a_pipe_to_write])

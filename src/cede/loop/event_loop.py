@@ -95,7 +95,7 @@ class EventLoop(  # type: ignore[misc]
         self._wakeup_armed = False
         task_factory = choose_task_factory(tasks)
         if driver is None or isinstance(driver, str):
-            # Not before there is a loop: where both are garbage, the collector looks at the older one first, and the loop closes the driver.
+            # Not before there is a loop: where both are garbage the collector sees the older one first, and the loop closes the driver.
             driver = make_driver(driver)
         Transfers.__init__(self, driver)
         driver.attach(self)
