@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import random
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
@@ -83,6 +84,24 @@ def run(loop_factory: LoopFactory) -> Callable[..., Any]:
             return runner.run(coroutine)
 
     return run_main
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two connected sockets that do not block."""
+    one, other = socket.socketpair()
+    with one, other:
+        one.setblocking(False)
+        other.setblocking(False)
+        yield one, other
+
+
+@pytest.fixture(params=["pidfd", "thread"])
+def watching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both ways in which the end of a child process is noticed."""
+    if request.param == "thread":
+        monkeypatch.setattr("cede.process.child._open_pidfd", None)
+    return request.param
 
 
 @pytest.fixture(autouse=True)

@@ -151,7 +151,9 @@ def test_all_addresses_fail(run: Callable[..., Any], delay: float | None) -> Non
 
 @pytest.mark.parametrize("delay", [None, 0.25])
 def test_a_failed_connection_leaves_no_cycle(run: Callable[..., Any], delay: float | None) -> None:
-    """The errors hold tracebacks, which hold frames: none of them may hold the errors, or the socket's life ends with the collector."""
+    """The errors hold tracebacks, which hold frames: none of them may hold the errors, or the socket's life ends with the collector
+    (cpython 88863).
+    """
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -280,7 +282,7 @@ def test_unix(run: Callable[..., Any], tmp_path: Path) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lists descriptors in /proc")
 @pytest.mark.parametrize("kind", ["host", "eyeballs", "sock", "unix", "unix-sock", "accepted"])
 def test_cancelled_at_each_await(run: Callable[..., Any], tmp_path: Path, kind: str) -> None:
-    """No descriptor is left, and none is closed that belongs to somebody else by then."""
+    """No descriptor is left, and none is closed that belongs to somebody else by then (uvloop 738)."""
 
     async def connect_once(loop: Any, listener: Any, unix: Any, sock: Any) -> Any:
         if kind == "host":
@@ -513,6 +515,8 @@ def test_race_an_error_that_is_no_oserror_comes_out(run: Callable[..., Any], mon
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in 3.12")
 def test_happy_eyeballs_with_eager_tasks(run: Callable[..., Any], listener: socket.socket) -> None:
+    """cpython 124309: happy eyeballs with eager tasks."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         if not is_cede(loop):

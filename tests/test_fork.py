@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 
 import pytest
 
 from cede.loop.choice import driver_names
+from tests.support.forks import run_script
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -19,50 +18,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.fixture(params=driver_names())
 def driver(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def run_script(script: str, driver: str, expected: str) -> None:
-    """Run `script` in a process of its own, and compare what it prints."""
-    prelude = """
-        import asyncio, os, signal, socket, sys, threading, warnings
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads is what is tested here
-        import cede
-
-        def in_child(work):
-            # Runs work() in a forked child and returns what it printed.
-            sys.stdout.flush()
-            ear, mouth = os.pipe()
-            pid = os.fork()
-            if not pid:
-                status = 1
-                try:
-                    os.close(ear)
-                    os.write(mouth, str(work()).encode())
-                    status = 0
-                finally:
-                    os._exit(status)
-            os.close(mouth)
-            with open(ear, "rb") as answer:
-                text = answer.read().decode()
-            assert os.waitpid(pid, 0)[1] == 0, "the child failed"
-            return text
-
-        def raised_by(call):
-            try:
-                call()
-            except Exception as error:
-                return f"{type(error).__name__}: {error}"
-            return "nothing raised"
-    """
-    source = textwrap.dedent(prelude) + textwrap.dedent(script)
-    done = subprocess.run(
-        [sys.executable, "-c", source],
-        env=os.environ | {"CEDE_DRIVER": driver},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, expected, ""), done.stderr
 
 
 def test_an_idle_loop_is_refused_in_the_child(driver: str) -> None:
@@ -124,6 +79,7 @@ def test_the_running_loop_is_not_the_childs(driver: str) -> None:
 
 
 def test_a_child_that_returns_into_the_loop_is_stopped(driver: str) -> None:
+    """asyncio 347: a fork inside of a running loop."""
     run_script(
         """
         ear, mouth = os.pipe()
@@ -214,6 +170,7 @@ def test_signals_of_the_child_do_not_wake_the_parent(driver: str) -> None:
 
 
 def test_multiprocessing_from_inside_a_loop(driver: str) -> None:
+    """asyncio 347, uvloop 268, uvloop 118, dd-trace-py 15798: a fork inside of a running loop."""
     run_script(
         """
         import multiprocessing
@@ -295,6 +252,8 @@ def test_many_forks_leave_the_loop_sound(driver: str) -> None:
 
 
 def test_subprocess_with_preexec_fn_and_popen() -> None:
+    """asyncio 347: a fork inside of a running loop."""
+
     async def main() -> bytes:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "print('child')", stdout=asyncio.subprocess.PIPE, preexec_fn=os.setsid

@@ -26,6 +26,7 @@ def test_ready_work_runs_in_the_order_it_came(loop: asyncio.AbstractEventLoop) -
 
 
 def test_what_becomes_ready_in_a_turn_runs_in_the_next(loop: asyncio.AbstractEventLoop) -> None:
+    """curio 106: what is always ready starves I/O."""
     seen: list[str] = []
 
     def first() -> None:

@@ -248,6 +248,7 @@ def test_programs_that_do_not_exist_leave_no_descriptor(run: Run) -> None:
 
 
 def test_a_loop_in_a_thread_has_children_too(loop_factory: Any) -> None:
+    """cpython 125502: communicate cancelled, SIGCHLD ignored, a loop in a thread."""
     import threading
 
     results: list[int] = []

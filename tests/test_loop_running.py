@@ -261,6 +261,7 @@ def test_call_soon_threadsafe_wakes_a_sleeping_loop(loop: asyncio.AbstractEventL
 
 
 def test_many_posts_from_many_threads(loop: asyncio.AbstractEventLoop) -> None:
+    """uvloop 408: posts from many threads."""
     threads, posts = 8, 500
     seen: dict[int, list[int]] = {number: [] for number in range(threads)}
     done = loop.create_future()

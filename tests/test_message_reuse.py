@@ -44,6 +44,8 @@ def test_messages_of_one_size(run: Callable[..., Any], keep: bool) -> None:
 
 
 def test_a_busy_loop_hears_the_world(run: Callable[..., Any]) -> None:
+    """curio 106, curio 112: what is always ready starves I/O."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()

@@ -116,6 +116,7 @@ def test_a_loops_replaced_getaddrinfo_is_asked_by_connections(run: Callable[...,
 
 
 def test_a_full_executor_does_not_delay_names(run: Callable[..., Any], request: pytest.FixtureRequest) -> None:
+    """cpython 112169: a full executor delays names."""
     if request.node.callspec.params["loop_factory"] == "asyncio":
         pytest.skip("asyncio looks names up on the default executor")
     gate = threading.Event()
@@ -134,6 +135,7 @@ def test_a_full_executor_does_not_delay_names(run: Callable[..., Any], request: 
 
 
 def test_impossible_hosts_are_refused_at_once(run: Callable[..., Any], request: pytest.FixtureRequest) -> None:
+    """uvloop 615: over-long host names, and NULs in them."""
     if request.node.callspec.params["loop_factory"] == "asyncio":
         pytest.skip("asyncio hands them to the codec and the resolver")
 
@@ -281,6 +283,7 @@ def test_interleaving_takes_turns_among_families() -> None:
 
 
 def test_the_queue_of_the_pool_is_bounded() -> None:
+    """CVE-2026-34513: a cache of names without bounds."""
     pool = names.NamePool(limit=1, queue=2)
     gate = threading.Event()
     began = threading.Event()
@@ -303,6 +306,7 @@ def test_the_queue_of_the_pool_is_bounded() -> None:
 
 
 def test_names_are_remembered_on_demand_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CVE-2026-34513, h2o-llmstudio 1021: a cache of names without bounds."""
     import cede
 
     asked: list[Any] = []

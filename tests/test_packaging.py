@@ -77,6 +77,7 @@ def cede(target: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_pure_install_on_demand_is_complete_and_says_nothing(tmp_path: Path) -> None:
+    """uvloop 690: builds and imports on each new Python."""
     wheel = install(copy_project(tmp_path / "project"), tmp_path / "target", CEDE_PURE="1")
     assert wheel.name.endswith("-py3-none-any.whl")
     assert not list((tmp_path / "target").rglob("*.so"))
@@ -160,6 +161,7 @@ def ask(target: Path, code: str) -> str:
 
 
 def test_what_has_a_pxd_is_compiled_and_builds_again_in_no_time(toy: Path, tmp_path: Path) -> None:
+    """uvloop 690: builds and imports on each new Python."""
     quick = {"CFLAGS": "-O0"}
     wheel = install(toy, tmp_path / "target", **quick)
     assert "none-any" not in wheel.name

@@ -213,7 +213,7 @@ with asyncio.Runner(loop_factory=loop_factory) as runner:
 
 @each_world
 def test_a_program_on_a_terminal(world: World, terminal: Terminal) -> None:
-    """Standard input and output of a program are one terminal, the way a shell starts it."""
+    """Standard input and output of a program are one terminal, the way a shell starts it (uvloop 311)."""
     near, slave = terminal
     code = textwrap.dedent(PROGRAM).replace("{name!r}", repr(world.name))
     child = subprocess.Popen([sys.executable, "-c", code], stdin=slave, stdout=slave, stderr=subprocess.PIPE)

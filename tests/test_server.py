@@ -1,75 +1,21 @@
-"""create_server, create_unix_server and the server object."""
+"""create_server and the server object."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import contextvars
-import errno
-import os
 import random
-import resource
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import cede
-
-# asyncio's wait_closed waits for connections since 3.12.1, and close_clients is new in 3.13; ours does it everywhere.
-OLD_ORACLE = sys.version_info < (3, 13)
+from tests.support.serving import OLD_ORACLE, Echo, client_of, is_cede, skip_old_oracle, talk
 
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
-
-
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
-
-
-def skip_old_oracle(loop: asyncio.AbstractEventLoop) -> None:
-    if OLD_ORACLE and not is_cede(loop):
-        pytest.skip("asyncio learned this in a later Python")
-
-
-class Echo(asyncio.Protocol):
-    """Sends back what it gets, and says when its connection came and went."""
-
-    made: list[Echo]
-
-    def __init__(self, log: list[Any] | None = None) -> None:
-        self.log = log if log is not None else []
-        self.transport: Any = None
-        self.lost: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-        self.log.append(self)
-
-    def data_received(self, data: bytes) -> None:
-        self.transport.write(data)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.lost.set_result(error)
-
-
-@contextlib.asynccontextmanager
-async def client_of(server: Any, index: int = 0) -> AsyncIterator[tuple[Any, Any]]:
-    reader, writer = await asyncio.open_connection(*server.sockets[index].getsockname()[:2])
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
-
-
-async def talk(server: Any, index: int = 0) -> None:
-    async with client_of(server, index) as (reader, writer):
-        writer.write(b"hello")
-        assert await reader.readexactly(5) == b"hello"
 
 
 def test_it_serves(run: Callable[..., Any]) -> None:
@@ -272,6 +218,8 @@ def test_close_ends_serve_forever(run: Callable[..., Any]) -> None:
 
 
 def test_wait_closed_waits_for_both(run: Callable[..., Any]) -> None:
+    """cpython 83939, cpython 104344, cpython 120866, cpython 113538, cpython 114914: wait_closed of servers and writers."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         skip_old_oracle(loop)
@@ -314,6 +262,8 @@ def test_a_cancelled_wait_closed_leaves_the_others(run: Callable[..., Any]) -> N
 
 @pytest.mark.parametrize("how", ["close_clients", "abort_clients"])
 def test_clients_can_be_sent_away(run: Callable[..., Any], how: str) -> None:
+    """cpython 83939: wait_closed of servers and writers."""
+
     async def main() -> None:
         loop = asyncio.get_running_loop()
         skip_old_oracle(loop)
@@ -392,252 +342,11 @@ def test_no_task_is_current_while_a_protocol_is_called(run: Callable[..., Any]) 
     assert seen == [None, None, None]
 
 
-def test_a_factory_that_raises_costs_its_connection_only(run: Callable[..., Any]) -> None:
-    reports: list[dict[str, Any]] = []
-    calls = 0
-
-    def factory() -> asyncio.Protocol:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise ZeroDivisionError
-        return Echo()
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(lambda loop, context: reports.append(context))
-        if not is_cede(loop):
-            pytest.skip("asyncio tells it in debug mode only, and leaks the connection")
-        server = await loop.create_server(factory, "127.0.0.1", 0)
-        async with client_of(server) as (reader, _):
-            assert await reader.read() == b""
-        await talk(server)
-        server.close()
-        await server.wait_closed()
-
-    run(main)
-    (context,) = reports
-    assert isinstance(context["exception"], ZeroDivisionError)
-    assert "incoming connection" in context["message"]
-
-
-def test_bad_arguments(run: Callable[..., Any]) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        with socket.socket() as sock, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            for error, message, arguments in (
-                (TypeError, "ssl argument", {"host": "127.0.0.1", "port": 0, "ssl": True}),
-                (ValueError, "ssl_handshake_timeout", {"host": "127.0.0.1", "port": 0, "ssl_handshake_timeout": 1}),
-                (ValueError, "ssl_shutdown_timeout", {"host": "127.0.0.1", "port": 0, "ssl_shutdown_timeout": 1}),
-                (ValueError, "can not be specified at the same time", {"host": "127.0.0.1", "port": 0, "sock": sock}),
-                (ValueError, "Neither host/port nor sock", {}),
-                (ValueError, "A Stream Socket was expected", {"sock": datagrams}),
-            ):
-                with pytest.raises(error, match=message):
-                    await loop.create_server(Echo, **arguments)
-
-    run(main)
-
-
-def test_an_address_in_use(run: Callable[..., Any]) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            with pytest.raises(OSError, match="error while attempting to bind on address") as caught:
-                await loop.create_server(Echo, *taken.getsockname())
-            assert caught.value.errno == errno.EADDRINUSE
-
-    run(main)
-
-
-def test_an_address_that_is_not_here(run: Callable[..., Any]) -> None:
-    async def main() -> None:
-        with pytest.raises(OSError, match=r"could not bind on any address|error while attempting to bind"):
-            await asyncio.get_running_loop().create_server(Echo, "192.0.2.1", 0)
-
-    run(main)
-
-
-def test_one_bad_host_closes_the_others(run: Callable[..., Any]) -> None:
-    async def main() -> None:
-        with socket.create_server(("127.0.0.2", 0)) as taken:
-            with pytest.raises(OSError):
-                await asyncio.get_running_loop().create_server(Echo, ["127.0.0.1", "127.0.0.2"], taken.getsockname()[1])
-
-    run(main)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lists descriptors in /proc")
-def test_running_out_of_descriptors(run: Callable[..., Any]) -> None:
-    """One report, a rest, and on; nothing is lost that stands in the queue."""
-    reports: list[dict[str, Any]] = []
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        if not is_cede(loop):
-            pytest.skip("asyncio may tell it more than once")
-        loop.set_exception_handler(lambda loop, context: reports.append(context))
-        server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=1)
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        client = socket.socket()
-        client.setblocking(False)
-        spare: list[int] = []
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 3, hard))
-        try:
-            with contextlib.suppress(OSError):
-                while True:
-                    spare.append(os.dup(0))
-            await loop.sock_connect(client, server.sockets[0].getsockname())
-            while not reports:
-                await asyncio.sleep(0.01)
-        finally:
-            for fd in spare:
-                os.close(fd)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        await loop.sock_sendall(client, b"still there")
-        assert await loop.sock_recv(client, 100) == b"still there"
-        client.close()
-        server.close()
-        await server.wait_closed()
-
-    run(main)
-    assert "out of system resource" in reports[0]["message"]
-    assert reports[0]["exception"].errno == errno.EMFILE
-    assert len(reports) == 1
-
-
-def test_loop_close_leaves_no_listening_socket_of_its_own(loop: asyncio.AbstractEventLoop) -> None:
-    async def main() -> Any:
-        return await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
-
-    server = loop.run_until_complete(main())
-    server.close()
-    loop.close()
-
-
-# -- Unix
-
-
-def test_unix_server(run: Callable[..., Any], tmp_path: Path) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        path = tmp_path / "socket"
-        for _ in range(2):  # the second finds what an old Python's server leaves behind
-            server = await loop.create_unix_server(Echo, path)
-            reader, writer = await asyncio.open_unix_connection(path)
-            writer.write(b"hello")
-            assert await reader.readexactly(5) == b"hello"
-            writer.close()
-            await writer.wait_closed()
-            server.close()
-            await server.wait_closed()
-            assert path.exists() is (sys.version_info < (3, 13))
-
-    run(main)
-
-
-def test_unix_server_replaces_a_stale_socket_only(run: Callable[..., Any], tmp_path: Path) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        stale, file = str(tmp_path / "stale"), tmp_path / "file"
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.bind(stale)
-        (await loop.create_unix_server(Echo, stale)).close()
-        file.write_text("precious")
-        with pytest.raises(OSError, match="is already in use"):
-            await loop.create_unix_server(Echo, str(file))
-        assert file.read_text() == "precious"
-
-    run(main)
-
-
-def test_unix_server_cleans_up_what_is_its_own(run: Callable[..., Any], tmp_path: Path) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        skip_old_oracle(loop)
-        path = str(tmp_path / "socket")
-        options: Any = {"cleanup_socket": True}
-        server = await loop.create_unix_server(Echo, path, **options)
-        server.close()
-        assert not os.path.exists(path)
-        server = await loop.create_unix_server(Echo, path, **options)
-        os.unlink(path)
-        Path(path).write_text("somebody else's")
-        server.close()
-        assert Path(path).read_text() == "somebody else's"
-        os.unlink(path)
-        server = await loop.create_unix_server(Echo, path, **options)
-        os.unlink(path)
-        server.close()
-        options = {"cleanup_socket": False}
-        server = await loop.create_unix_server(Echo, path, **options)
-        server.close()
-        assert os.path.exists(path)
-
-    run(main)
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="abstract names are Linux's")
-def test_unix_server_with_an_abstract_name(run: Callable[..., Any]) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        name = f"\0cede-test-{os.getpid()}"
-        server = await loop.create_unix_server(Echo, name)
-        reader, writer = await asyncio.open_unix_connection(name)
-        writer.write(b"x")
-        assert await reader.readexactly(1) == b"x"
-        writer.close()
-        await writer.wait_closed()
-        server.close()
-        await server.wait_closed()
-
-    run(main)
-
-
-def test_unix_server_bad_arguments(run: Callable[..., Any], tmp_path: Path) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        with socket.socket() as internet:
-            for error, message, arguments in (
-                (ValueError, "path was not specified, and no sock specified", {}),
-                (ValueError, "can not be specified at the same time", {"path": "x", "sock": internet}),
-                (ValueError, "A UNIX Domain Stream Socket was expected", {"sock": internet}),
-                (TypeError, "ssl argument", {"path": "x", "ssl": True}),
-                (ValueError, "ssl_handshake_timeout", {"path": "x", "ssl_handshake_timeout": 1}),
-                (TypeError, "PathLike", {"path": 5}),
-            ):
-                with pytest.raises(error, match=message):
-                    await loop.create_unix_server(Echo, **arguments)
-        with pytest.raises(OSError):
-            await loop.create_unix_server(Echo, str(tmp_path / "no" / "such" / "folder"))
-        with pytest.raises(OSError):
-            await loop.create_unix_server(Echo, str(tmp_path / ("long" * 100)))
-
-    run(main)
-
-
-def test_unix_server_over_a_given_socket(run: Callable[..., Any], tmp_path: Path) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        sock = socket.socket(socket.AF_UNIX)
-        sock.bind(str(tmp_path / "given"))
-        server = await loop.create_unix_server(Echo, sock=sock)
-        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "given"))
-        writer.write(b"x")
-        assert await reader.readexactly(1) == b"x"
-        writer.close()
-        await writer.wait_closed()
-        server.close()
-        await server.wait_closed()
-
-    run(main)
-
-
 # -- answers
 
 
 def test_no_answer_goes_to_another_client(run: Callable[..., Any], rng: random.Random) -> None:
-    """Clients that keep their connections, give up at random moments and come back: each answer is the asker's own."""
+    """Clients that keep their connections, give up at random moments and come back: each answer is the asker's own (uvloop 645)."""
 
     async def serve(reader: Any, writer: Any) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

@@ -220,7 +220,7 @@ def test_a_task_that_will_not_be_cancelled(driver: str) -> None:
 
 @pytest.mark.parametrize("executor", ["None", "pool"])
 def test_a_stuck_thread_does_not_hold_up_the_exit(driver: str, executor: str) -> None:
-    """cpython#111358, #107505: what is to be done at the exit is done, output is not lost, and the status tells."""
+    """cpython#111358, #107505: what is to be done at the exit is done, output is not lost, and the status tells (backtalk 24)."""
     status, out, err = run_script(
         f"""
         from concurrent.futures import ThreadPoolExecutor
@@ -373,3 +373,45 @@ def test_without_grace_sigterm_is_the_systems() -> None:
         return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     assert cede.run(main())
+
+
+def test_the_report_tells_of_tasks_threads_and_transports_at_once(driver: str) -> None:
+    """What still ran, each with where it was; the status is that of an error, and output that was written before is not lost."""
+    status, out, err = run_script(
+        """
+        import socket
+        def stuck_here():
+            threading.Event().wait()
+        async def stubborn():
+            while True:
+                try:
+                    await inner()
+                except asyncio.CancelledError:
+                    pass
+        async def inner():
+            await asyncio.sleep(1000)  # here it waits
+        async def main():
+            loop = asyncio.get_running_loop()
+            main.task = asyncio.create_task(stubborn(), name="mule")
+            main.job = loop.run_in_executor(None, stuck_here)
+            near, main.far = socket.socketpair()
+            transport, _ = await loop.create_connection(asyncio.Protocol, sock=near)
+            transport.write(bytes(1 << 24))
+            print("main ended")
+        cede.run(main(), grace=0.2)
+        """,
+        driver,
+    )
+    assert (status, out) == (1, "main ended\n"), err
+    for text in (
+        "cede: still at work 0.2 seconds after the shutdown began:",
+        "task 'mule' waits:",
+        ", in stubborn",
+        ", in inner",
+        "is at:",
+        ", in stuck_here",
+        "transport <StreamTransport",
+        "is open",
+        "ShutdownError: the shutdown took longer than its grace of 0.2 seconds: 1 task, 1 thread, 1 transport still at work",
+    ):
+        assert text in err, (text, err)

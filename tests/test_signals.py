@@ -132,7 +132,7 @@ def test_a_burst_of_different_signals(run: Callable[..., Any]) -> None:
 
 
 def test_wakeups_do_not_lose_signals(run: Callable[..., Any]) -> None:
-    """However full the wake-up descriptor is of other threads' wake-ups, the signal arrives."""
+    """However full the wake-up descriptor is of other threads' wake-ups, the signal arrives (cpython 74224)."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -203,6 +203,7 @@ def test_a_signal_between_two_runs_is_kept(loop: asyncio.AbstractEventLoop) -> N
 
 
 def test_the_wakeup_descriptor_is_given_back(loop: asyncio.AbstractEventLoop) -> None:
+    """uvloop 94: Ctrl-C at each moment, and the wake-up descriptor given back."""
     if not is_cede(loop):
         pytest.skip("asyncio overwrites it, and leaves it at -1")
     ear, mouth = os.pipe()
@@ -294,6 +295,7 @@ def interrupt_when(ready):
 
 
 def test_ctrl_c_while_idle_cancels_the_main_task(driver: str) -> None:
+    """uvloop 94, uvloop 295, uvloop 296, uvloop 335, uvloop 270: Ctrl-C at each moment, and the wake-up descriptor given back."""
     status, out, err = run_script(
         INTERRUPT_SOON
         + """
@@ -338,6 +340,7 @@ loop.close()
 
 @pytest.mark.parametrize("where", ["callback", "task", "c-call"])
 def test_ctrl_c_in_running_code(driver: str, where: str) -> None:
+    """uvloop 94: Ctrl-C at each moment, and the wake-up descriptor given back."""
     status, out, err = run_script(
         INTERRUPT_SOON
         + f"""

@@ -33,7 +33,7 @@ each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
 @each_world
 @pytest.mark.parametrize("how", ["close", "abort"])
 def test_closed_in_resume_writing(world: World, how: str) -> None:
-    """connection_lost comes exactly once."""
+    """connection_lost comes exactly once (cpython 156512)."""
     if not world.ours:
         pytest.skip("asyncio calls connection_lost twice")
 
@@ -57,7 +57,7 @@ def test_closed_in_resume_writing(world: World, how: str) -> None:
 
 @each_world
 def test_writing_in_resume_writing(world: World) -> None:
-    """To this transport and to another."""
+    """To this transport and to another (uvloop 496, uvloop 498)."""
 
     class Writing(Notes):
         def resume_writing(self) -> None:
@@ -220,6 +220,8 @@ def test_paused_and_hung_up_costs_no_turns(world: World) -> None:
 
 @each_world
 def test_close_while_the_start_is_scheduled(world: World) -> None:
+    """uvloop 68: closed while the start of reading is scheduled."""
+
     async def main() -> None:
         near, far = socket.socketpair()
         near.setblocking(False)
@@ -417,7 +419,7 @@ def test_an_interrupt_in_the_middle_of_a_batch(world: World, interrupt: type[Bas
 
 @each_of_ours
 def test_no_room_for_an_accepted_connection(world: World) -> None:
-    """Out of descriptors: one report, no busy loop, and the waiting connection is served when there is room again."""
+    """Out of descriptors: one report, no busy loop, and the waiting connection is served when there is room again (cpython 151615)."""
     import resource
 
     async def main() -> None:

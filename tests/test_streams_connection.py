@@ -161,6 +161,8 @@ def test_drain_gives_way_when_the_connection_is_closing(world: World) -> None:
 
 
 def test_wait_closed_tells_how_it_ended(world: World) -> None:
+    """cpython 83939: wait_closed of servers and writers."""
+
     async def main() -> None:
         _, writer, protocol = world.connected_writer(FakeTransport())
         waiting = asyncio.ensure_future(writer.wait_closed())

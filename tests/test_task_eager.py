@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -214,3 +215,30 @@ def test_an_unknown_option_is_refused() -> None:
         loop.create_task(coroutine, priority=3)
     coroutine.close()
     loop.close()
+
+
+def test_an_eager_task_is_not_started_on_a_thread_that_is_not_its_loops() -> None:
+    """cpython 155338: two threads would be inside one loop, whose own then waits for ever. It raises, in any mode, and the loop goes on."""
+    ran: list[str] = []
+
+    async def child() -> None:
+        ran.append(threading.current_thread().name)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        coroutine = child()
+
+        def elsewhere() -> BaseException | None:
+            try:
+                cede.Task(coroutine, loop=loop, eager_start=True)
+            except RuntimeError as error:
+                return error
+            return None
+
+        error = await asyncio.to_thread(elsewhere)
+        assert "must be the thread of its loop" in str(error)
+        assert ran == []
+        await cede.Task(coroutine, loop=loop, eager_start=True)
+        assert ran == [threading.current_thread().name]
+
+    cede.run(main())

@@ -25,6 +25,7 @@ def collector_off() -> Iterator[None]:
 
 def test_the_loop_keeps_a_pending_task() -> None:
     # asyncio holds tasks weakly: there the same program loses its task
+    """cpython 91887: a task that nobody holds is collected."""
     seen: list[str] = []
 
     async def lonely(loop: asyncio.AbstractEventLoop) -> None:
@@ -76,6 +77,7 @@ def test_a_failed_task_is_reported_when_the_last_reference_goes(loop: asyncio.Ab
 
 
 def test_a_failed_task_that_nobody_held_is_reported_in_its_own_turn(loop: asyncio.AbstractEventLoop, collector_off: None) -> None:
+    """asyncio 397: the error of a task that is held is told."""
     reports: list[str] = []
     loop.set_exception_handler(lambda _, context: reports.append(context["message"]))
 

@@ -194,6 +194,7 @@ def test_a_timer_cancelled_while_it_is_due(loop: asyncio.AbstractEventLoop) -> N
 
 @pytest.mark.slow
 def test_a_million_pending_timers(stepped: SteppedLoop, rng: random.Random) -> None:
+    """uvloop 37: timers and timeouts leak."""
     count = 1_000_000 if COMPILED else 100_000  # uncompiled it takes half a minute, and shows nothing more
     left = count
 
@@ -212,6 +213,7 @@ def test_a_million_pending_timers(stepped: SteppedLoop, rng: random.Random) -> N
 
 
 def test_cancelling_most_timers_gives_the_memory_back() -> None:
+    """aiohttp 8608: heartbeats set anew let the heap grow."""
     loop = cede.new_event_loop()
     count = 20_000
     gc.collect()

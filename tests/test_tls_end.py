@@ -93,7 +93,7 @@ def test_the_peer_says_goodbye_first(run: Run) -> None:
 
 
 def test_an_end_without_goodbye(run: Run) -> None:
-    """As asyncio tells it: the end, and no error. Who wants to know more can ask."""
+    """As asyncio tells it: the end, and no error. Who wants to know more can ask (uvloop 385)."""
 
     async def main() -> None:
         accepted: list[Any] = []
@@ -268,7 +268,7 @@ def test_a_peer_that_takes_nothing_any_more(run: Run) -> None:
 
 
 def test_wait_closed(run: Run) -> None:
-    """A server waits for its connections, over TLS too; closing its clients says goodbye to them."""
+    """A server waits for its connections, over TLS too; closing its clients says goodbye to them (cpython 83939)."""
 
     async def main() -> None:
         if not ours():

@@ -12,6 +12,7 @@ as ``loop_factory``, or call `cede.run`.
 """
 
 from cede._version import __version__ as __version__
+from cede.core.factory import stock_task_factory as stock_task_factory
 from cede.core.future import Future as Future
 from cede.core.handle import Handle as Handle
 from cede.core.task import Task as Task
@@ -41,6 +42,7 @@ __all__ = [
     "EventLoop",
     "create_task",
     "sleep",
+    "stock_task_factory",
     "Task",
     "Future",
     "Handle",

@@ -25,6 +25,7 @@ RUNS = [("default", 1), ("default", 2), ("default", 3), ("debug", 1), ("debug", 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(("allocator", "run"), RUNS)
 def test_junk_kills_nothing(allocator: str, run: int, rng: random.Random, tmp_path: Path) -> None:
+    """uvloop 760: public types made with junk, and every method called."""
     seed = rng.randrange(2**32)
     log = tmp_path / "calls"
     environment = {**os.environ, "PYTHONMALLOC": allocator, "PYTHONHASHSEED": "0"}

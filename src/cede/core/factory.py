@@ -9,6 +9,15 @@ from typing import Any
 from cede.core.task import Task
 
 
+def stock_task_factory(loop: Any, coro: Any, **options: Any) -> asyncio.Task[Any]:
+    """A task factory for ``loop.set_task_factory``: tasks are asyncio's own, written in C, on cede's loop.
+
+    For tools that read those tasks out of the process's memory (``python -m asyncio pstree`` is one), or to tell whose fault
+    something is. What only cede's tasks do goes with them: plain generators, strong references to what is pending, the speed.
+    """
+    return asyncio.Task(coro, loop=loop, **options)
+
+
 def start_with_factory(
     loop: Any, factory: Any, coro: Any, name: Any, context: Any, options: dict[str, Any]
 ) -> Any:

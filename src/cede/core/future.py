@@ -212,6 +212,8 @@ class Future(OpenRunnable):
         """Finish with `result`. InvalidStateError where the future is done already."""
         if self.state != PENDING or self.loop is None:
             self.refuse_result()
+        if self.waiter is not None and self.kernel._debug:
+            self.kernel._check_thread()
         if cython.compiled:
             self.finish(result)
         else:
@@ -239,11 +241,15 @@ class Future(OpenRunnable):
             replaced.__cause__ = exception
             replaced.__context__ = exception
             exception = replaced
+        if self.waiter is not None and self.kernel._debug:
+            self.kernel._check_thread()
         self.fail(exception)
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel: those who wait get CancelledError. False where the future is done already."""
         self.need_loop()
+        if self.waiter is not None and self.kernel._debug:
+            self.kernel._check_thread()
         return self.cancel_now(msg)
 
     def cancel_now(self, message: Any) -> bool:

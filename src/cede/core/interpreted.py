@@ -49,6 +49,7 @@ def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None
     if (
         type(coro) is not CoroutineType
         or kernel._state
+        or kernel._debug
         or options
         or kernel._task_factory is not None
         or (context is not None and type(context) is not Context)
@@ -70,8 +71,6 @@ def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None
     else:
         task.number = None
         task.name = name
-    if kernel._debug:
-        task._source_traceback = creation_stack()
     kernel._ready.append(task)
     register(task)
     return task

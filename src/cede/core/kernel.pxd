@@ -76,6 +76,7 @@ cdef class Kernel:
     @cython.locals(began=double)
     cpdef int run_one(self, Runnable runnable) except -1
     cdef int _refuse(self) except -1
+    cdef int _check_home(self) except -1
     cdef int _check(self, object callback, str method) except -1
     cpdef int _drop_all(self) except -1
 

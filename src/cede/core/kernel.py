@@ -474,6 +474,15 @@ class Kernel:
                 "use loop.call_soon_threadsafe() from another thread"
             )
 
+    def _check_home(self) -> int:
+        """In any mode: what runs a task's step at once must be on the loop's thread, or two threads are inside one loop."""
+        if self._thread_id != threading.get_ident():
+            raise RuntimeError(
+                "an eager task takes its first step where it is made, which must be the thread of its loop: "
+                "use asyncio.run_coroutine_threadsafe() from another thread"
+            )
+        return 0
+
     def _drop_all(self) -> int:
         """Forget all ready work and timers, when the loop closes."""
         self._ready.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -17,6 +18,19 @@ def report_if_slow(kernel: Any, runnable: Any, seconds: float) -> None:
 def describe(runnable: Any) -> str:
     """A task, where the work is a task's step or wake-up; else the handle."""
     owner = getattr(getattr(runnable, "_callback", None), "__self__", None)
-    if owner is not None and getattr(owner, "is_step_of_task", False):
+    if isinstance(owner, asyncio.Task):
         return repr(owner)
     return repr(runnable)
+
+
+class Events:
+    """What is reported instead of a handle where a protocol was called straight from the driver."""
+
+    def __init__(self, owner: Any) -> None:
+        self.owner = owner
+        self.protocol = getattr(owner, "_protocol", None)
+
+    def __repr__(self) -> str:
+        protocol = getattr(self.protocol, "_app_protocol", self.protocol)  # not TLS, but who is behind it
+        for_whom = "" if protocol is None else f" for {protocol!r}"
+        return f"<Handle events of {self.owner!r}{for_whom}>"

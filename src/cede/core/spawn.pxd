@@ -17,6 +17,7 @@ cdef object wake_sleeper
 cdef class Spawner(Kernel):
     cdef public object _task_factory
 
+    cdef int _check_spawn(self) except -1
     @cython.locals(future=Future)
     cdef Future new_future(self)
     @cython.locals(timer=WakingTimer)

@@ -81,8 +81,8 @@ class Spawner(Kernel):
         eager_start=True: run the first step now. Other options are for the task factory, where one is set.
         Raises TypeError where `coro` is no coroutine, RuntimeError on a closed loop.
         """
-        if self._state:
-            self._refuse()
+        if self._state or self._debug:
+            self._check_spawn()
         if self._task_factory is not None:
             return start_with_factory(self, self._task_factory, coro, name, context, options)
         if not options:
@@ -95,6 +95,12 @@ class Spawner(Kernel):
     if not cython.compiled:
         create_any_task = create_task
         create_task = interpreted.create_task  # type: ignore[assignment]
+
+    def _check_spawn(self) -> int:
+        if self._state:
+            self._refuse()
+        self._check_thread()
+        return 0
 
     def set_task_factory(self, factory: Any) -> None:
         """Make tasks by ``factory(loop, coro, **options)``; None restores our own."""
@@ -111,8 +117,8 @@ if cython.compiled:
     # What `create_task` is when called without options: see methods.h.
 
     def quick_create_task(spawner: Spawner, coro: Any, name: Any, context: Any) -> Any:
-        if spawner._state:
-            spawner._refuse()
+        if spawner._state or spawner._debug:
+            spawner._check_spawn()
         if spawner._task_factory is not None:
             return start_with_factory(spawner, spawner._task_factory, coro, name, context, {})
         return spawner.new_task(coro, name, context, False)

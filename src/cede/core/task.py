@@ -67,8 +67,6 @@ class Task(Future):
     ``value = yield awaitable`` waits. Raises TypeError for anything else.
     """
 
-    is_step_of_task = True
-
     def __init__(
         self, coro: Any, *, loop: Any = None, name: Any = None, context: Any = None, eager_start: bool = False
     ) -> None:
@@ -150,6 +148,8 @@ class Task(Future):
         self.coro = coro
         self.tells_if_destroyed = True
         if eager_start and self.loop.is_running():
+            if kernel is not None:
+                kernel._check_home()
             self.step_eagerly()
         elif kernel is not None:
             if kernel._state:
@@ -209,6 +209,8 @@ class Task(Future):
         self.log_traceback = False
         if self.state != PENDING:
             return False
+        if self.waits_for is not None and self.kernel is not None and self.kernel._debug:
+            self.kernel._check_thread()
         self.cancels += 1
         if self.waits_for is not None:
             if self.waits_for.cancel(msg=msg):

@@ -256,7 +256,10 @@ cdef class EpollWaiter(PortableDriver):
                 mask = READ
             if bits & ~<uint32_t>(EPOLLIN | EPOLLRDHUP):
                 mask |= WRITE
-            channel.fire(mask)
+            if self.kernel._debug:
+                self.fire_timed(channel, mask)
+            else:
+                channel.fire(mask)
         return 0
 
     cpdef wake(self):

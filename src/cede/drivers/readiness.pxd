@@ -11,6 +11,8 @@ cdef class ReadinessDriver(Driver):
     cdef readonly int interests
     cdef readonly bint edges
     cdef unsigned int generations
+    @cython.locals(owned=Owned)
+    cdef int fire_timed(self, Channel channel, int events) except -1
     cdef int arm(self, Channel channel) except -1
     cdef int enroll(self, Channel channel) except -1
     cdef int dismiss(self, Channel channel, bint known) except -1

@@ -18,10 +18,12 @@ from __future__ import annotations
 import errno
 import os
 import weakref
+from time import monotonic
 from typing import Any
 
 from cede.core.future import Future
 from cede.core.handle import Handle
+from cede.core.slow import Events, report_if_slow
 from cede.core.spawn import Spawner
 from cede.drivers.base import Channel, Driver, Owned, Sink
 
@@ -55,6 +57,20 @@ class ReadinessDriver(Driver):
     def attach(self, kernel: Spawner) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
         self.kernel = kernel
+        return 0
+
+    def fire_timed(self, channel: Channel, events: int) -> int:
+        """As ``channel.fire(events)``, in debug mode: it is reported if it was slow."""
+        told: Any = channel
+        if isinstance(channel, Owned):
+            owned = channel
+            told = owned.sink
+        events_of = Events(told)  # now: the protocol may be gone afterwards
+        began = monotonic()
+        try:
+            channel.fire(events)
+        finally:
+            report_if_slow(self.kernel, events_of, monotonic() - began)
         return 0
 
     # -- what a subclass does

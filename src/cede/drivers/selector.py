@@ -115,7 +115,10 @@ class SelectorDriver(PortableDriver):
             if self.channels.get(channel.fd) is not channel or channel.generation != generation:
                 continue
             try:
-                channel.fire(mask)
+                if self.kernel._debug:
+                    self.fire_timed(channel, mask)
+                else:
+                    channel.fire(mask)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:

@@ -78,6 +78,10 @@ class ChildrenPart(Part):
         self._check_closed()
         check_options(options)
         protocol = protocol_factory()
+        what = ""
+        if self._debug:
+            what = f"run shell command {args!r}" if shell else f"execute program {args[0]!r}"
+            logger.debug("%s%s", what, _told_of_pipes(stdin, stdout, stderr))
         transport = SubprocessTransport(self, protocol, spawn(args, shell, stdin, stdout, stderr, options))
         if self._debug:
             logger.debug("process %r created: pid %s", args if shell else args[0], transport.get_pid())
@@ -89,9 +93,21 @@ class ChildrenPart(Part):
             transport.close()
             await transport._wait()
             raise
+        if what:
+            logger.info("%s: %r", what, transport)
         return transport, protocol
 
     def _release_children(self) -> None:
         """Watch them no longer; they live on."""
         while self._children:
             self._children.pop().release()
+
+
+def _told_of_pipes(stdin: Any, stdout: Any, stderr: Any) -> str:
+    """How a child is connected, for the log."""
+    words = {subprocess.PIPE: "<pipe>", subprocess.STDOUT: "<stdout>", subprocess.DEVNULL: "<devnull>"}
+    text = ""
+    for name, value in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
+        if value is not None:
+            text += f" {name}={words.get(value, repr(value)) if isinstance(value, int) else repr(value)}"
+    return text

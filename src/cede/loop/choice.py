@@ -1,12 +1,15 @@
-"""Which driver a new loop gets."""
+"""Which driver a new loop gets, and whose tasks it makes."""
 
 from __future__ import annotations
 
 import os
 from typing import Any
 
+from cede.core.factory import stock_task_factory
+
 NAMES = ("epoll", "selector")
 VARIABLE = "CEDE_DRIVER"
+TASKS = "CEDE_TASKS"
 
 
 def make_driver(name: str | None = None) -> Any:
@@ -43,3 +46,20 @@ def driver_names() -> list[str]:
     except ImportError:
         return ["selector"]
     return list(NAMES)
+
+
+def choose_task_factory(name: str | None = None) -> Any:
+    """The task factory of a new loop: `name`, or what the environment variable CEDE_TASKS says, which is "cede" (None is returned, for
+    our own tasks) or "asyncio" (for asyncio's).
+
+    Raises ValueError for an unknown name.
+    """
+    asked_by = "tasks"
+    if name is None:
+        name = os.environ.get(TASKS) or None
+        asked_by = TASKS
+    if name is None or name == "cede":
+        return None
+    if name != "asyncio":
+        raise ValueError(f"{asked_by} must be 'cede' or 'asyncio', got {name!r}")
+    return stock_task_factory

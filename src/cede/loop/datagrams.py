@@ -83,8 +83,11 @@ class DatagramsPart(Part):
             transport.close()
             raise
         if self._debug:
-            said = (local_addr, remote_addr, transport, protocol)
-            logger.debug("Datagram endpoint local_addr=%r remote_addr=%r created: (%r, %r)", *said)
+            if local_addr:
+                said = (local_addr, remote_addr, transport, protocol)
+                logger.info("Datagram endpoint local_addr=%r remote_addr=%r created: (%r, %r)", *said)
+            else:
+                logger.debug("Datagram endpoint remote_addr=%r created: (%r, %r)", remote_addr, transport, protocol)
         return transport, protocol
 
     async def _open_datagram_socket(

@@ -12,6 +12,7 @@ from typing import Any
 from cede.core.kernel import COMPILED, Kernel
 from cede.loop.asyncgens import AsyncgensPart
 from cede.loop.children import ChildrenPart
+from cede.loop.choice import choose_task_factory, make_driver
 from cede.loop.connecting import ConnectingPart
 from cede.loop.datagrams import DatagramsPart
 from cede.loop.executor import ExecutorPart
@@ -52,7 +53,8 @@ class EventLoop(  # type: ignore[misc]
 ):
     """An asyncio event loop with cede's own kernel, tasks, futures and transports.
 
-    driver: how it meets the world; by default the one that `cede.new_event_loop()` would choose.
+    driver: how it meets the world, or the name of that; by default the one that `cede.new_event_loop()` would choose.
+    tasks: whose tasks it makes, as `cede.new_event_loop()` takes it.
     """
 
     # A loop has a dictionary as well, for whatever a program hangs on it. While that stays empty the interpreter looks a method up
@@ -78,7 +80,7 @@ class EventLoop(  # type: ignore[misc]
         "_watched_objects",
     )
 
-    def __init__(self, driver: Any = None) -> None:
+    def __init__(self, driver: Any = None, *, tasks: str | None = None) -> None:
         self._asyncgens_shutdown_called = False
         self._default_executor = None
         self._exception_handler = None
@@ -91,12 +93,13 @@ class EventLoop(  # type: ignore[misc]
         self._ready_to_close = False
         self._remembered = None
         self._wakeup_armed = False
-        if driver is None:
-            from cede.loop.choice import make_driver
-
-            driver = make_driver()
+        task_factory = choose_task_factory(tasks)
+        if driver is None or isinstance(driver, str):
+            # Not before there is a loop: where both are garbage the collector sees the older one first, and the loop closes the driver.
+            driver = make_driver(driver)
         Transfers.__init__(self, driver)
         driver.attach(self)
+        self._task_factory = task_factory
         self._asyncgens = weakref.WeakSet()
         self._children = set()
         self._given_executors = weakref.WeakSet()

@@ -12,6 +12,7 @@ import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from cede.core.interpreters import DAEMONS
 from cede.loop.leftovers import busy_threads
 from cede.loop.part import Part
 from cede.loop.threads import LoopThreads
@@ -100,7 +101,7 @@ class ExecutorPart(Part):
             return True
         finished = self.create_future()
         # A daemon: if it is given up, it must not hold up the end of the program by itself.
-        joiner = threading.Thread(target=self._join_executor, args=(executor, finished), name="cede-executor-shutdown", daemon=True)
+        joiner = threading.Thread(target=self._join_executor, args=(executor, finished), name="cede-executor-shutdown", daemon=DAEMONS)
         joiner.start()
         try:
             async with asyncio.timeout(timeout):

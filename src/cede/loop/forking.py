@@ -2,19 +2,26 @@
 
 The copy's epoll and event descriptors are the very objects of the parent: a registration changed through them would
 change the parent's. So the child closes its numbers, without unregistering anything, and marks the loop.
+
+What transports own is closed in the child as well: as long as a copy is open, the peer of a connection that the parent closes sees no end
+of it, and a port that the parent gives back stays taken. Listening sockets and pipes that the program made itself stay open, and so
+does what it has duplicated.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import weakref
 from asyncio import events
 from typing import Any
 
 from cede.core.kernel import CLOSED, FORKED, OPEN
+from cede.drivers.base import Owned
 from cede.loop.part import Part
+from cede.process.pipes import ChildInput
 
 _open_loops: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -36,6 +43,7 @@ class ForkingPart(Part):
     _home_pid = 0
     _ready_to_close = False
     _default_executor: Any
+    _servers: weakref.WeakSet[Any]
 
     def _register_for_fork(self) -> None:
         self._home_pid = os.getpid()
@@ -59,9 +67,27 @@ class ForkingPart(Part):
         self._give_signals_back_in_child()
         self._forget_names()
         self._default_executor = None  # its threads exist in the parent only
+        self._close_copies()
         try:
             self.driver.after_fork()  # what waited there is cancelled, in a loop that will not run it
         finally:
             self._state = FORKED
             self._release_children()  # to collect is the parent's business
             self._stopping = True  # where the fork was made by a callback, the run it returns to ends here
+
+    def _close_copies(self) -> None:
+        """In the child: close what is the transports' and the servers' own, as far as the loop made it, or a transport was given it."""
+        ours: list[Any] = []
+        for fd, channel in list(self.driver.channels.items()):
+            if isinstance(channel, Owned):
+                of_a_child = isinstance(getattr(self.driver.stream_owner(fd), "_protocol", None), ChildInput)
+                if of_a_child or isinstance(channel.sock, socket.socket):
+                    ours.append(channel.sock)
+        for server in list(self._servers):
+            if not server._given:
+                ours += server._sockets or ()
+        for owned in ours:
+            try:
+                owned.close()
+            except OSError:
+                pass  # its number was somebody else's already, and the parent will be told

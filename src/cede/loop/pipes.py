@@ -43,5 +43,6 @@ class PipesPart(Part):
             transport.close()
             raise
         if self._debug:
-            logger.debug("Pipe %r connected: (%r, %r)", transport._fileno, transport, protocol)
+            end = "Read" if kind is ReadPipeTransport else "Write"
+            logger.debug("%s pipe %r connected: (%r, %r)", end, transport._fileno, transport, protocol)
         return transport, protocol

@@ -97,10 +97,11 @@ class ServingPart(Part):
         self._check_closed()
         limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window)
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
-        if sock is not None:
+        given = sock is not None
+        if given:
             connect.refuse_tls_socket(sock)
         if host is not None or port is not None:
-            if sock is not None:
+            if given:
                 raise ValueError("host/port and sock can not be specified at the same time")
             if reuse_address is None:
                 reuse_address = os.name == "posix" and sys.platform != "cygwin"
@@ -113,7 +114,7 @@ class ServingPart(Part):
                 raise ValueError(f"A Stream Socket was expected, got {sock!r}")
             sockets = [sock]
         return await self._serve(
-            sockets, protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, None, limits
+            sockets, protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, None, limits, given
         )
 
     async def _resolve_hosts(self, host: Any, port: Any, family: int, flags: int) -> list[Any]:
@@ -208,6 +209,7 @@ class ServingPart(Part):
         self._check_closed()
         limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window)
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        given = sock is not None
         if path is not None:
             if sock is not None:
                 raise ValueError("path and sock can not be specified at the same time")
@@ -225,7 +227,7 @@ class ServingPart(Part):
                 except FileNotFoundError:
                     pass  # gone already: nothing to clean up
         return await self._serve(
-            [sock], protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, unlink, limits
+            [sock], protocol_factory, backlog, ssl, ssl_handshake_timeout, ssl_shutdown_timeout, start_serving, unlink, limits, given
         )
 
     async def _serve(
@@ -239,6 +241,7 @@ class ServingPart(Part):
         start_serving: bool,
         unlink: tuple[Any, int] | None,
         limits: Limits,
+        given: bool,
     ) -> Server:
         for sock in sockets:
             sock.setblocking(False)
@@ -252,6 +255,7 @@ class ServingPart(Part):
             ssl_shutdown_timeout=shutdown_timeout,
             unlink=unlink,
             limits=limits,
+            given=given,
         )
         if start_serving:
             try:

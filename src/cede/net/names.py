@@ -14,6 +14,7 @@ from collections import deque
 from concurrent.futures import Future as ThreadFuture
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from cede.core.interpreters import DAEMONS
 from cede.net.literals import literal_info as literal_info
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class NamePool:
         # All below is touched under the condition's lock only.
         self._jobs: deque[tuple[ThreadFuture[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
         self._threads: set[threading.Thread] = set()
-        self._resting: set[threading.Thread] = set()
+        self._asking: set[threading.Thread] = set()  # those inside a look-up
         self._spare = 0  # resting threads that no job has been counted on yet
         self._started = 0
         self._closed = False
@@ -139,7 +140,7 @@ class NamePool:
                 self._change.notify()
             elif len(self._threads) < self._limit:
                 self._started += 1
-                thread = threading.Thread(target=self._serve, name=f"cede-names-{self._started}", daemon=True)
+                thread = threading.Thread(target=self._serve, name=f"cede-names-{self._started}", daemon=DAEMONS)
                 thread.start()
                 self._threads.add(thread)
         return answer
@@ -153,15 +154,20 @@ class NamePool:
                         self._threads.discard(me)
                         return
                     self._spare += 1
-                    self._resting.add(me)
                     self._change.wait()
-                    self._resting.discard(me)
                 answer, function, args = self._jobs.popleft()
+                self._asking.add(me)
             if answer.set_running_or_notify_cancel():  # False: cancelled before it began
                 try:
-                    answer.set_result(function(*args))
+                    found = function(*args)
                 except BaseException as error:  # handed on to whoever waits
+                    self._asking.discard(me)
                     answer.set_exception(error)
+                else:
+                    self._asking.discard(me)
+                    answer.set_result(found)
+                    del found
+            self._asking.discard(me)
             # The error's traceback holds this frame; a name left bound here would make that a cycle, or keep an answer
             # alive.
             del answer, function, args
@@ -173,8 +179,8 @@ class NamePool:
             for answer, _, _ in self._jobs:
                 answer.cancel()
             self._jobs.clear()
-            resting = list(self._resting)
+            ending = list(self._threads - self._asking)
             self._change.notify_all()
         if not sys.is_finalizing():
-            for thread in resting:
-                thread.join()  # at once: it holds no job, and there is none to take
+            for thread in ending:
+                thread.join()  # at once: it has no job, or hands its answer over, and there is none to take

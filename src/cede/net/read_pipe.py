@@ -19,6 +19,7 @@ from typing import Any
 
 from cede.core.kernel import Kernel
 from cede.drivers.base import Owned, Stream
+from cede.net.origin import origin_of
 from cede.net.pipe_end import PipeEnd
 from cede.net.transport import BaseTransport
 
@@ -171,6 +172,7 @@ class ReadPipeTransport(BaseTransport):
             parts.append(f"fd={channel.fd}")
             if not channel.closed and not self.kernel.is_closed():
                 parts.append("polling" if self.started and not (self.closing or self.reading_paused) else "idle")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     # -- asyncio's names

@@ -63,8 +63,10 @@ class Server(asyncio.AbstractServer):
         ssl_shutdown_timeout: float | None = None,
         unlink: tuple[Any, int] | None = None,
         limits: Limits | None = None,
+        given: bool = False,
     ) -> None:
         self._loop = loop
+        self._given = given  # the sockets were the program's before
         self._sockets: list[socket.socket] | None = list(sockets)
         self._acceptors: list[Any] = []
         # The driver keeps them alive as well, until they are closed.
@@ -148,6 +150,8 @@ class Server(asyncio.AbstractServer):
 
     def _admit(self, sock: socket.socket, address: Any) -> None:
         protocol = transport = None
+        if self._loop.get_debug():
+            logger.debug("%r got a new connection from %r: %r", self, address, sock)
         try:
             protocol = self._factory()
             handshake = self._loop.create_future() if self._ssl else None

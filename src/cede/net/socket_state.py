@@ -10,6 +10,7 @@ from asyncio.trsock import TransportSocket
 from typing import Any
 
 from cede.net.flow import FlowControl
+from cede.net.origin import origin_of
 
 
 class SocketState(FlowControl):
@@ -71,6 +72,7 @@ class SocketState(FlowControl):
             if not channel.closed and not self.kernel.is_closed():
                 parts.append(f"read={'polling' if self.is_receiving() else 'idle'}")
                 parts.append(f"write=<{'polling' if self.is_sending() else 'idle'}, bufsize={self.queued}>")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     # -- asyncio's names

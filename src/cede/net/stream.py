@@ -84,6 +84,8 @@ class StreamTransport(StreamState):
         driver: Any = loop.driver
         self.stream = driver.open_stream(sock, self)
         if server is not None:
+            if loop._debug:
+                self._source_traceback = None  # what accepts is the loop itself
             server._attach(self)
         loop.call_soon(self._begin, waiter, context=self.context)
 

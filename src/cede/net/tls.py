@@ -27,6 +27,7 @@ from typing import Any
 
 from cede.core.kernel import Kernel
 from cede.net import tls_options
+from cede.net.origin import note_origin
 from cede.net.tls_receiving import TLSReceiving
 from cede.net.tls_records import Records
 from cede.net.tls_scratch import scratch_of
@@ -106,6 +107,8 @@ class TLSTransport(TLSReceiving):
         self.set_limits(None, None)
         self.set_protocol(protocol)
         self.records = Records()
+        if loop._debug and not server_side:
+            note_origin(self)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """From now on `protocol` is told. One that has ``get_buffer`` and no ``data_received`` is a buffered one, of whatever class."""

@@ -18,6 +18,7 @@ from asyncio import transports
 from typing import Any
 
 from cede.net.flow import FlowControl
+from cede.net.origin import origin_of
 from cede.net.tls_records import Records
 from cede.net.tls_scratch import Scratch
 
@@ -138,6 +139,7 @@ class TLSState(FlowControl):
         elif self.state != OPEN:
             parts.append("in its handshake")
         parts.append(f"over {self.lower!r}")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     @property

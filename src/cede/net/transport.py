@@ -19,6 +19,7 @@ from typing import Any
 
 from cede.core.kernel import Kernel
 from cede.drivers.base import Owned, Sink
+from cede.net.origin import note_origin
 
 try:
     import cython
@@ -46,6 +47,8 @@ class BaseTransport(Sink):
         self.lost = 0
         self.closing = False
         self.protocol = protocol
+        if loop._debug:
+            note_origin(self)
         return 0
 
     # -- the beginning

@@ -22,6 +22,7 @@ from typing import Any
 from cede.core.kernel import Kernel
 from cede.drivers.base import Owned, Stream
 from cede.net.flow import FlowControl
+from cede.net.origin import origin_of
 from cede.net.pipe_end import PipeEnd
 
 try:
@@ -203,6 +204,7 @@ class WritePipeTransport(FlowControl):
             parts.append(f"fd={channel.fd}")
             if not channel.closed and not self.kernel.is_closed():
                 parts.append(f"{'polling' if self.queue else 'idle'} bufsize={self.queued}")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     # -- what it cannot do, and says so: asyncio's write pipes are whole transports by their class

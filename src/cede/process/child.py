@@ -21,6 +21,8 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from cede.core.interpreters import DAEMONS
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
@@ -63,7 +65,7 @@ class Child:
             loop.call_soon(self._told)  # SIGCHLD is ignored, and the process has come and gone
         except OSError:
             # Not Linux, an older one, a sandbox that forbids it, or all descriptors are in use.
-            threading.Thread(target=self._wait_in_thread, name=f"cede-waitpid-{self.pid}", daemon=True).start()
+            threading.Thread(target=self._wait_in_thread, name=f"cede-waitpid-{self.pid}", daemon=DAEMONS).start()
         else:
             loop._add_reader(self._pidfd, self._told)
             loop._children.add(self)

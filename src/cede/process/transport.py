@@ -20,6 +20,7 @@ from asyncio import transports
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
+from cede.net.origin import note_origin, origin_of
 from cede.process.child import Child
 from cede.process.pipes import ChildInput, ChildOutput
 
@@ -48,6 +49,8 @@ class SubprocessTransport(transports.SubprocessTransport):
         self._closed = False
         self._lost = False  # connection_lost is on its way
         self._gone = False  # and has been told
+        if loop.get_debug():
+            note_origin(self)
         try:
             self._child.watch(loop, self._process_ended)
         except BaseException:
@@ -163,6 +166,7 @@ class SubprocessTransport(transports.SubprocessTransport):
         for fd, name in enumerate(("stdin", "stdout", "stderr")):
             if fd in self._pipes:
                 parts.append(f"{name}={self._pipes[fd].pipe!r}")
+        parts += origin_of(self)
         return f"<{' '.join(parts)}>"
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:

@@ -13,6 +13,8 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from cede.core.interpreters import DAEMONS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -66,7 +68,7 @@ class Watchdog:
 
     def __init__(self, seconds: float, bark: Callable[[], object]) -> None:
         self._called_off = threading.Event()
-        self._thread = threading.Thread(target=self._watch, args=(seconds, bark), name="cede-watchdog", daemon=True)
+        self._thread = threading.Thread(target=self._watch, args=(seconds, bark), name="cede-watchdog", daemon=DAEMONS)
         self._thread.start()
 
     def _watch(self, seconds: float, bark: Callable[[], object]) -> None:

@@ -10,7 +10,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cede.loop.choice import make_driver
 from cede.loop.event_loop import EventLoop
 from cede.loop.leftovers import Leftovers, open_transports, unfinished_tasks
 from cede.loop.stopping import Stopping
@@ -40,14 +39,17 @@ class ShutdownError(RuntimeError):
         self.transports = leftovers.transports
 
 
-def new_event_loop(*, driver: str | None = None) -> EventLoop:
+def new_event_loop(*, driver: str | None = None, tasks: str | None = None) -> EventLoop:
     """A new event loop.
 
     driver: "epoll" (the default where it is compiled in) or "selector" (works everywhere). None asks the environment
-    variable CEDE_DRIVER first. Raises ValueError for an unknown name, RuntimeError where this install does not have the
-    driver.
+    variable CEDE_DRIVER first.
+    tasks: "cede", or "asyncio" for asyncio's own tasks by `stock_task_factory`. None asks the environment variable CEDE_TASKS first, and
+    else means cede's.
+
+    Raises ValueError for an unknown name, RuntimeError where this install does not have the driver.
     """
-    return EventLoop(make_driver(driver))
+    return EventLoop(driver, tasks=tasks)
 
 
 class Runner(asyncio.Runner):  # type: ignore[misc]
