@@ -32,6 +32,19 @@ from cede.tools.streams import open_connection as open_connection
 from cede.tools.streams import open_unix_connection as open_unix_connection
 from cede.tools.streams import start_server as start_server
 from cede.tools.streams import start_unix_server as start_unix_server
+from cede.tools.sync.barrier import Barrier as Barrier
+from cede.tools.sync.condition import Condition as Condition
+from cede.tools.sync.errors import BrokenBarrierError as BrokenBarrierError
+from cede.tools.sync.errors import QueueEmpty as QueueEmpty
+from cede.tools.sync.errors import QueueFull as QueueFull
+from cede.tools.sync.errors import QueueShutDown as QueueShutDown
+from cede.tools.sync.event import Event as Event
+from cede.tools.sync.lock import Lock as Lock
+from cede.tools.sync.queue import LifoQueue as LifoQueue
+from cede.tools.sync.queue import PriorityQueue as PriorityQueue
+from cede.tools.sync.queue import Queue as Queue
+from cede.tools.sync.semaphore import BoundedSemaphore as BoundedSemaphore
+from cede.tools.sync.semaphore import Semaphore as Semaphore
 
 __all__ = [
     "run",
@@ -52,6 +65,19 @@ __all__ = [
     "StreamReader",
     "StreamWriter",
     "StreamReaderProtocol",
+    "Lock",
+    "Event",
+    "Condition",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Barrier",
+    "BrokenBarrierError",
+    "Queue",
+    "PriorityQueue",
+    "LifoQueue",
+    "QueueEmpty",
+    "QueueFull",
+    "QueueShutDown",
     "Server",
     "ServerStatistics",
     "__version__",

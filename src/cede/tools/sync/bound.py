@@ -1,0 +1,62 @@
+# cython: auto_pickle=False
+"""LoopBound: a primitive belongs to the loop on which somebody first had to wait for it."""
+
+from __future__ import annotations
+
+import threading
+from asyncio import events
+from typing import Any
+
+from cede.core.attributed import Attributed
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+running_loop = events._get_running_loop  # type: ignore[attr-defined]
+
+# Two loops that meet a fresh primitive at the same moment.
+first_use = threading.Lock()
+
+
+class LoopBound(Attributed):
+    """The base of the primitives."""
+
+    if not cython.compiled:
+        _loop: Any = None
+
+    def bound_loop(self) -> Any:
+        """The running loop, which from now on is the only one. RuntimeError where another one was first, or none runs."""
+        loop = running_loop()
+        if self._loop is not loop or loop is None:
+            self.bind(loop)
+        return loop
+
+    def bind(self, loop: Any) -> int:
+        if loop is None:
+            raise RuntimeError("no running event loop")
+        if self._loop is None:
+            with first_use:
+                if self._loop is None:
+                    self._loop = loop
+        if self._loop is not loop:
+            raise RuntimeError(f"{self!r} is bound to a different event loop")
+        return 0
+
+    def _get_loop(self) -> Any:
+        return self.bound_loop()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object")
+
+    def __setstate__(self, state: Any) -> None:
+        raise TypeError(f"cannot unpickle {type(self).__name__!r} object")
+
+
+def described(primitive: Any, state: str, waiting: Any) -> str:
+    """The text of a primitive: asyncio's, with the class in its place."""
+    kind = type(primitive)
+    waiters = len(waiting) if waiting is not None else 0
+    extra = f"{state}, waiters:{waiters}" if waiters else state
+    return f"<{kind.__module__}.{kind.__qualname__} object at {id(primitive):#x} [{extra}]>"
