@@ -67,14 +67,14 @@ class BarrierWait(Waiting):
         barrier = self.owner
         if barrier.state == DRAINING or barrier.state == RESETTING:
             self.number = OUTSIDE
-            return self.stand(barrier.bound_loop(), barrier.outside)
+            return self.stand(barrier.new_waiter(), barrier.outside)
         if barrier.state == BROKEN:
             raise BrokenBarrierError("Barrier aborted")
         if barrier._count + 1 < barrier._parties:
             self.number = INSIDE
-            loop = barrier.bound_loop()
+            waiter = barrier.new_waiter()
             barrier._count += 1
-            return self.stand(loop, barrier.inside)
+            return self.stand(waiter, barrier.inside)
         barrier._count += 1
         barrier.trip()
         # The last to come has the last number, and is the first to leave.

@@ -51,9 +51,9 @@ class ConditionWait(Waiting):
         if self.waiter is None:
             if not lock._locked:
                 raise RuntimeError("cannot wait on un-acquired lock")
-            loop = condition.bound_loop()
+            waiter = condition.new_waiter()
             lock.let_go()
-            return self.stand(loop, condition.line())
+            return self.stand(waiter, condition.line())
         self.check()
         if self.number == LISTENS:
             condition.waiting.drop(self)
@@ -67,7 +67,7 @@ class ConditionWait(Waiting):
         lock = condition._lock
         if lock.free():
             return self.hold()
-        return self.stand(lock.bound_loop(), lock.line())
+        return self.stand(lock.new_waiter(), lock.line())
 
     def hold(self) -> int:
         """The lock is free for this operation, which ends."""
@@ -96,7 +96,7 @@ class ConditionWait(Waiting):
         if woken(self.waiter):
             lock.waiting.drop(self)
             return self.hold()
-        return self.stand_again(lock.bound_loop(), lock.waiting)
+        return self.stand_again(lock.new_waiter(), lock.waiting)
 
     def throw(self, *args: Any) -> Any:
         """End the wait with an exception, as soon as the lock is held."""

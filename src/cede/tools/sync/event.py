@@ -36,7 +36,7 @@ class EventWait(Waiting):
             event.waiting.drop(self)
             self.waiter = None
         elif not event._value:
-            return self.stand(event.bound_loop(), event.line())
+            return self.stand(event.new_waiter(), event.line())
         self.value = self.argument
         return ENDED
 

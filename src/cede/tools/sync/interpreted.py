@@ -17,7 +17,7 @@ async def acquire_lock(lock: Any) -> bool:
     line = lock.waiting
     if lock._locked or (line and not line.idle()):
         line = lock.line()
-        waiter = lock.bound_loop().create_future()
+        waiter = lock.new_waiter()
         line.add_bare(waiter)
         try:
             await waiter
@@ -37,7 +37,7 @@ async def acquire_semaphore(semaphore: Any) -> bool:
         semaphore._value -= 1
         return True
     line = semaphore.line()
-    waiter = semaphore.bound_loop().create_future()
+    waiter = semaphore.new_waiter()
     line.add_bare(waiter)
     try:
         await waiter
@@ -57,7 +57,7 @@ async def wait_for_event(event: Any) -> bool:
     """Wait until the flag is up; at once where it is. The result is True."""
     if not event._value:
         line = event.line()
-        waiter = event.bound_loop().create_future()
+        waiter = event.new_waiter()
         line.add_bare(waiter)
         try:
             await waiter
@@ -74,7 +74,7 @@ async def wait_for_notification(condition: Any) -> bool:
     if not condition.locked():
         raise RuntimeError("cannot wait on un-acquired lock")
     line = condition.line()
-    waiter = condition.bound_loop().create_future()
+    waiter = condition.new_waiter()
     condition.release()
     line.add_bare(waiter)
     failure: BaseException | None = None
@@ -113,13 +113,12 @@ async def put_in_queue(queue: Any, item: Any) -> None:
     if line or queue.full():
         if queue._is_shutdown:
             raise QueueShutDown
-        loop = queue.bound_loop()
-        waiter = loop.create_future()
+        waiter = queue.new_waiter()
         line.add_bare(waiter)
         try:
             await waiter
             while queue.full() and not queue._is_shutdown:
-                again = loop.create_future()
+                again = queue.new_waiter()
                 line.replace(waiter, again)
                 waiter = again
                 await waiter
@@ -146,13 +145,12 @@ async def get_from_queue(queue: Any) -> Any:
     if (line and not queue._is_shutdown) or queue.empty():
         if queue._is_shutdown:
             raise QueueShutDown
-        loop = queue.bound_loop()
-        waiter = loop.create_future()
+        waiter = queue.new_waiter()
         line.add_bare(waiter)
         try:
             await waiter
             while queue.empty() and not queue._is_shutdown:
-                again = loop.create_future()
+                again = queue.new_waiter()
                 line.replace(waiter, again)
                 waiter = again
                 await waiter

@@ -39,7 +39,7 @@ class Acquire(Waiting):
         lock = self.owner
         if self.waiter is None:
             if not lock.free():
-                return self.stand(lock.bound_loop(), lock.line())
+                return self.stand(lock.new_waiter(), lock.line())
         else:
             self.check()
             lock.waiting.drop(self)

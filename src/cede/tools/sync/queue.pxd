@@ -6,6 +6,11 @@ from cede.tools.sync.bound cimport LoopBound
 from cede.tools.sync.event cimport Event, EventWait
 from cede.tools.sync.waiters cimport CompiledWaiters, Waiting
 
+cdef extern from "deque.h":
+    int prepare_deque "cede_prepare_deque"(object type) except -1
+    int append "cede_deque_append"(object items, object item) except -1
+    object popleft "cede_deque_popleft"(object items)
+
 cdef class Put(Waiting):
     @cython.locals(queue=Queue)
     cdef int step(self) except -1

@@ -38,6 +38,11 @@ if not cython.compiled:
     from cede.core.awaitable import ENDED
     from cede.tools.sync import interpreted
 
+    append = deque.append
+    popleft = deque.popleft
+else:
+    prepare_deque(deque)  # type: ignore # noqa: F821
+
 NAMES.update(Put="Queue.put", Get="Queue.get", Join="Queue.join")
 
 # What a subclass may have written anew; the queue then goes by these methods alone.
@@ -51,12 +56,12 @@ class Put(Waiting):
         queue = self.owner
         if self.waiter is None:
             if (queue.putters.count or queue.is_full()) and not queue._is_shutdown:
-                return self.stand(queue.bound_loop(), queue.putters)
+                return self.stand(queue.new_waiter(), queue.putters)
             queue.deliver(self.argument)
             return ENDED
         self.check()
         if not queue._is_shutdown and queue.is_full():
-            return self.stand_again(queue.bound_loop(), queue.putters)
+            return self.stand_again(queue.new_waiter(), queue.putters)
         queue.putters.drop(self)
         self.waiter = None
         if not queue.putters.count:
@@ -82,12 +87,12 @@ class Get(Waiting):
         queue = self.owner
         if self.waiter is None:
             if not queue._is_shutdown and (queue.getters.count or queue.is_empty()):
-                return self.stand(queue.bound_loop(), queue.getters)
+                return self.stand(queue.new_waiter(), queue.getters)
             self.value = queue.take()
             return ENDED
         self.check()
         if not queue._is_shutdown and queue.is_empty():
-            return self.stand_again(queue.bound_loop(), queue.getters)
+            return self.stand_again(queue.new_waiter(), queue.getters)
         queue.getters.drop(self)
         self.waiter = None
         if not queue.getters.count:
@@ -265,10 +270,10 @@ class Queue(LoopBound):
     # -- for the operations
 
     def pop(self) -> Any:
-        return self._queue.popleft()
+        return popleft(self._queue)
 
     def push(self, item: Any) -> int:
-        self._queue.append(item)
+        append(self._queue, item)
         return 0
 
     def is_empty(self) -> bool:

@@ -40,7 +40,7 @@ class TakePermit(Waiting):
         semaphore = self.owner
         if self.waiter is None:
             if semaphore.closed():
-                return self.stand(semaphore.bound_loop(), semaphore.line())
+                return self.stand(semaphore.new_waiter(), semaphore.line())
             semaphore._value -= 1
         else:
             self.check()

@@ -2,11 +2,11 @@ cimport cython
 from cede.core.awaitable cimport ENDED
 from cede.core.call cimport CANCELLED, FINISHED, PENDING
 from cede.core.future cimport Future
-from cede.tools.operation cimport OVER, StreamOperation, begin, new_waiter
+from cede.tools.operation cimport OVER, StreamOperation, begin
 
 cdef class Waiting(StreamOperation):
-    cdef int stand(self, object loop, CompiledWaiters line) except -1
-    cdef int stand_again(self, object loop, CompiledWaiters line) except -1
+    cdef int stand(self, object waiter, CompiledWaiters line) except -1
+    cdef int stand_again(self, object waiter, CompiledWaiters line) except -1
     @cython.locals(future=Future)
     cdef int check(self) except -1
 

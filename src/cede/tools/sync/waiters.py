@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cede.core.future import Future
-from cede.tools.operation import StreamOperation, begin, new_waiter
+from cede.tools.operation import StreamOperation, begin
 
 try:
     import cython
@@ -34,16 +34,14 @@ if not cython.compiled:
 class Waiting(StreamOperation):
     """An operation that waits in a line."""
 
-    def stand(self, loop: Any, line: Any) -> int:
-        """Park at the end of `line`."""
-        waiter = new_waiter(loop)
+    def stand(self, waiter: Any, line: Any) -> int:
+        """Park on `waiter`, at the end of `line`."""
         self.waiter = waiter
         line.add(self)
         return self.park(waiter)
 
-    def stand_again(self, loop: Any, line: Any) -> int:
-        """Park once more, in the place that the operation has."""
-        waiter = new_waiter(loop)
+    def stand_again(self, waiter: Any, line: Any) -> int:
+        """Park once more, on `waiter`, in the place that the operation has."""
         line.rearm(self, waiter)
         return self.park(waiter)
 
