@@ -13,6 +13,7 @@ cdef class BarrierWait(Waiting):
     cdef int release(self) except -1
 
 cdef class BarrierChange(Waiting):
+    @cython.locals(barrier=Barrier)
     cdef int step(self) except -1
 
 cdef class Barrier(LoopBound):

@@ -96,7 +96,8 @@ class BarrierChange(Waiting):
     """``barrier.reset()`` and ``barrier.abort()``; `argument` is True for the latter."""
 
     def step(self) -> int:
-        self.owner.change(self.argument)
+        barrier = self.owner
+        barrier.change(self.argument)
         return ENDED
 
 

@@ -93,7 +93,7 @@ class ConditionWait(Waiting):
             condition.waiting.drop(self)
             self.number = NOTIFIED if woken(self.waiter) else INTERRUPTED
             return self.relock()
-        if woken(self.waiter):
+        if woken(self.waiter) or lock.free():
             lock.waiting.drop(self)
             return self.hold()
         return self.stand_again(lock.new_waiter(), lock.waiting)
