@@ -21,3 +21,8 @@ async def wait_for_predicate(condition: Any, predicate: Callable[[], Any]) -> An
     while not (result := predicate()):
         await condition.wait()
     return result
+
+
+async def entered(end: Any) -> Any:
+    """``__aenter__`` of what needs no wait to be entered."""
+    return end
