@@ -73,8 +73,8 @@ async def wait_for_notification(condition: Any) -> bool:
     """
     if not condition.locked():
         raise RuntimeError("cannot wait on un-acquired lock")
-    line = condition.line()
-    waiter = condition.new_waiter()
+    line = condition._waiters
+    waiter = condition._get_loop().create_future()
     condition.release()
     line.add_bare(waiter)
     failure: BaseException | None = None
@@ -93,11 +93,11 @@ async def wait_for_notification(condition: Any) -> bool:
                 failure = error
             except BaseException:
                 if notified:
-                    condition.wake(1)
+                    condition._notify(1)
                 raise
         if failure is not None:
             if notified:
-                condition.wake(1)
+                condition._notify(1)
             raise failure
         return True
     finally:
