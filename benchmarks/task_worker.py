@@ -10,6 +10,7 @@ from time import perf_counter, process_time
 
 from benchmarks.clocks import pace, waited
 from benchmarks.loops import loop_of, new_loop
+from benchmarks.sync_rows import BODIES as SYNC_BODIES
 from benchmarks.task_rows import BODIES, Bench, Body
 
 BATCHES = 5
@@ -38,13 +39,13 @@ async def measure(b: Bench, body: Body, batch_seconds: float) -> dict[str, float
 def main() -> None:
     """Entry of the child process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", choices=sorted(BODIES))
+    parser.add_argument("row", choices=sorted(BODIES | SYNC_BODIES))
     parser.add_argument("contestant")
     parser.add_argument("--batch", type=float, default=0.04, metavar="SECONDS")
     wish = parser.parse_args()
     loop = new_loop(loop_of(wish.contestant))
     try:
-        figures = loop.run_until_complete(measure(Bench(wish.contestant, loop), BODIES[wish.row], wish.batch))
+        figures = loop.run_until_complete(measure(Bench(wish.contestant, loop), (BODIES | SYNC_BODIES)[wish.row], wish.batch))
     finally:
         loop.close()
     print(json.dumps(figures))

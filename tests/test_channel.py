@@ -42,7 +42,7 @@ def test_many_senders_many_receivers_each_item_once(run: Run) -> None:
                     group.create_task(produce(sender.clone(), first))
                 for into in got:
                     group.create_task(consume(receiver.clone(), into))
-        assert sorted(sum(got, [])) == [*range(50), *range(100, 150), *range(200, 250)]
+        assert sorted(item for part in got for item in part) == [*range(50), *range(100, 150), *range(200, 250)]
         assert all(got)
         assert sender.statistics() == (0, 3, 0, 0, 0, 0)
 

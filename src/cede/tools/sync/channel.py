@@ -127,7 +127,7 @@ class ReceiveMany(Receive):
     """``receiver.receive_many(max)``; `number` is the largest count."""
 
     def take(self, channel: Any) -> Any:
-        taken = []
+        taken: list[Any] = []
         while len(taken) < self.number and channel.has_items():
             taken.append(channel.pop())
         return taken

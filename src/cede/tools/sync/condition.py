@@ -194,9 +194,9 @@ class Condition(LoopBound):
             return begin(ConditionWait.__new__(ConditionWait), self, None)  # type: ignore[no-any-return]
 
     else:
-        __aenter__ = acquire_for_body
-        __aexit__ = release_after_body
-        wait = wait_for_notification
+        __aenter__ = acquire_for_body  # type: ignore[assignment]
+        __aexit__ = release_after_body  # type: ignore[assignment]
+        wait = wait_for_notification  # type: ignore[assignment]
 
     def wait_for(self, predicate: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """`wait` until ``predicate()`` is true; the result is what it returned."""

@@ -79,7 +79,7 @@ class Event(LoopBound):
             return begin(EventWait.__new__(EventWait), self, True)  # type: ignore[no-any-return]
 
     else:
-        wait = interpreted.wait_for_event
+        wait = interpreted.wait_for_event  # type: ignore[assignment]
 
     def line(self) -> Any:
         if self.waiting is None:

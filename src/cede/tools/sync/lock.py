@@ -98,9 +98,9 @@ class Lock(LoopBound):
             return DONE
 
     else:
-        acquire = interpreted.acquire_lock
-        __aenter__ = acquire_for_body
-        __aexit__ = release_after_body
+        acquire = interpreted.acquire_lock  # type: ignore[assignment]
+        __aenter__ = acquire_for_body  # type: ignore[assignment]
+        __aexit__ = release_after_body  # type: ignore[assignment]
 
     def free(self) -> bool:
         """Whether a newcomer may take the lock."""

@@ -200,8 +200,8 @@ class Queue(LoopBound):
             return begin(Get.__new__(Get), self, None)  # type: ignore[no-any-return]
 
     else:
-        put = interpreted.put_in_queue
-        get = interpreted.get_from_queue
+        put = interpreted.put_in_queue  # type: ignore[assignment]
+        get = interpreted.get_from_queue  # type: ignore[assignment]
 
     def put_nowait(self, item: Any) -> None:
         """Put `item` into the queue now. Raises QueueFull where there is no room, QueueShutDown where the queue was shut down."""
@@ -249,7 +249,7 @@ class Queue(LoopBound):
             return begin(Join.__new__(Join), self._finished, None)  # type: ignore[no-any-return]
 
     else:
-        join = interpreted.join_queue
+        join = interpreted.join_queue  # type: ignore[assignment]
 
     def shutdown(self, immediate: bool = False) -> None:
         """Refuse `put` from now on, and `get` too once the queue is empty: both raise QueueShutDown, and so do those who wait.

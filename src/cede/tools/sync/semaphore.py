@@ -104,9 +104,9 @@ class Semaphore(LoopBound):
             return DONE
 
     else:
-        acquire = interpreted.acquire_semaphore
-        __aenter__ = acquire_for_body
-        __aexit__ = release_after_body
+        acquire = interpreted.acquire_semaphore  # type: ignore[assignment]
+        __aenter__ = acquire_for_body  # type: ignore[assignment]
+        __aexit__ = release_after_body  # type: ignore[assignment]
 
     def closed(self) -> bool:
         return self._value == 0 or (self.waiting is not None and not self.waiting.idle())

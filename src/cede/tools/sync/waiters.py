@@ -211,7 +211,7 @@ class DequeOfWaiters(deque[Any]):
     """The same of an uncompiled cede."""
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]
         return len(self)
 
     def add(self, operation: Any) -> int:
