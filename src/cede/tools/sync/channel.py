@@ -32,6 +32,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED, FAILED
+    from cede.tools.sync import interpreted
 
     append = deque.append
     popleft = deque.popleft
@@ -245,6 +246,10 @@ class Sender:
             raise WouldBlock
         self.channel.push(item)
 
+    if not cython.compiled:
+        slow_send = send
+        send = interpreted.send  # type: ignore[assignment]
+
     def clone(self) -> Sender:
         """Another sender of the same channel, which then ends when both are closed."""
         if self.closed:
@@ -362,6 +367,11 @@ class Receiver:
 
     def __anext__(self) -> Any:
         return begin(NextItem.__new__(NextItem), self, None)
+
+    if not cython.compiled:
+        slow_receive, slow_next = receive, __anext__
+        receive = interpreted.receive  # type: ignore[assignment]
+        __anext__ = interpreted.next_item  # type: ignore[assignment]
 
     def __enter__(self) -> Receiver:
         return self

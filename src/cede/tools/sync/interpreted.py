@@ -7,11 +7,26 @@ heads of lock.py, event.py, semaphore.py, condition.py and queue.py.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from cede.tools.sync.errors import QueueShutDown
+from cede.tools.sync.errors import QueueEmpty, QueueFull, QueueShutDown
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
+def named(name: str) -> Callable[[F], F]:
+    """A coroutine is called by its method in warnings and in a task's text."""
+
+    def rename(function: F) -> F:
+        function.__qualname__ = name
+        function.__name__ = name.rpartition(".")[2]
+        return function
+
+    return rename
+
+
+@named("Lock.acquire")
 async def acquire_lock(lock: Any) -> bool:
     """Wait until the lock is free and take it; the result is True."""
     line = lock.waiting
@@ -30,6 +45,7 @@ async def acquire_lock(lock: Any) -> bool:
     return True
 
 
+@named("Semaphore.acquire")
 async def acquire_semaphore(semaphore: Any) -> bool:
     """Wait for a permit and take it; the result is True."""
     line = semaphore.waiting
@@ -53,6 +69,7 @@ async def acquire_semaphore(semaphore: Any) -> bool:
     return True
 
 
+@named("Event.wait")
 async def wait_for_event(event: Any) -> bool:
     """Wait until the flag is up; at once where it is. The result is True."""
     if not event._value:
@@ -66,6 +83,7 @@ async def wait_for_event(event: Any) -> bool:
     return True
 
 
+@named("Condition.wait")
 async def wait_for_notification(condition: Any) -> bool:
     """Let the lock go, wait to be notified, and take the lock again; the result is True.
 
@@ -104,12 +122,13 @@ async def wait_for_notification(condition: Any) -> bool:
         failure = None  # it holds this frame
 
 
+@named("Queue.put")
 async def put_in_queue(queue: Any, item: Any) -> None:
     """Put `item` into the queue, as soon as there is room and all who came before have put theirs.
 
     Raises QueueShutDown where the queue was shut down, also while this waits.
     """
-    line = queue._putters
+    line = queue.putters
     if line or queue.full():
         if queue._is_shutdown:
             raise QueueShutDown
@@ -136,12 +155,13 @@ async def put_in_queue(queue: Any, item: Any) -> None:
     queue.put_nowait(item)
 
 
+@named("Queue.get")
 async def get_from_queue(queue: Any) -> Any:
     """Take an item out of the queue, as soon as there is one and all who came before have theirs.
 
     Raises QueueShutDown where the queue was shut down and is empty, also while this waits.
     """
-    line = queue._getters
+    line = queue.getters
     if (line and not queue._is_shutdown) or queue.empty():
         if queue._is_shutdown:
             raise QueueShutDown
@@ -167,7 +187,82 @@ async def get_from_queue(queue: Any) -> Any:
     return queue.get_nowait()
 
 
+@named("Queue.join")
 async def join_queue(queue: Any) -> None:
     """Wait until `task_done` was called for each item that was put."""
     if queue._unfinished_tasks > 0:
         await queue._finished.wait()
+
+
+def put_now(queue: Any, item: Any) -> None:
+    """Put `item` into the queue now. Raises QueueFull where there is no room, QueueShutDown where the queue was shut down."""
+    if queue._is_shutdown:
+        raise QueueShutDown
+    if queue.full():
+        raise QueueFull
+    queue._put(item)
+    queue._unfinished_tasks += 1
+    queue._finished._value = False
+    if queue.getters:
+        queue.getters.wake_next()
+
+
+def get_now(queue: Any) -> Any:
+    """Take an item now. Raises QueueEmpty where there is none, QueueShutDown where there is none and the queue was shut down."""
+    if queue.empty():
+        raise QueueShutDown if queue._is_shutdown else QueueEmpty
+    item = queue._get()
+    if queue.putters:
+        queue.putters.wake_next()
+    return item
+
+
+def release_lock(lock: Any) -> None:
+    """Let the lock go: the first who waits gets it. RuntimeError where nobody holds it."""
+    if not lock._locked:
+        raise RuntimeError("Lock is not acquired.")
+    lock._locked = False
+    if lock.waiting:
+        lock.waiting.wake_first()
+
+
+@named("Sender.send")
+async def send(sender: Any, item: Any) -> None:
+    """Send `item`, as soon as there is room and all who came before have sent theirs.
+
+    Raises BrokenResourceError where no receiver is left, ClosedResourceError where this sender was closed, also while this waits.
+    """
+    channel = sender.channel
+    if sender.closed or channel.senders or not channel.open_receivers or len(channel.buffer) >= channel.bound:
+        await sender.slow_send(item)
+        return
+    channel.buffer.append(item)
+    if channel.receivers:
+        channel.receivers.wake_next()
+
+
+@named("Receiver.receive")
+async def receive(receiver: Any) -> Any:
+    """The next item, as soon as there is one and all who came before have theirs.
+
+    Raises EndOfChannel where there is none and no sender is left, ClosedResourceError where this receiver was closed, also while
+    this waits.
+    """
+    channel = receiver.channel
+    if receiver.closed or channel.receivers or not channel.buffer:
+        return await receiver.slow_receive()
+    item = channel.buffer.popleft()
+    if channel.senders and channel.bound:
+        channel.senders.wake_next()
+    return item
+
+
+@named("Receiver.__anext__")
+async def next_item(receiver: Any) -> Any:
+    channel = receiver.channel
+    if receiver.closed or channel.receivers or not channel.buffer:
+        return await receiver.slow_next()
+    item = channel.buffer.popleft()
+    if channel.senders and channel.bound:
+        channel.senders.wake_next()
+    return item

@@ -98,6 +98,7 @@ class Lock(LoopBound):
             return DONE
 
     else:
+        release = interpreted.release_lock  # type: ignore[assignment]
         acquire = interpreted.acquire_lock  # type: ignore[assignment]
         __aenter__ = acquire_for_body  # type: ignore[assignment]
         __aexit__ = release_after_body  # type: ignore[assignment]

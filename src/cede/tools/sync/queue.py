@@ -207,30 +207,36 @@ class Queue(LoopBound):
         """Put `item` into the queue now. Raises QueueFull where there is no room, QueueShutDown where the queue was shut down."""
         if self._is_shutdown:
             raise QueueShutDown
-        if cython.compiled and not self.overridden:
-            if self.is_full():
-                raise QueueFull
-            self.push(item)
-        else:
+        if not cython.compiled or self.overridden:
             if self.full():
                 raise QueueFull
             self._put(item)
+        else:
+            if self.is_full():
+                raise QueueFull
+            self.push(item)
         self._unfinished_tasks += 1
         self._finished._value = False
-        self.getters.wake_next()
+        if self.getters.count:
+            self.getters.wake_next()
 
     def get_nowait(self) -> Any:
         """Take an item now. Raises QueueEmpty where there is none, QueueShutDown where there is none and the queue was shut down."""
-        if cython.compiled and not self.overridden:
-            if self.is_empty():
-                raise QueueShutDown if self._is_shutdown else QueueEmpty
-            item = self.pop()
-        else:
+        if not cython.compiled or self.overridden:
             if self.empty():
                 raise QueueShutDown if self._is_shutdown else QueueEmpty
             item = self._get()
-        self.putters.wake_next()
+        else:
+            if self.is_empty():
+                raise QueueShutDown if self._is_shutdown else QueueEmpty
+            item = self.pop()
+        if self.putters.count:
+            self.putters.wake_next()
         return item
+
+    if not cython.compiled:
+        put_nowait = interpreted.put_now  # type: ignore[assignment]
+        get_nowait = interpreted.get_now  # type: ignore[assignment]
 
     # -- joining
 
