@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, nonecheck=True
 """Barrier: a fixed number of tasks go on together.
 
 Invariants

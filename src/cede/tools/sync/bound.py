@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, nonecheck=True
 """LoopBound: a primitive belongs to the loop on which somebody first had to wait for it."""
 
 from __future__ import annotations

@@ -22,4 +22,8 @@ cdef class Condition(LoopBound):
     cdef readonly object _lock
     cdef CompiledWaiters waiting
     cdef CompiledWaiters line(self)
+    @cython.locals(lock=Lock)
+    cdef bint is_held(self) except -1
+    @cython.locals(lock=Lock)
+    cdef int let_go(self) except -1
     cdef int wake(self, object n) except -1

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, nonecheck=True
 """Condition: wait, with a lock let go meanwhile, until another task says that something has changed.
 
 Invariants
@@ -167,7 +167,7 @@ class Condition(LoopBound):
 
     def release(self) -> None:
         """Release the lock. RuntimeError where nobody holds it."""
-        self._lock.release()
+        self.let_go()
 
     if cython.compiled:
 
@@ -181,7 +181,7 @@ class Condition(LoopBound):
         def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
             if defined_in_python(self):  # type: ignore # noqa: F821
                 return release_after_body(self)
-            self._lock.release()
+            self.let_go()
             return DONE
 
         def wait(self) -> Coroutine[Any, Any, bool]:
@@ -204,13 +204,27 @@ class Condition(LoopBound):
 
     def notify(self, n: int = 1) -> None:
         """Wake the first `n` who wait, or all where there are fewer. RuntimeError where the lock is not held."""
-        if not self.locked():
+        if not self.is_held():
             raise RuntimeError("cannot notify on un-acquired lock")
-        self.wake(n)
+        if self.waiting is not None:
+            self.wake(n)
 
     def notify_all(self) -> None:
         """Wake all who wait. RuntimeError where the lock is not held."""
         self.notify(0 if self.waiting is None else self.waiting.count)
+
+    def is_held(self) -> bool:
+        if cython.compiled and type(self._lock) is Lock:
+            lock = self._lock
+            return lock._locked  # type: ignore[no-any-return]
+        return bool(self._lock.locked())
+
+    def let_go(self) -> int:
+        if cython.compiled and type(self._lock) is Lock:
+            lock = self._lock
+            return lock.let_go()  # type: ignore[no-any-return]
+        self._lock.release()
+        return 0
 
     def wake(self, n: int) -> int:
         if self.waiting is not None:

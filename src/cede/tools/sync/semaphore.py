@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, nonecheck=True
 """Semaphores: so many at a time, in the order of asking.
 
 Invariants

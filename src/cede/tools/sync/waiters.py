@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, nonecheck=True
 """Waiters: who waits for a primitive, in the order of arrival.
 
 Invariants
