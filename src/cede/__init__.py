@@ -11,6 +11,8 @@ Everything that asyncio offers runs on a cede loop unchanged: give `cede.new_eve
 as ``loop_factory``, or call `cede.run`.
 """
 
+from typing import TYPE_CHECKING
+
 from cede._version import __version__ as __version__
 from cede.core.future import Future as Future
 from cede.core.handle import Handle as Handle
@@ -48,13 +50,17 @@ from cede.tools.sync.errors import QueueShutDown as QueueShutDown
 from cede.tools.sync.errors import WouldBlock as WouldBlock
 from cede.tools.sync.event import Event as Event
 from cede.tools.sync.lock import Lock as Lock
-from cede.tools.sync.queue import LifoQueue as LifoQueue
-from cede.tools.sync.queue import PriorityQueue as PriorityQueue
-from cede.tools.sync.queue import Queue as Queue
 from cede.tools.sync.semaphore import BoundedSemaphore as BoundedSemaphore
 from cede.tools.sync.semaphore import Semaphore as Semaphore
 from cede.tools.sync.thread_channel import ThreadChannel as ThreadChannel
 from cede.tools.sync.thread_channel import thread_channel as thread_channel
+
+if TYPE_CHECKING:
+    from cede.tools.sync.queue_types import LifoQueue as LifoQueue
+    from cede.tools.sync.queue_types import PriorityQueue as PriorityQueue
+    from cede.tools.sync.queue_types import Queue as Queue
+else:
+    from cede.tools.sync.queue import LifoQueue, PriorityQueue, Queue
 
 __all__ = [
     "run",
