@@ -21,6 +21,7 @@ class Bench:
     """A loop, and the functions a program on it would call."""
 
     def __init__(self, contestant: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.contestant = contestant
         self.loop = loop
         self.sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
         self.create_task: Callable[[Coroutine[Any, Any, None]], Awaitable[None]] = asyncio.create_task

@@ -11,12 +11,13 @@ from time import perf_counter, process_time
 from benchmarks import service_rows, tls_rows, transfer_rows
 from benchmarks.clocks import pace, waited
 from benchmarks.loops import loop_of, new_loop
+from benchmarks.sync_rows import BODIES as SYNC_BODIES
 from benchmarks.task_rows import BODIES, Bench
 from benchmarks.work import Work
 
 BATCHES = 5
 
-ALL = {key: Work(body, least=100) for key, body in BODIES.items()} | service_rows.WORK | transfer_rows.WORK | tls_rows.WORK
+ALL = {key: Work(body, least=100) for key, body in (BODIES | SYNC_BODIES).items()} | service_rows.WORK | transfer_rows.WORK | tls_rows.WORK
 
 
 async def measure(b: Bench, work: Work, batch_seconds: float) -> dict[str, float]:

@@ -11,6 +11,8 @@ Everything that asyncio offers runs on a cede loop unchanged: give `cede.new_eve
 as ``loop_factory``, or call `cede.run`.
 """
 
+from typing import TYPE_CHECKING
+
 from cede._version import __version__ as __version__
 from cede.core.factory import stock_task_factory as stock_task_factory
 from cede.core.future import Future as Future
@@ -33,6 +35,33 @@ from cede.tools.streams import open_connection as open_connection
 from cede.tools.streams import open_unix_connection as open_unix_connection
 from cede.tools.streams import start_server as start_server
 from cede.tools.streams import start_unix_server as start_unix_server
+from cede.tools.sync.barrier import Barrier as Barrier
+from cede.tools.sync.channel import ChannelStatistics as ChannelStatistics
+from cede.tools.sync.channel import Receiver as Receiver
+from cede.tools.sync.channel import Sender as Sender
+from cede.tools.sync.channel import channel as channel
+from cede.tools.sync.condition import Condition as Condition
+from cede.tools.sync.errors import BrokenBarrierError as BrokenBarrierError
+from cede.tools.sync.errors import BrokenResourceError as BrokenResourceError
+from cede.tools.sync.errors import ClosedResourceError as ClosedResourceError
+from cede.tools.sync.errors import EndOfChannel as EndOfChannel
+from cede.tools.sync.errors import QueueEmpty as QueueEmpty
+from cede.tools.sync.errors import QueueFull as QueueFull
+from cede.tools.sync.errors import QueueShutDown as QueueShutDown
+from cede.tools.sync.errors import WouldBlock as WouldBlock
+from cede.tools.sync.event import Event as Event
+from cede.tools.sync.lock import Lock as Lock
+from cede.tools.sync.semaphore import BoundedSemaphore as BoundedSemaphore
+from cede.tools.sync.semaphore import Semaphore as Semaphore
+from cede.tools.sync.thread_channel import ThreadChannel as ThreadChannel
+from cede.tools.sync.thread_channel import thread_channel as thread_channel
+
+if TYPE_CHECKING:
+    from cede.tools.sync.queue_types import LifoQueue as LifoQueue
+    from cede.tools.sync.queue_types import PriorityQueue as PriorityQueue
+    from cede.tools.sync.queue_types import Queue as Queue
+else:
+    from cede.tools.sync.queue import LifoQueue, PriorityQueue, Queue
 
 __all__ = [
     "run",
@@ -54,6 +83,29 @@ __all__ = [
     "StreamReader",
     "StreamWriter",
     "StreamReaderProtocol",
+    "Lock",
+    "Event",
+    "Condition",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Barrier",
+    "BrokenBarrierError",
+    "Queue",
+    "PriorityQueue",
+    "LifoQueue",
+    "QueueEmpty",
+    "QueueFull",
+    "QueueShutDown",
+    "channel",
+    "Sender",
+    "Receiver",
+    "ChannelStatistics",
+    "thread_channel",
+    "ThreadChannel",
+    "WouldBlock",
+    "EndOfChannel",
+    "ClosedResourceError",
+    "BrokenResourceError",
     "Server",
     "ServerStatistics",
     "__version__",

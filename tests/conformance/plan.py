@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from . import ledger
 
-SUITES = ("tasks", "futures", "eager", "users")
+SUITES = ("tasks", "futures", "eager", "users", "primitives")
 MISSING = (
     "this Python was installed without its own tests (test.test_asyncio): install the package that holds them, "
     "libpython3-testsuite on Debian and Ubuntu (libpython3.X-testsuite for one version), python3-test on Fedora"
@@ -27,7 +27,7 @@ def available() -> bool:
 @functools.cache
 def whole() -> tuple[dict[str, dict[str, type[unittest.TestCase]]], ledger.Ledger]:
     """Suite name -> class name -> class, and the ledger that has been laid over them."""
-    from . import subject, suites
+    from . import primitives, subject, suites
 
     chosen = subject.chosen()
     book = ledger.load("classes", chosen.build) if chosen.name == "Cede" else ledger.Ledger([], chosen.build)
@@ -36,6 +36,7 @@ def whole() -> tuple[dict[str, dict[str, type[unittest.TestCase]]], ledger.Ledge
         "futures": suites.future_classes,
         "eager": suites.eager_classes,
         "users": suites.user_classes,
+        "primitives": primitives.primitive_classes,
     }
     planned = {}
     for name in SUITES:

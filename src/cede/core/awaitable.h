@@ -24,14 +24,27 @@ static cede_value_function cede_value;
 
 #if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
 /* From 3.12 on an exception is made the moment it is set, and this one dies again at once: together a seventh of what a read of a
-   stream costs. So one is kept for the commonest value, bytes, and used again while nobody else holds it. It keeps the last such
-   value alive until the next; hence bytes alone, which nobody can watch die, and not many of them. */
+   stream costs. So one is kept for the commonest values, and used again while nobody else holds it. It keeps the last such value
+   alive until the next; hence only what nobody can watch die, and not much of it. */
 #define CEDE_KEEPS 65536
+
+static inline int
+cede_is_kept(PyObject *value)
+{
+    PyTypeObject *type = Py_TYPE(value);
+    if (type == &PyBytes_Type)
+        return PyBytes_GET_SIZE(value) <= CEDE_KEEPS;
+    if (type == &PyLong_Type)
+        return PyUnstable_Long_IsCompact((PyLongObject *)value);
+    if (type == &PyUnicode_Type)
+        return PyUnicode_GET_LENGTH(value) <= CEDE_KEEPS / 4;
+    return value == Py_True || value == Py_False || type == &PyFloat_Type;
+}
 
 static PyObject *cede_stop;
 
 static inline int
-cede_end_with_bytes(PyObject *value)
+cede_end_with_kept(PyObject *value)
 {
     PyBaseExceptionObject *stop = (PyBaseExceptionObject *)cede_stop;
     if (stop != NULL && (Py_REFCNT(stop) != 1 || stop->traceback != NULL || stop->context != NULL || stop->cause != NULL
@@ -58,8 +71,8 @@ static inline void
 cede_end_with(PyObject *value)
 {
 #ifdef CEDE_KEEPS
-    if (PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) <= CEDE_KEEPS) {
-        if (cede_end_with_bytes(value) < 0)
+    if (cede_is_kept(value)) {
+        if (cede_end_with_kept(value) < 0)
             Py_DECREF(value);
         return;
     }

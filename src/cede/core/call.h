@@ -275,6 +275,20 @@ cede_current_frame(void)
     return Py_NewRef(frame == NULL ? Py_None : frame);
 }
 
+/* Whether a thread's number, as threading.get_ident() gives it, is that of the running one. None is nobody's. */
+static inline int
+cede_is_this_thread(PyObject *number)
+{
+    if (!PyLong_CheckExact(number))
+        return 0;
+    unsigned long ident = PyLong_AsUnsignedLong(number);
+    if (ident == (unsigned long)-1 && PyErr_Occurred()) {
+        PyErr_Clear();
+        return 0;
+    }
+    return ident == PyThread_get_thread_ident();
+}
+
 /* A number of seconds as C has it; TypeError for what is no number. An int is not turned into a float object first. */
 static inline double
 cede_seconds(PyObject *number)

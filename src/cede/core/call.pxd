@@ -13,6 +13,7 @@ cdef extern from "call.h":
     bint nobody_else_holds "cede_nobody_else_holds"(object thing)
     bint defined_in_python "cede_defined_in_python"(object thing)
     object current_frame "cede_current_frame"()
+    bint is_this_thread "cede_is_this_thread"(object number)
     double seconds_of "cede_seconds"(object number) except? -1.0
     double monotonic "cede_monotonic"() noexcept
     object copy_context "PyContext_CopyCurrent"()

@@ -20,6 +20,8 @@ cdef class StreamOperation:
     cdef object argument
     cdef object waiter
     cdef object value
+    cdef StreamOperation ahead
+    cdef StreamOperation behind
     cdef int advance(self) except -1
     cdef int abandon(self) except -1
     cdef int step(self) except -1

@@ -52,6 +52,8 @@ NAMES = {
 class StreamOperation:
     """An operation that may wait several times, on futures of its own. Subclasses add methods, never fields: all are of one size.
 
+    `ahead` and `behind` are its neighbours where operations wait in a line (``tools/sync/waiters``).
+
     It follows the contract of ``cede.core.awaitable.Operation``, but derives from nothing: the base class of a family is what can keep
     a list of dead objects for new ones, and an operation is born and dies with each message.
     """
@@ -64,6 +66,8 @@ class StreamOperation:
         argument: Any = None
         waiter: Any = None
         value: Any = None
+        ahead: Any = None
+        behind: Any = None
 
     def step(self) -> int:
         """End (set `value`, return ENDED), or `park` (return its answer), or raise."""

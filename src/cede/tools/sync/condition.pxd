@@ -1,0 +1,29 @@
+cimport cython
+from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED
+from cede.core.call cimport defined_in_python
+from cede.tools.operation cimport OVER, PARKED, begin
+from cede.tools.sync.bound cimport LoopBound
+from cede.tools.sync.lock cimport Acquire, Lock
+from cede.tools.sync.waiters cimport CompiledWaiters, Waiting, woken
+
+cdef class ConditionWait(Waiting):
+    @cython.locals(condition=Condition, lock=Lock)
+    cdef int step(self) except -1
+    @cython.locals(condition=Condition, lock=Lock)
+    cdef int relock(self) except -1
+    @cython.locals(condition=Condition, lock=Lock)
+    cdef int hold(self) except -1
+    @cython.locals(condition=Condition, lock=Lock)
+    cdef int interrupt(self, object error) except -1
+    @cython.locals(condition=Condition, lock=Lock)
+    cdef int release(self) except -1
+
+cdef class Condition(LoopBound):
+    cdef readonly object _lock
+    cdef CompiledWaiters waiting
+    cdef CompiledWaiters line(self)
+    @cython.locals(lock=Lock)
+    cdef bint is_held(self) except -1
+    @cython.locals(lock=Lock)
+    cdef int let_go(self) except -1
+    cdef int wake(self, object n) except -1

@@ -1,0 +1,24 @@
+# cython: auto_pickle=False
+"""An awaitable that is done: awaiting it takes no turn and gives None. It has no state, so one object serves everybody."""
+
+from __future__ import annotations
+
+from cede.core.awaitable import Operation
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.awaitable import ENDED
+
+
+class Done(Operation):
+    """What ``__aexit__`` gives back where leaving needs no wait."""
+
+    def advance(self) -> int:
+        return ENDED
+
+
+DONE = Done()

@@ -1,0 +1,115 @@
+# cython: auto_pickle=False, nonecheck=True
+"""Event: a flag, and who waits until it is up.
+
+Whoever waits when `set` is called goes on, also where `clear` follows before it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from cede.tools.operation import NAMES, begin
+from cede.tools.sync.bound import LoopBound, described
+from cede.tools.sync.waiters import Waiters, Waiting
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.awaitable import ENDED
+    from cede.tools.sync import interpreted
+
+NAMES["EventWait"] = "Event.wait"
+
+
+class EventWait(Waiting):
+    """``event.wait()``; `argument` is the result."""
+
+    def step(self) -> int:
+        event = self.owner
+        if self.waiter is not None:
+            self.check()
+            event.waiting.drop(self)
+            self.waiter = None
+        elif not event._value:
+            return self.stand(event.new_waiter(), event.line())
+        self.value = self.argument
+        return ENDED
+
+    def release(self) -> int:
+        event = self.owner
+        event.waiting.drop(self)
+        return 0
+
+
+class Event(LoopBound):
+    """A flag that tasks can wait for: asyncio.Event's API. Not thread-safe. It starts down."""
+
+    if not cython.compiled:
+        waiting: Any = None
+        _value = False
+
+    def __init__(self) -> None:
+        self._value = False
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return asyncio.Event if type(self) is Event else type(self)
+
+    def is_set(self) -> bool:
+        """Whether the flag is up."""
+        return bool(self._value)
+
+    def set(self) -> None:
+        """Raise the flag: all who wait go on."""
+        self.raise_flag()
+
+    def clear(self) -> None:
+        """Lower the flag: those who wait from now on wait for the next `set`."""
+        self._value = False
+
+    if cython.compiled:
+
+        def wait(self) -> Coroutine[Any, Any, bool]:
+            """Wait until the flag is up; at once where it is. The result is True."""
+            return begin(EventWait.__new__(EventWait), self, True)  # type: ignore[no-any-return]
+
+    else:
+        wait = interpreted.wait_for_event  # type: ignore[assignment]
+
+    def line(self) -> Any:
+        if self.waiting is None:
+            self.waiting = Waiters()
+        return self.waiting
+
+    def raise_flag(self) -> int:
+        if not self._value:
+            self._value = True
+            if self.waiting is not None:
+                self.waiting.wake_all()
+        return 0
+
+    @property
+    def _waiters(self) -> Any:
+        return self.line()
+
+    def __reduce__(self) -> Any:
+        if self.waiting is not None and self.waiting.count:
+            raise TypeError(f"cannot copy {self!r}: tasks wait for it")
+        return rebuilt, (type(self), bool(self._value), self.__dict__ or None)
+
+    def __repr__(self) -> str:
+        return described(self, "set" if self._value else "unset", self.waiting)
+
+
+def rebuilt(kind: type[Event], value: bool, attributes: dict[str, Any] | None) -> Event:
+    """For copies and pickles."""
+    event = kind.__new__(kind)
+    event._value = value
+    if attributes:
+        event.__dict__.update(attributes)
+    return event

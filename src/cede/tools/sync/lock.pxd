@@ -1,0 +1,20 @@
+cimport cython
+from cede.core.awaitable cimport ENDED
+from cede.core.call cimport defined_in_python
+from cede.tools.operation cimport begin
+from cede.tools.sync.bound cimport LoopBound
+from cede.tools.sync.waiters cimport CompiledWaiters, Waiting
+
+cdef class Acquire(Waiting):
+    @cython.locals(lock=Lock)
+    cdef int step(self) except -1
+    @cython.locals(lock=Lock)
+    cdef int release(self) except -1
+
+cdef class Lock(LoopBound):
+    cdef public bint _locked
+    cdef CompiledWaiters waiting
+    cdef CompiledWaiters line(self)
+    cdef bint free(self) except -1
+    cdef int let_go(self) except -1
+    cdef int hand_on(self) except -1

@@ -1,0 +1,148 @@
+# cython: auto_pickle=False, nonecheck=True
+"""Lock: one holder at a time, in the order of asking.
+
+Invariants
+----------
+* A lock that was released belongs to the first who waits, though it is open until that task runs: nobody else gets it meanwhile.
+* Who waits takes the lock in the step in which the wait ends; cancelled before that, it wakes the next instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from cede.tools.operation import NAMES, begin
+from cede.tools.sync.bound import LoopBound, described
+from cede.tools.sync.done import DONE
+from cede.tools.sync.waiters import Waiters, Waiting
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.awaitable import ENDED
+    from cede.tools.sync import interpreted
+
+from cede.tools.sync.coroutines import acquire_for_body, release_after_body
+
+NAMES["Acquire"] = "Lock.acquire"
+
+
+class Acquire(Waiting):
+    """``lock.acquire()``; `argument` is the result."""
+
+    def step(self) -> int:
+        lock = self.owner
+        if self.waiter is None:
+            if not lock.free():
+                return self.stand(lock.new_waiter(), lock.line())
+        else:
+            self.check()
+            lock.waiting.drop(self)
+            self.waiter = None
+        lock._locked = True
+        self.value = self.argument
+        return ENDED
+
+    def release(self) -> int:
+        lock = self.owner
+        lock.waiting.drop(self)
+        lock.hand_on()
+        return 0
+
+
+class Lock(LoopBound):
+    """A mutual exclusion lock for tasks: asyncio.Lock's API. Not thread-safe.
+
+    Those who wait get it in the order in which they asked, and nobody who comes later gets in between.
+    """
+
+    if not cython.compiled:
+        waiting: Any = None
+        _locked = False
+
+    def __init__(self) -> None:
+        self._locked = False
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return asyncio.Lock if type(self) is Lock else type(self)
+
+    def locked(self) -> bool:
+        """Whether somebody holds the lock."""
+        return bool(self._locked)
+
+    def release(self) -> None:
+        """Let the lock go: the first who waits gets it. RuntimeError where nobody holds it."""
+        self.let_go()
+
+    if cython.compiled:
+
+        def acquire(self) -> Coroutine[Any, Any, bool]:
+            """Wait until the lock is free and take it; the result is True."""
+            return begin(Acquire.__new__(Acquire), self, True)  # type: ignore[no-any-return]
+
+        def __aenter__(self) -> Any:
+            if defined_in_python(self) and type(self).acquire is not Lock.acquire:  # type: ignore # noqa: F821
+                return acquire_for_body(self)
+            return begin(Acquire.__new__(Acquire), self, None)
+
+        def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
+            if defined_in_python(self):  # type: ignore # noqa: F821
+                return release_after_body(self)
+            self.let_go()
+            return DONE
+
+    else:
+        release = interpreted.release_lock  # type: ignore[assignment]
+        acquire = interpreted.acquire_lock  # type: ignore[assignment]
+        __aenter__ = acquire_for_body  # type: ignore[assignment]
+        __aexit__ = release_after_body  # type: ignore[assignment]
+
+    def free(self) -> bool:
+        """Whether a newcomer may take the lock."""
+        return not self._locked and (self.waiting is None or self.waiting.idle())
+
+    def line(self) -> Any:
+        if self.waiting is None:
+            self.waiting = Waiters()
+        return self.waiting
+
+    def let_go(self) -> int:
+        if not self._locked:
+            raise RuntimeError("Lock is not acquired.")
+        self._locked = False
+        if self.waiting is not None:
+            self.hand_on()
+        return 0
+
+    def hand_on(self) -> int:
+        """An open lock belongs to the first who waits and is not cancelled."""
+        if not self._locked and self.waiting.count:
+            self.waiting.wake_first()
+        return 0
+
+    @property
+    def _waiters(self) -> Any:
+        return self.line()
+
+    def __reduce__(self) -> Any:
+        if self.waiting is not None and self.waiting.count:
+            raise TypeError(f"cannot copy {self!r}: tasks wait for it")
+        return rebuilt, (type(self), bool(self._locked), self.__dict__ or None)
+
+    def __repr__(self) -> str:
+        return described(self, "locked" if self._locked else "unlocked", self.waiting)
+
+
+def rebuilt(kind: type[Lock], locked: bool, attributes: dict[str, Any] | None) -> Lock:
+    """For copies and pickles."""
+    lock = kind.__new__(kind)
+    lock._locked = locked
+    if attributes:
+        lock.__dict__.update(attributes)
+    return lock

@@ -1,0 +1,25 @@
+cimport cython
+from cede.core.awaitable cimport ENDED
+from cede.core.call cimport defined_in_python
+from cede.tools.operation cimport begin
+from cede.tools.sync.bound cimport LoopBound
+from cede.tools.sync.waiters cimport CompiledWaiters, Waiting, woken
+
+cdef class TakePermit(Waiting):
+    @cython.locals(semaphore=Semaphore)
+    cdef int step(self) except -1
+    @cython.locals(semaphore=Semaphore)
+    cdef int release(self) except -1
+
+cdef class Semaphore(LoopBound):
+    cdef public object _value
+    cdef CompiledWaiters waiting
+    cdef CompiledWaiters line(self)
+    cdef bint closed(self) except -1
+    cdef int give_back(self) except -1
+    cdef bint wake_next(self) except -1
+    cdef int hand_out(self) except -1
+
+cdef class BoundedSemaphore(Semaphore):
+    cdef public object _bound_value
+    cdef int give_back(self) except -1

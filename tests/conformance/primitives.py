@@ -1,0 +1,50 @@
+"""CPython's tests of locks and queues, with cede's classes under asyncio's names, on asyncio's loop and on cede's."""
+
+from __future__ import annotations
+
+import asyncio
+import unittest
+from contextlib import ExitStack
+from typing import Any
+from unittest import mock
+
+import cede
+
+from .suites import FOREIGN, OWN, Maker, suite
+
+NAMES = (
+    "Lock",
+    "Event",
+    "Condition",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Barrier",
+    "Queue",
+    "PriorityQueue",
+    "LifoQueue",
+    "QueueShutDown",
+)
+
+
+class OurPrimitives:
+    """Comes first among the bases of a suite."""
+
+    def run(self, result: Any = None) -> Any:
+        with ExitStack() as stack:
+            for name in NAMES:
+                stack.enter_context(mock.patch.object(asyncio, name, getattr(cede, name), create=True))
+            return super().run(result)  # type: ignore[misc]
+
+
+def primitive_classes(make: Maker) -> None:
+    ours = {getattr(asyncio, name): getattr(cede, name) for name in NAMES if hasattr(asyncio, name)}
+    for name in ("test_locks", "test_queues"):
+        module = suite(name)
+        for cls in list(vars(module).values()):
+            if not (isinstance(cls, type) and issubclass(cls, unittest.TestCase) and cls.__module__ == module.__name__):
+                continue
+            # Classes that were named when the suite was imported.
+            members = {key: ours[value] for key, value in vars(cls).items() if isinstance(value, type) and value in ours}
+            label = f"{name.removeprefix('test_')}_{cls.__name__.removesuffix('Tests').removesuffix('Test')}"
+            for loop in (FOREIGN, OWN):
+                make.add(label, loop, (OurPrimitives, cls), **members)
