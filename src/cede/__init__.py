@@ -19,6 +19,29 @@ from cede.core.timers import TimerHandle as TimerHandle
 from cede.loop.event_loop import EventLoop as EventLoop
 from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
+from cede.tools import stock as _stock
+from cede.tools.eager import create_eager_task_factory as create_eager_task_factory
+from cede.tools.eager import eager_task_factory as eager_task_factory
+from cede.tools.groups.callgraph import FrameCallGraphEntry as FrameCallGraphEntry
+from cede.tools.groups.callgraph import FutureCallGraph as FutureCallGraph
+from cede.tools.groups.callgraph import capture_call_graph as capture_call_graph
+from cede.tools.groups.callgraph import format_call_graph as format_call_graph
+from cede.tools.groups.callgraph import future_add_to_awaited_by as future_add_to_awaited_by
+from cede.tools.groups.callgraph import future_discard_from_awaited_by as future_discard_from_awaited_by
+from cede.tools.groups.callgraph import print_call_graph as print_call_graph
+from cede.tools.groups.gathering import gather as gather
+from cede.tools.groups.taskgroup import TaskGroup as TaskGroup
+from cede.tools.groups.timeouts import Timeout as Timeout
+from cede.tools.groups.timeouts import timeout as timeout
+from cede.tools.groups.timeouts import timeout_at as timeout_at
+from cede.tools.groups.waitfor import wait_for as wait_for
+from cede.tools.groups.waiting import ALL_COMPLETED as ALL_COMPLETED
+from cede.tools.groups.waiting import FIRST_COMPLETED as FIRST_COMPLETED
+from cede.tools.groups.waiting import FIRST_EXCEPTION as FIRST_EXCEPTION
+from cede.tools.groups.waiting import as_completed as as_completed
+from cede.tools.groups.waiting import ensure_future as ensure_future
+from cede.tools.groups.waiting import shield as shield
+from cede.tools.groups.waiting import wait as wait
 from cede.tools.runner import Runner as Runner
 from cede.tools.runner import ShutdownError as ShutdownError
 from cede.tools.runner import new_event_loop as new_event_loop
@@ -32,6 +55,14 @@ from cede.tools.streams import open_connection as open_connection
 from cede.tools.streams import open_unix_connection as open_unix_connection
 from cede.tools.streams import start_server as start_server
 from cede.tools.streams import start_unix_server as start_unix_server
+from cede.tools.stock import *  # noqa: F403 - asyncio's own, listed there
+
+BaseEventLoop = SelectorEventLoop = EventLoop
+
+
+def __getattr__(name: str) -> object:
+    return _stock.fallback(name)
+
 
 __all__ = [
     "run",
@@ -54,5 +85,30 @@ __all__ = [
     "StreamReaderProtocol",
     "Server",
     "ServerStatistics",
+    "TaskGroup",
+    "Timeout",
+    "timeout",
+    "timeout_at",
+    "wait_for",
+    "gather",
+    "wait",
+    "as_completed",
+    "shield",
+    "ensure_future",
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "capture_call_graph",
+    "format_call_graph",
+    "print_call_graph",
+    "FrameCallGraphEntry",
+    "FutureCallGraph",
+    "future_add_to_awaited_by",
+    "future_discard_from_awaited_by",
+    "create_eager_task_factory",
+    "eager_task_factory",
+    "BaseEventLoop",
+    "SelectorEventLoop",
+    *_stock.__all__,
     "__version__",
 ]

@@ -17,6 +17,11 @@ cdef extern from "finalizer.h":
     """
     int finalize_task "cede_finalize_task"(object kind, void *has_to_tell) except -1
 
+# What a task is marked with: a cancellation is to be delivered; or it is in a cancelled scope.
+cdef enum:
+    DUE = 1
+    PRESSED = 2
+
 cdef object CancelledError
 cdef object CoroutineType
 cdef object GeneratorType
@@ -32,7 +37,8 @@ cdef class Task(Future):
     cdef object sends
     cdef Py_ssize_t cancels
     cdef int outcome
-    cdef public bint _must_cancel
+    cdef public object scope
+    cdef unsigned char must
     cdef unsigned char gives_way
     cdef unsigned char tells_if_destroyed
 
@@ -52,6 +58,7 @@ cdef class Task(Future):
     cdef int resume(self, object failure) except -1
     cdef int settle(self, object result) except -1
     cdef int park(self, Future future) except -1
+    cdef int pass_on(self, object future) except -1
     cdef int park_elsewhere(self, object result) except -1
     cdef int park_foreign(self, object result) except -1
     cdef int wait_for_awaitable(self, object awaitable) except -1
