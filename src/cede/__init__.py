@@ -30,6 +30,12 @@ from cede.tools.groups.callgraph import future_add_to_awaited_by as future_add_t
 from cede.tools.groups.callgraph import future_discard_from_awaited_by as future_discard_from_awaited_by
 from cede.tools.groups.callgraph import print_call_graph as print_call_graph
 from cede.tools.groups.gathering import gather as gather
+from cede.tools.groups.scopes import CancelScope as CancelScope
+from cede.tools.groups.scopes import current_effective_deadline as current_effective_deadline
+from cede.tools.groups.scopes import fail_after as fail_after
+from cede.tools.groups.scopes import fail_at as fail_at
+from cede.tools.groups.scopes import move_on_after as move_on_after
+from cede.tools.groups.scopes import move_on_at as move_on_at
 from cede.tools.groups.taskgroup import TaskGroup as TaskGroup
 from cede.tools.groups.timeouts import Timeout as Timeout
 from cede.tools.groups.timeouts import timeout as timeout
@@ -90,6 +96,12 @@ __all__ = [
     "timeout",
     "timeout_at",
     "wait_for",
+    "CancelScope",
+    "move_on_after",
+    "move_on_at",
+    "fail_after",
+    "fail_at",
+    "current_effective_deadline",
     "gather",
     "wait",
     "as_completed",

@@ -1,6 +1,6 @@
 cimport cython
 from cede.core.announce cimport announce, withdraw
-from cede.core.call cimport CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, resume_plain, resume_step, resume_step_with
+from cede.core.call cimport CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, current_frame, monotonic, resume_plain, resume_step, resume_step_with
 from cede.core.future cimport Future
 from cede.core.handle cimport Runnable
 from cede.core.kernel cimport Kernel
@@ -38,10 +38,13 @@ cdef class Task(Future):
     cdef Py_ssize_t cancels
     cdef int outcome
     cdef public object scope
+    cdef public object asked
     cdef unsigned char must
     cdef unsigned char gives_way
     cdef unsigned char tells_if_destroyed
 
+    @cython.locals(kernel=Kernel, asker=Task)
+    cdef int note_request(self, object why) except -1
     cdef int check_coroutine(self, object coro) except -1
     @cython.locals(kernel=Kernel)
     cdef int launch(self, object coro, object name, object context, bint eager_start) except -1

@@ -28,6 +28,7 @@ from asyncio import base_tasks, coroutines, exceptions, futures
 from collections.abc import Awaitable
 from typing import Any
 
+from cede.core.asked import tell, watch
 from cede.core.future import Future, loop_of_thread
 from cede.core.register import enter_task, leave_task, register_weak, swap_current, unregister_weak
 from cede.core.telling import nonsense, stands_still, task_text
@@ -39,7 +40,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.announce import announce, withdraw
-    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, places
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, current_frame, monotonic, places
 
     DUE = 1
     PRESSED = 2
@@ -87,6 +88,7 @@ class Task(Future):
         self.sends = None
         self.must = 0
         self.scope = None
+        self.asked = None
         self.cancels = 0
         self.launch(coro, name, context, eager_start)
         if not cython.compiled:
@@ -114,6 +116,7 @@ class Task(Future):
         name: Any = None
         sends: Any = None
         scope: Any = None
+        asked: Any = None
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             self: Any = Future.__new__(cls)
@@ -216,12 +219,33 @@ class Task(Future):
         if self.state != PENDING:
             return False
         self.cancels += 1
+        self.note_request(msg)
         if self.waits_for is not None:
             if self.waits_for.cancel(msg=msg):
                 return True
         self.must |= DUE
         self.cancel_message = msg
         return True
+
+    def note_request(self, why: Any) -> int:
+        """Note who asks the task to stop: `asked.py` makes words of it, if somebody wants to read them."""
+        by = None
+        kernel = self.kernel
+        if kernel is not None and kernel._shown is not None:
+            asker = kernel._shown
+            by = asker.number if asker.name is None else asker.name
+        frame = current_frame()
+        if frame is None:
+            self.asked = (by, monotonic(), why, None, 0)
+        else:
+            if not cython.compiled:
+                frame = frame.f_back
+                while frame.f_back is not None and frame.f_code.co_filename == __file__:
+                    frame = frame.f_back
+            self.asked = (by, monotonic(), why, frame.f_code, frame.f_lasti)
+        if kernel is not None and kernel._debug:
+            watch(self, self.asked)
+        return 0
 
     def cancelling(self) -> int:
         """How many requests to cancel were made and not taken back."""
@@ -315,6 +339,9 @@ class Task(Future):
             if not isinstance(failure, CancelledError):
                 failure = self._make_cancelled_error()
             self.must &= ~DUE
+        if self.asked is not None and isinstance(failure, CancelledError):
+            tell(failure, self.asked)
+            self.asked = None
         kernel = self.kernel
         if kernel is not None:
             if kernel._shown is not self:

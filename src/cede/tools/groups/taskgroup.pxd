@@ -64,6 +64,8 @@ cdef class GroupExit(StreamOperation):
     @cython.locals(group=TaskGroup)
     cdef int step(self) except -1
     @cython.locals(group=TaskGroup)
+    cdef int go_on_after(self, object error) except -1
+    @cython.locals(group=TaskGroup)
     cdef int go_on(self) except -1
 
 cdef bint is_base_error(object error)

@@ -22,6 +22,7 @@ from cede.core.future import Future
 from cede.core.handle import Runnable
 from cede.core.spawn import Spawner
 from cede.core.task import Task
+from cede.tools.groups.elsewhere import scopes as elsewhere
 from cede.tools.groups.gate import Gate, InTurn
 from cede.tools.groups.instant import Instant, instant
 from cede.tools.groups.timeouts import task_on
@@ -122,7 +123,7 @@ class TaskGroup(Runnable):
         self._parent_task = parent
         if isinstance(self._loop, Spawner):
             self.kernel = self._loop
-        self.scope = getattr(parent, "scope", None)
+        self.scope = parent.scope if isinstance(parent, Task) else elsewhere.get(parent)
         self._entered = True
         if self._cancel_on_enter:
             self.cancel()
@@ -370,16 +371,19 @@ class GroupExit(StreamOperation):
         self.value = group.conclude(error)
         return ENDED
 
+    def go_on_after(self, error: BaseException) -> int:
+        group = self.owner
+        self.stage = OVER
+        self.waiter = None
+        group.interrupted(error)
+        return self.go_on()
+
     def throw(self, *args: Any) -> Any:
         """A cancellation stops the group, and the wait goes on; everything else ends it."""
         try:
             if self.stage != PARKED or len(args) != 1 or not isinstance(args[0], CancelledError):
                 return StreamOperation.throw(self, *args)
-            self.stage = OVER
-            self.waiter = None
-            group = self.owner
-            group.interrupted(args[0])
-            if self.go_on() == SUSPENDED:
+            if self.go_on_after(args[0]) == SUSPENDED:
                 value = self.value
                 self.value = None
                 return value
@@ -399,10 +403,7 @@ class GroupExit(StreamOperation):
                     try:
                         yield value
                     except CancelledError as error:
-                        self.stage = OVER
-                        self.waiter = None
-                        self.owner.interrupted(error)
-                        outcome = self.go_on()
+                        outcome = self.go_on_after(error)
                     except BaseException:
                         self.abandon()
                         raise

@@ -1,5 +1,5 @@
 cimport cython
-from cede.core.call cimport seconds_of
+from cede.core.call cimport monotonic, seconds_of
 from cede.core.kernel cimport Kernel
 from cede.core.spawn cimport Spawner
 from cede.core.task cimport Task
@@ -20,6 +20,9 @@ cdef object get_running_loop
 cpdef object task_on(object loop)
 @cython.locals(own=Task)
 cpdef Py_ssize_t requests_of(object task) except -1
+
+@cython.locals(own=Task)
+cpdef int ask_to_stop(object task, str why) except -1
 
 cdef class Timeout
 

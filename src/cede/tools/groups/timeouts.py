@@ -26,6 +26,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.core.pure import monotonic
     from cede.core.pure import real_number as seconds_of
 
     CREATED = 0
@@ -54,6 +55,15 @@ def requests_of(task: Any) -> int:
         own = task
         return own.cancels
     return int(task.cancelling())
+
+
+def ask_to_stop(task: Any, why: str) -> int:
+    """Cancel `task`, with a reason that is no argument of the error."""
+    task.cancel()
+    if type(task) is Task:
+        own = task
+        own.asked = (None, monotonic(), why, None, 0)
+    return 0
 
 
 @cython.freelist(64)
@@ -114,7 +124,7 @@ class Timeout:
         """The timer's part."""
         self.timer = None
         self.stage = EXPIRING
-        self.task.cancel()
+        ask_to_stop(self.task, "its time limit was reached")
 
     def __aenter__(self) -> Any:
         return entering_timeout(self)

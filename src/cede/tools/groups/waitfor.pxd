@@ -5,7 +5,7 @@ from cede.core.future cimport Future
 from cede.core.kernel cimport Kernel
 from cede.core.spawn cimport Spawner
 from cede.tools.groups.deadline cimport clear_deadline, set_deadline
-from cede.tools.groups.timeouts cimport requests_of, task_on
+from cede.tools.groups.timeouts cimport ask_to_stop, requests_of, task_on
 from cede.tools.operation cimport FRESH, OVER, PARKED
 
 cdef extern from "awaitable.h":

@@ -25,7 +25,7 @@ from cede.core.future import Future
 from cede.core.spawn import Spawner
 from cede.tools.groups import expiring
 from cede.tools.groups.deadline import clear_deadline, set_deadline
-from cede.tools.groups.timeouts import insert_timeout_errors, requests_of, task_on
+from cede.tools.groups.timeouts import ask_to_stop, insert_timeout_errors, requests_of, task_on
 
 try:
     import cython
@@ -118,7 +118,7 @@ class WaitFor:
                 self.limited = False  # its result is on its way
                 return
             self.reached = True
-            self.task.cancel()
+            ask_to_stop(self.task, "the time limit of wait_for was reached")
 
         def __await__(self) -> Any:
             return self

@@ -1,0 +1,111 @@
+"""Who asked a task to stop, when and why: what a CancelledError says when it is shown.
+
+`Task.cancel` notes a few references (`Asked`, in task.py); the words are made when somebody reads them. In debug mode a task that goes on all the
+same is reported.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import weakref
+from typing import Any
+
+logger = logging.getLogger("asyncio")
+
+# How long a task may go on after it was asked before debug mode reports it, in seconds, where `loop.slow_cancel_duration` does not say.
+PATIENCE = 5.0
+
+
+# Requests that come from in here have no place to be shown.
+OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
+def innermost_frame(coro: Any) -> Any:
+    """Where a suspended coroutine stands, or None."""
+    frame = None
+    while coro is not None:
+        found = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None) or getattr(coro, "ag_frame", None)
+        if found is None:
+            break
+        frame = found
+        coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None) or getattr(coro, "ag_await", None)
+    return frame
+
+
+def line_of(code: Any, instruction: int) -> int:
+    """The line of an instruction, by its offset in bytes."""
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            return int(line)
+    return int(code.co_firstlineno)
+
+
+class CancelRequest:
+    """One request to stop: a note of the CancelledError that it led to, whose text is made when it is read.
+
+    by: the name of the task that asked, or None. when: seconds of the monotonic clock. why: the message, or None. where: "file:line".
+    """
+
+    __slots__ = ("_code", "_instruction", "by", "when", "why")
+
+    def __init__(self, noted: tuple[Any, ...]) -> None:
+        by, self.when, self.why, self._code, self._instruction = noted
+        self.by: str | None = f"Task-{by}" if isinstance(by, int) else by
+
+    @property
+    def where(self) -> str | None:
+        """The place that asked, or None where that was no Python code."""
+        if self._code is None or self._code.co_filename.startswith(OURS):
+            return None
+        return f"{self._code.co_filename}:{line_of(self._code, self._instruction)}"
+
+    def __str__(self) -> str:
+        parts = ["cancelled"]
+        if self.by is not None:
+            parts.append(f"by {self.by}")
+        if self.where is not None:
+            parts.append(f"in {self._code.co_qualname}() at {self.where}")
+        parts.append(f"{time.monotonic() - self.when:.3f} s ago")
+        text = " ".join(parts)
+        return text if self.why is None else f"{text}: {self.why}"
+
+    __repr__ = __str__
+
+
+class Notes(list[Any]):
+    """The notes of an error, which become text when they are read."""
+
+    def __iter__(self) -> Any:
+        return map(str, list.__iter__(self))
+
+
+def tell(error: BaseException, noted: tuple[Any, ...]) -> None:
+    """Have `error` say who asked. Its arguments stay what they are."""
+    if getattr(error, "__notes__", None) is None:
+        error.__notes__ = Notes((CancelRequest(noted),))
+
+
+def request_of(error: BaseException) -> CancelRequest | None:
+    """The request that led to a CancelledError, where that is known."""
+    for note in list.__iter__(getattr(error, "__notes__", [])):
+        if isinstance(note, CancelRequest):
+            return note
+    return None
+
+
+def watch(task: Any, noted: tuple[Any, ...]) -> None:
+    """In debug mode: report `task` if it still goes on some seconds from now."""
+    loop = task.get_loop()
+    patience = getattr(loop, "slow_cancel_duration", PATIENCE)
+    loop.call_later(patience, report_if_going_on, weakref.ref(task), noted)
+
+
+def report_if_going_on(reference: Any, noted: tuple[Any, ...]) -> None:
+    task = reference()
+    if task is None or task.done() or not task.cancelling():
+        return
+    frame = innermost_frame(task.get_coro())
+    where = "a place that is unknown" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    logger.warning("%r was asked to stop and still runs, at %s (%s)", task, where, CancelRequest(noted))
