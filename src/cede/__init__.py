@@ -20,8 +20,12 @@ from cede.loop.event_loop import EventLoop as EventLoop
 from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
 from cede.tools import stock as _stock
+from cede.tools.checkpoint import checkpoint as checkpoint
 from cede.tools.eager import create_eager_task_factory as create_eager_task_factory
 from cede.tools.eager import eager_task_factory as eager_task_factory
+from cede.tools.flows import aiter as aiter
+from cede.tools.flows.flow import Flow as Flow
+from cede.tools.flows.mapping import map as map
 from cede.tools.groups.callgraph import FrameCallGraphEntry as FrameCallGraphEntry
 from cede.tools.groups.callgraph import FutureCallGraph as FutureCallGraph
 from cede.tools.groups.callgraph import capture_call_graph as capture_call_graph
@@ -96,6 +100,8 @@ __all__ = [
     "timeout",
     "timeout_at",
     "wait_for",
+    "checkpoint",
+    "Flow",
     "CancelScope",
     "move_on_after",
     "move_on_at",
