@@ -12,6 +12,8 @@ import time
 import weakref
 from typing import Any
 
+from cede.core.telling import frames_inside
+
 logger = logging.getLogger("asyncio")
 
 # How long a task may go on after it was asked before debug mode reports it, in seconds, where `loop.slow_cancel_duration` does not say.
@@ -20,18 +22,6 @@ PATIENCE = 5.0
 
 # Requests that come from in here have no place to be shown.
 OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
-
-
-def innermost_frame(coro: Any) -> Any:
-    """Where a suspended coroutine stands, or None."""
-    frame = None
-    while coro is not None:
-        found = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None) or getattr(coro, "ag_frame", None)
-        if found is None:
-            break
-        frame = found
-        coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None) or getattr(coro, "ag_await", None)
-    return frame
 
 
 def line_of(code: Any, instruction: int) -> int:
@@ -106,6 +96,6 @@ def report_if_going_on(reference: Any, noted: tuple[Any, ...]) -> None:
     task = reference()
     if task is None or task.done() or not task.cancelling():
         return
-    frame = innermost_frame(task.get_coro())
-    where = "a place that is unknown" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    logger.warning("%r was asked to stop and still runs, at %s (%s)", task, where, CancelRequest(noted))
+    places = [f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}()" for frame in frames_inside(task.get_coro())]
+    where = " > ".join(places) or "a place that is unknown"
+    logger.warning(f"Task {task.get_name()!r} was asked to stop and still runs, at {where} ({CancelRequest(noted)})")

@@ -16,6 +16,7 @@ from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from typing import Any
 
 from cede.core.future import Future
+from cede.core.telling import frames_inside
 
 _told: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
 
@@ -73,28 +74,11 @@ def waiters_of(future: Any) -> set[Any]:
     return found
 
 
-def frames_of(coro: Any) -> list[Any]:
-    """The frames of a suspended coroutine, the innermost last."""
-    frames = []
-    while coro is not None:
-        if hasattr(coro, "cr_await"):
-            frame, coro = getattr(coro, "cr_frame", None), coro.cr_await
-        elif hasattr(coro, "ag_await"):
-            frame, coro = coro.ag_frame, coro.ag_await
-        elif hasattr(coro, "gi_yieldfrom"):
-            frame, coro = coro.gi_frame, coro.gi_yieldfrom
-        else:
-            break
-        if frame is not None and frame not in frames:
-            frames.append(frame)
-    return frames
-
-
 def graph_of(future: Any, limit: int | None, above: frozenset[int] = frozenset()) -> FutureCallGraph:
     if not isinstance(future, asyncio.Future):
         raise TypeError(f"{future!r} object does not appear to be compatible with asyncio.Future")
     get_coro = getattr(future, "get_coro", None)
-    stack = [FrameCallGraphEntry(frame) for frame in frames_of(get_coro())] if get_coro is not None and limit != 0 else []
+    stack = [FrameCallGraphEntry(frame) for frame in frames_inside(get_coro())] if get_coro is not None and limit != 0 else []
     if limit is not None:
         stack = stack[:limit] if limit > 0 else stack[limit:] if limit < 0 else []
     stack.reverse()
