@@ -108,7 +108,8 @@ def task_tests() -> type:
     tasks = shipped("test_tasks")
     if tasks is None:
         return object
-    wanted = ("test_wait", "test_as_completed", "test_shield", "test_gather", "test_ensure_future", "test_sync_as_completed", "test_async_as")
+    about = ("wait", "as_completed", "shield", "gather", "ensure_future", "sync_as_completed", "async_as_completed")
+    wanted = tuple(f"test_{name}" for name in about)
     kind = tasks.CTask_CFuture_Tests
     left_out = {name: None for name in dir(kind) if name.startswith("test_") and not name.startswith(wanted)}
     return on(type("WaitTests", (kind,), left_out), asyncio.SelectorEventLoop, tasks)

@@ -42,8 +42,15 @@ def give(future: Any, result: Any) -> None:
 
 @loops
 @quick
-@given(result_at=st.integers(0, 6), limit_at=st.integers(0, 6), limit_first=st.booleans(), through=st.sampled_from(["timeout", "scope", "shield"]))
-def test_time_limit_gives_a_result_or_an_error(loop_name: str, result_at: int, limit_at: int, limit_first: bool, through: str) -> None:
+@given(
+    result_at=st.integers(0, 6),
+    limit_at=st.integers(0, 6),
+    limit_first=st.booleans(),
+    through=st.sampled_from(["timeout", "scope", "shield"]),
+)
+def test_time_limit_gives_a_result_or_an_error(
+    loop_name: str, result_at: int, limit_at: int, limit_first: bool, through: str
+) -> None:
     """A limit in the same turn as the result keeps the result or raises: never both, never neither, and nothing is left of it."""
 
     async def main() -> None:

@@ -45,7 +45,9 @@ async def turns(count: int) -> None:
 
 @pytest.mark.parametrize("before", range(4))
 def test_cancel_in_the_turn_of_the_result_86296(run: Run, ns: Any, before: int) -> None:
-    """python/cpython#86296: `wait_for` is cancelled as its future gets a result: the wait ends by one of the two, and the task is not stuck."""
+    """python/cpython#86296: `wait_for` is cancelled as its future gets a result: the wait ends by one of the two, and the task is not
+    stuck.
+    """
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

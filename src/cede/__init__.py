@@ -58,6 +58,7 @@ from cede.tools.runner import new_event_loop as new_event_loop
 from cede.tools.runner import run as run
 from cede.tools.sleep import create_task as create_task
 from cede.tools.sleep import sleep as sleep
+from cede.tools.stock import *  # noqa: F403 - asyncio's own, listed there
 from cede.tools.streams import StreamReader as StreamReader
 from cede.tools.streams import StreamReaderProtocol as StreamReaderProtocol
 from cede.tools.streams import StreamWriter as StreamWriter
@@ -65,7 +66,6 @@ from cede.tools.streams import open_connection as open_connection
 from cede.tools.streams import open_unix_connection as open_unix_connection
 from cede.tools.streams import start_server as start_server
 from cede.tools.streams import start_unix_server as start_unix_server
-from cede.tools.stock import *  # noqa: F403 - asyncio's own, listed there
 
 BaseEventLoop = SelectorEventLoop = EventLoop
 
@@ -127,6 +127,6 @@ __all__ = [
     "eager_task_factory",
     "BaseEventLoop",
     "SelectorEventLoop",
-    *_stock.__all__,
     "__version__",
 ]
+__all__ += _stock.__all__

@@ -1,7 +1,7 @@
 """Who asked a task to stop, when and why: what a CancelledError says when it is shown.
 
-`Task.cancel` notes a few references (`Asked`, in task.py); the words are made when somebody reads them. In debug mode a task that goes on all the
-same is reported.
+`Task.cancel` notes a few references (`Asked`, in task.py); the words are made when somebody reads them. In debug mode a task that goes on
+all the same is reported.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ Invariants
   ``waits_for`` stays set from the moment of parking until the step that follows.
 * A cancellation is counted first, then passed to what the task waits for; only if that refuses is the task marked (`DUE`),
   and the mark is cleared when the error is delivered. So a request is delivered once, and none is lost.
-* A task in a cancelled scope is marked too (`PRESSED`), as long as it is in there: whenever it waits, its scope is asked what is to become of that.
+* A task in a cancelled scope is marked too (`PRESSED`), as long as it is in there: whenever it waits, its scope is asked what is to become
+  of that.
 * A pending task of our loop is known to asyncio, which keeps it alive; when it is done it is forgotten there, and nothing keeps it
   but those who hold it. A failed task that nobody holds dies, and reports, at once.
 * A step enters the task's context and leaves it again, whatever happens in it.

@@ -1,7 +1,7 @@
 """What cede takes over from asyncio as it is, so that ``import cede as asyncio`` finds it.
 
-Interfaces, exceptions and questions about the running loop mean the same to both. What stands in neither `__all__` here nor in cede itself is
-looked up in asyncio when somebody asks (`fallback`): submodules such as ``asyncio.subprocess``, what asyncio means to remove, and what a
+Interfaces, exceptions and questions about the running loop mean the same to both. What stands in neither `__all__` here nor in cede itself
+is looked up in asyncio when somebody asks (`fallback`): submodules such as ``asyncio.subprocess``, what asyncio means to remove, and what a
 later version may bring.
 """
 

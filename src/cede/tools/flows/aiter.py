@@ -1,4 +1,6 @@
-"""Helpers for asynchronous iteration. Each takes plain iterables as well, and returns a `Flow`: iterate over it, or close it early by ``async with``."""
+"""Helpers for asynchronous iteration. Each takes plain iterables as well, and returns a `Flow`: iterate over it, or close it early by
+``async with``.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ async def merged(iterators: list[Any]) -> AsyncGenerator[Any, None]:
 
 
 def zip(*sources: Any, strict: bool = False) -> Flow[tuple[Any, ...]]:
-    """Tuples of one item of each source, which are waited for together, until the shortest ends. strict: ValueError where another does not."""
+    """Tuples of one item of each source, which are waited for together, until the shortest ends. strict: ValueError where another does
+    not.
+    """
     return zipped([reading(each) for each in sources], strict)
 
 
@@ -148,8 +152,9 @@ async def batched(iterator: Any, n: int, within: float | None) -> AsyncGenerator
 def from_callbacks(subscribe: Callable[[Callable[[Any], None]], Any], *, capacity: int | None = None) -> Flow[Any]:
     """What a callback is called with, as a flow.
 
-    subscribe: called with the callback when the iteration begins; what it returns, where that is callable, is called at the end, to unsubscribe. capacity: how
-    many items may wait to be read; the oldest is dropped for one too many. The callback belongs to the loop's thread, as the loop's own do.
+    subscribe: called with the callback when the iteration begins; what it returns, where that is callable, is called at the end, to
+    unsubscribe. capacity: how many items may wait to be read; the oldest is dropped for one too many. The callback belongs to the loop's
+    thread, as the loop's own do.
     """
     if not callable(subscribe):
         raise TypeError(f"from_callbacks(): subscribe must be callable, got {subscribe!r}")

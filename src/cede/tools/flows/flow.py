@@ -2,8 +2,8 @@
 
 Invariants
 ----------
-* ``async with`` a flow closes it at the end of the block: what its generator does in `finally` is done then. A flow that is dropped half-way closes as
-  asynchronous generators do, by the loop, soon.
+* ``async with`` a flow closes it at the end of the block: what its generator does in `finally` is done then. A flow that is dropped
+  half-way closes as asynchronous generators do, by the loop, soon.
 * A flow closes what it reads from, even where that fails.
 """
 

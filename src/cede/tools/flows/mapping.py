@@ -28,9 +28,9 @@ def map(
 ) -> Flow[Any]:
     """``async for result in map(fn, items)``: what ``await fn(item)`` returns, for the items of plain or asynchronous iterables.
 
-    limit: how many run at a time, which also bounds how far ahead of the reader items are taken. ordered: results in the order of the items; False: as they
-    come. progress: show a bar, through rich or tqdm. A failure is raised where its result would come, and ends the rest. Raises TypeError or ValueError
-    for a bad argument, RuntimeError where a bar is wanted and neither rich nor tqdm is installed.
+    limit: how many run at a time, which also bounds how far ahead of the reader items are taken. ordered: results in the order of the
+    items; False: as they come. progress: show a bar, through rich or tqdm. A failure is raised where its result would come, and ends the
+    rest. Raises TypeError or ValueError for a bad argument, RuntimeError where a bar is wanted and neither rich nor tqdm is installed.
     """
     if not callable(fn):
         raise TypeError(f"map(): fn must be callable, got {fn!r}")
@@ -39,7 +39,8 @@ def map(
     Gate(limit, "map()")  # says what is wrong with it
     results = mapped(fn, [reading(each) for each in iterables], limit, ordered)
     if progress:
-        lengths = [len(each) for each in iterables if hasattr(each, "__len__")]
+        sized: list[Any] = [each for each in iterables if hasattr(each, "__len__")]
+        lengths = [len(each) for each in sized]
         results = shown(results, min(lengths) if lengths else None, getattr(fn, "__name__", "map"))
     return Flow(results)
 

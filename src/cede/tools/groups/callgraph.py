@@ -12,7 +12,7 @@ import types
 import weakref
 from asyncio import events
 from dataclasses import dataclass
-from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from typing import Any
 
 from cede.core.future import Future
@@ -45,7 +45,8 @@ def future_add_to_awaited_by(fut: Any, waiter: Any, /) -> None:
     stock = getattr(asyncio, "future_add_to_awaited_by", None)
     if stock is not None:
         stock(fut, waiter)
-    if isinstance(fut, asyncio.Future) and isinstance(waiter, asyncio.Future) and (stock is None or type(fut).__module__.startswith("cede.")):
+    passed_over = stock is None or isinstance(fut, Future)  # asyncio's function sees to asyncio's own classes alone
+    if passed_over and isinstance(fut, asyncio.Future) and isinstance(waiter, asyncio.Future):
         _told.setdefault(fut, weakref.WeakSet()).add(waiter)
 
 
@@ -90,8 +91,9 @@ def graph_of(future: Any, limit: int | None, above: frozenset[int] = frozenset()
 def capture_call_graph(future: Any = None, /, *, depth: int = 1, limit: int | None = None) -> FutureCallGraph | None:
     """The call graph of a future, or of the current task; None where there is no task.
 
-    depth: how many of the innermost frames of the current task are left out. limit: at most so many frames of each, those nearest to the place of the
-    call where it is positive, the outermost ones where it is negative. Raises RuntimeError where no loop runs and no future is given.
+    depth: how many of the innermost frames of the current task are left out. limit: at most so many frames of each, those nearest to the
+    place of the call where it is positive, the outermost ones where it is negative. Raises RuntimeError where no loop runs and no future is
+    given.
     """
     loop = events._get_running_loop()
     current = None if loop is None else asyncio.current_task(loop)
@@ -138,7 +140,13 @@ def render(graph: FutureCallGraph, lines: list[str], margin: str) -> None:
     for entry in graph.call_stack:
         code = entry.frame.f_code
         flags = code.co_flags
-        kind = "async " if flags & CO_COROUTINE else "async generator " if flags & CO_ASYNC_GENERATOR else "generator " if flags & 0x20 else ""
+        kind = ""
+        if flags & CO_COROUTINE:
+            kind = "async "
+        elif flags & CO_ASYNC_GENERATOR:
+            kind = "async generator "
+        elif flags & CO_GENERATOR:
+            kind = "generator "
         lines.append(f"{margin}  |   File {code.co_filename!r}, line {entry.frame.f_lineno}, in {kind}{code.co_qualname}()")
     if graph.awaited_by:
         lines.append(f"{margin}  + Awaited by:")

@@ -60,7 +60,7 @@ class InTurn(Coroutine[Any, Any, Any]):
     def __init__(self, gate: Gate, coro: Any) -> None:
         self.coro = coro
         self.begun = False
-        self.whole = self.run(gate)
+        self.whole: Any = self.run(gate)
         self.__name__ = getattr(coro, "__name__", type(coro).__name__)
         self.__qualname__ = getattr(coro, "__qualname__", self.__name__)
 

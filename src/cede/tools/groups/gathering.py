@@ -5,7 +5,8 @@ Invariants
 ----------
 * The outer future is done when each child is, or, unless exceptions are results, at the first failure; the other children then go on.
 * A child that is plainly ours tells by its waiter slot, inside its last step: no callback, no handle. All others tell by a callback.
-* The same awaitable given twice is one child. A coroutine that nobody but the arguments' tuple holds cannot be there twice, and is not looked up.
+* The same awaitable given twice is one child. A coroutine that nobody but the arguments' tuple holds cannot be there twice, and is not
+  looked up.
 * A cancellation goes to the children; the outer future ends when they have.
 """
 
@@ -118,7 +119,7 @@ class Gathering(Future):
         if self.cancel_requested:
             self.fail(last._make_cancelled_error() if last.cancelled() else CancelledError())
             return 0
-        results = []
+        results: list[Any] = []
         for child in self.children:
             if type(child) is Task:
                 own = child

@@ -1,20 +1,23 @@
 # cython: auto_pickle=False
 """Cancel scopes: blocks that can be cancelled, and in which every await then raises until the block is left.
 
-A scope is entered and left with ``with``. Inside it may be scopes, time limits and groups; the tasks of a group that was entered in a scope belong to that
-scope. Cancelling works as in trio and AnyIO, by level: a coroutine that catches the CancelledError and waits again gets another one.
+A scope is entered and left with ``with``. Inside it may be scopes, time limits and groups; the tasks of a group that was entered in a scope
+belong to that scope. Cancelling works as in trio and AnyIO, by level: a coroutine that catches the CancelledError and waits again gets
+another one.
 
-Nobody polls. A task in a cancelled scope is marked (`PRESSED`), and the step in which it waits for something new asks its scope, which cancels
-that wait. A task that goes on being stubborn is asked at once `AT_ONCE` times, and then less and less often, down to every `SLOWEST` seconds:
-there is no busy loop either. Tasks that are not cede's cannot be marked; they are looked at as often.
+Nobody polls. A task in a cancelled scope is marked (`PRESSED`), and the step in which it waits for something new asks its scope, which
+cancels that wait. A task that goes on being stubborn is asked at once `AT_ONCE` times, and then less and less often, down to every
+`SLOWEST` seconds: there is no busy loop either. Tasks that are not cede's cannot be marked; they are looked at as often.
 
 Invariants
 ----------
-* A scope ends only its own cancellation: an error that an outer scope, a group, a time limit or ``task.cancel()`` asked for passes through it.
+* A scope ends only its own cancellation: an error that an outer scope, a group, a time limit or ``task.cancel()`` asked for passes through
+  it.
 * A result that is there is never thrown away: what is done already is delivered, and the next await raises.
-* A scope that was cancelled counts as one request (``task.cancelling()``) for the task that entered it, which is taken back when it is left.
-* A task is in `tasks` of its innermost scope, and of no other; it is marked exactly while that one is cancelled, from inside or from outside
-  unless shielded.
+* A scope that was cancelled counts as one request (``task.cancelling()``) for the task that entered it, which is taken back when it is
+  left.
+* A task is in `tasks` of its innermost scope, and of no other; it is marked exactly while that one is cancelled, from inside or from
+  outside unless shielded.
 """
 
 from __future__ import annotations
@@ -49,8 +52,8 @@ get_running_loop = events.get_running_loop
 class CancelScope:
     """``with CancelScope() as scope``: ``scope.cancel()``, or the deadline, ends the block, which then is left without an exception.
 
-    deadline: in seconds of ``loop.time()``; infinity for none. shield: cancellation from outside does not reach the block (``task.cancel()``
-    and asyncio's own time limits do).
+    deadline: in seconds of ``loop.time()``; infinity for none. shield: cancellation from outside does not reach the block
+    (``task.cancel()`` and asyncio's own time limits do).
     """
 
     def __init__(self, *, deadline: float = math.inf, shield: bool = False) -> None:
@@ -333,7 +336,7 @@ class FailingScope(CancelScope):
             try:
                 raise TimeoutError from error
             finally:
-                error = traceback = None  # the new error's traceback holds this frame
+                error = None  # the new error's traceback holds this frame
         return dealt_with
 
 
@@ -384,7 +387,9 @@ def relative(scope: CancelScope, delay: Any) -> CancelScope:
 
 
 def move_on_after(delay: float | None, *, shield: bool = False) -> CancelScope:
-    """A cancel scope whose block gets `delay` seconds, from its beginning on, and is then left quietly (``scope.cancelled_caught`` tells). None: no limit."""
+    """A cancel scope whose block gets `delay` seconds, from its beginning on, and is then left quietly (``scope.cancelled_caught`` tells).
+    None: no limit.
+    """
     return relative(CancelScope(shield=shield), delay)
 
 
@@ -410,7 +415,9 @@ def current_scope() -> Any:
 
 
 def current_effective_deadline() -> float:
-    """When the running task is cancelled by a scope, in seconds of ``loop.time()``: infinity for never, minus infinity where it is already."""
+    """When the running task is cancelled by a scope, in seconds of ``loop.time()``: infinity for never, minus infinity where it is
+    already.
+    """
     scope = current_scope()
     earliest = math.inf
     while scope is not None:

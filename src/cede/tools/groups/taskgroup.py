@@ -4,10 +4,10 @@
 Invariants
 ----------
 * The block is not left before each task of the group is done, however often it is cancelled meanwhile.
-* A task that fails stops the others and the block, once; the block's request to stop is taken back when it is left, so `cancelling()` is what
-  others made it. A cancellation that came from elsewhere is never lost.
-* A task is in ``_tasks`` until what became of it has been seen to. One that succeeded, or was cancelled, is seen to in its last step (`notice`);
-  one that failed by a callback, because stopping the others may run code of theirs.
+* A task that fails stops the others and the block, once; the block's request to stop is taken back when it is left, so `cancelling()` is
+  what others made it. A cancellation that came from elsewhere is never lost.
+* A task is in ``_tasks`` until what became of it has been seen to. One that succeeded, or was cancelled, is seen to in its last step
+  (`notice`); one that failed by a callback, because stopping the others may run code of theirs.
 * Afterwards the group holds no task and no exception.
 """
 
@@ -100,7 +100,7 @@ class TaskGroup(Runnable):
     def __class__(self) -> Any:
         return asyncio.TaskGroup
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     @property
     def awaiting_task(self) -> Any:
@@ -131,7 +131,6 @@ class TaskGroup(Runnable):
 
     def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
         self._exiting = True
-        traceback = None
         try:
             if error is not None:
                 if self._base_error is None and is_base_error(error):

@@ -3,8 +3,8 @@
 
 Invariants
 ----------
-* A limit that is reached asks its task to stop once (`Task.cancel`), and takes that request back when the block is left: `cancelling()` is then
-  what it was. Only where nobody else asked meanwhile does CancelledError become TimeoutError.
+* A limit that is reached asks its task to stop once (`Task.cancel`), and takes that request back when the block is left: `cancelling()` is
+  then what it was. Only where nobody else asked meanwhile does CancelledError become TimeoutError.
 * A limit that was left is never reached.
 """
 
@@ -26,7 +26,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import monotonic
+    from cede.core.pure import monotonic, places
     from cede.core.pure import real_number as seconds_of
 
     CREATED = 0
@@ -74,8 +74,15 @@ class Timeout:
     asyncio.Timeout's API, and ``isinstance(limit, asyncio.Timeout)`` holds.
     """
 
+    loop: Any
+    stage: int
+    known_later: bool
+    task: Any
+    timer: Any
+    until: Any
+
     if not cython.compiled:
-        __slots__ = ("__weakref__", "known_later", "loop", "requests", "stage", "task", "timer", "until")
+        __slots__ = places("__weakref__", "known_later", "loop", "requests", "stage", "task", "timer", "until")
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             self = object.__new__(cls)
@@ -92,7 +99,7 @@ class Timeout:
     def __class__(self) -> Any:
         return asyncio.Timeout
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def when(self) -> float | None:
         """The deadline in seconds of ``loop.time()``, or None."""
@@ -158,7 +165,7 @@ class Timeout:
                     try:
                         raise TimeoutError from error
                     finally:
-                        error = traceback = None  # the new error's traceback holds this frame
+                        error = None  # the new error's traceback holds this frame
                 insert_timeout_errors(error)
         elif self.stage == ENTERED:
             self.stage = EXITED
@@ -192,7 +199,9 @@ def entering_timeout(limit: Timeout) -> EnteringTimeout:
 
 
 def insert_timeout_errors(error: BaseException) -> None:
-    """The block failed with another error while it was being cancelled: in what led to that, the cancellation is shown as the time limit's."""
+    """The block failed with another error while it was being cancelled: in what led to that, the cancellation is shown as the time
+    limit's.
+    """
     put_in_place(error)
     if isinstance(error, ExceptionGroup):
         for inner in error.exceptions:
@@ -218,7 +227,7 @@ def timeout(delay: float | None) -> Timeout:
     made = Timeout.__new__(Timeout)
     if delay is None:
         return made
-    seconds = seconds_of(delay)  # type: ignore # noqa: F821
+    seconds = seconds_of(delay)
     if isinstance(loop, Spawner):
         kernel = loop
         made.until = kernel.now() + seconds

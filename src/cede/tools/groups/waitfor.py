@@ -7,8 +7,8 @@ when it waits for something: one that is ready costs neither.
 Invariants
 ----------
 * The time runs from the first step.
-* A limit that is reached asks the task to stop once, and takes that back at the end: as in timeouts.py. It does not ask where the awaitable is a
-  future that has its result already: a result that is there is never thrown away.
+* A limit that is reached asks the task to stop once, and takes that back at the end: as in timeouts.py. It does not ask where the awaitable
+  is a future that has its result already: a result that is there is never thrown away.
 * Sent, thrown and closed is what stands underneath; what that yields is yielded.
 """
 
@@ -42,6 +42,20 @@ NAME = "wait_for"
 @cython.cclass
 class WaitFor:
     """What a compiled ``wait_for(awaitable, timeout)`` returns: a coroutine but for its frame."""
+
+    stage: int
+    outcome: int
+    limited: bool
+    reached: bool
+    seconds: float
+    until: float
+    awaitable: Any
+    inner: Any
+    future: Any
+    loop: Any
+    task: Any
+    timer: Any
+    value: Any
 
     if cython.compiled:
 

@@ -73,7 +73,8 @@ class Wait:
 
 
 async def wait(fs: Any, *, timeout: float | None = None, return_when: str = ALL_COMPLETED) -> tuple[set[Any], set[Any]]:
-    """Wait for futures: until all are done, or, by `return_when`, the first is, or the first that failed. Returns two sets, done and pending.
+    """Wait for futures: until all are done, or, by `return_when`, the first is, or the first that failed. Returns two sets, done and
+    pending.
 
     After `timeout` seconds it returns what there is. Raises TypeError for coroutines, which are to be made tasks first, and ValueError for
     an empty set or an unknown `return_when`.
@@ -116,7 +117,9 @@ async def cancel_and_wait(future: Any) -> None:
 
 
 class AsCompleted:
-    """Futures in the order in which they are done: an asynchronous iterator of them, and a plain iterator of coroutines for their results."""
+    """Futures in the order in which they are done: an asynchronous iterator of them, and a plain iterator of coroutines for their
+    results.
+    """
 
     def __init__(self, aws: Iterable[Any], timeout: float | None, limit: int | None) -> None:
         gate = None if limit is None else Gate(limit, "as_completed()")
@@ -126,9 +129,10 @@ class AsCompleted:
         self.waiters: deque[Any] = deque()
         self.timer: Any = None
         self.late = False
-        self.pending = {
-            ensure_future(InTurn(gate, each) if gate is not None and asyncio.iscoroutine(each) else each, loop=self.loop) for each in set(aws)
-        }
+        once = set(aws)
+        if gate is not None:
+            once = {InTurn(gate, each) if asyncio.iscoroutine(each) else each for each in once}
+        self.pending = {ensure_future(each, loop=self.loop) for each in once}
         self.left = len(self.pending)
         for future in self.pending:
             future.add_done_callback(self.one_done)
@@ -200,9 +204,9 @@ class AsCompleted:
 def as_completed(fs: Iterable[Any], *, timeout: float | None = None, limit: int | None = None) -> AsCompleted:
     """Iterate over awaitables as they are done.
 
-    ``async for future in as_completed(...)`` gives the futures, those that were passed and tasks for the others; ``for coro in as_completed(...)``
-    gives coroutines, each of which returns or raises the next result. After `timeout` seconds TimeoutError is raised there. `limit`: at most so many
-    of the coroutines run at a time. Raises TypeError where `fs` is itself awaitable.
+    ``async for future in as_completed(...)`` gives the futures, those that were passed and tasks for the others; ``for coro in
+    as_completed(...)`` gives coroutines, each of which returns or raises the next result. After `timeout` seconds TimeoutError is raised
+    there. `limit`: at most so many of the coroutines run at a time. Raises TypeError where `fs` is itself awaitable.
     """
     if inspect.isawaitable(fs):
         raise TypeError(f"expects an iterable of awaitables, not {type(fs).__name__}")
