@@ -1,3 +1,4 @@
+# cython: auto_pickle=False
 """Who asked a task to stop, when and why: what a CancelledError says when it is shown.
 
 `Task.cancel` notes a few references (`Asked`, in task.py); the words are made when somebody reads them. In debug mode a task that goes on
@@ -64,24 +65,35 @@ class CancelRequest:
     __repr__ = __str__
 
 
-class Notes(list[Any]):
-    """The notes of an error, which become text when they are read."""
+class Notes(list):  # type: ignore[type-arg]
+    """The notes of an error, of which a request becomes text when it is read."""
 
     def __iter__(self) -> Any:
-        return map(str, list.__iter__(self))
+        return map(text_of, list.__iter__(self))
+
+    def __getitem__(self, index: Any) -> Any:
+        found = list.__getitem__(self, index)
+        return [text_of(each) for each in found] if isinstance(index, slice) else text_of(found)
 
 
-def tell(error: BaseException, noted: tuple[Any, ...]) -> None:
+def text_of(note: Any) -> Any:
+    return str(CancelRequest(note)) if type(note) is tuple else note
+
+
+def tell(error: Any, noted: Any) -> int:
     """Have `error` say who asked. Its arguments stay what they are."""
-    if getattr(error, "__notes__", None) is None:
-        error.__notes__ = Notes((CancelRequest(noted),))
+    notes = Notes()
+    notes.append(noted)
+    error.__notes__ = notes
+    return 0
 
 
 def request_of(error: BaseException) -> CancelRequest | None:
     """The request that led to a CancelledError, where that is known."""
-    for note in list.__iter__(getattr(error, "__notes__", [])):
-        if isinstance(note, CancelRequest):
-            return note
+    notes = getattr(error, "__notes__", None)
+    for note in list.__iter__(notes) if type(notes) is Notes else ():
+        if type(note) is tuple:
+            return CancelRequest(note)
     return None
 
 

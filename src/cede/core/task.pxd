@@ -1,5 +1,6 @@
 cimport cython
 from cede.core.announce cimport announce, withdraw
+from cede.core.asked cimport tell
 from cede.core.call cimport CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, current_frame, monotonic, resume_plain, resume_step, resume_step_with
 from cede.core.future cimport Future
 from cede.core.handle cimport Runnable

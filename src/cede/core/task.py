@@ -341,7 +341,8 @@ class Task(Future):
                 failure = self._make_cancelled_error()
             self.must &= ~DUE
         if self.asked is not None and isinstance(failure, CancelledError):
-            tell(failure, self.asked)
+            if not hasattr(failure, "__notes__"):  # it may be that of another task, and tell of its own
+                tell(failure, self.asked)
             self.asked = None
         kernel = self.kernel
         if kernel is not None:

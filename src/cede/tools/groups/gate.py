@@ -59,12 +59,14 @@ class InTurn(Coroutine[Any, Any, Any]):
 
     def __init__(self, gate: Gate, coro: Any) -> None:
         self.coro = coro
-        self.begun = False
+        self.entered = False  # the line
+        self.begun = False  # its work
         self.whole: Any = self.run(gate)
         self.__name__ = getattr(coro, "__name__", type(coro).__name__)
         self.__qualname__ = getattr(coro, "__qualname__", self.__name__)
 
     async def run(self, gate: Gate) -> Any:
+        self.entered = True
         try:
             await gate.enter()
         except BaseException:
@@ -81,7 +83,8 @@ class InTurn(Coroutine[Any, Any, Any]):
         return self.whole.send(value)
 
     def throw(self, *args: Any) -> Any:
-        if self.whole.cr_frame is not None and self.whole.cr_frame.f_lasti <= 0:
+        if not self.entered:
+            self.entered = self.begun = True
             self.coro.close()
         return self.whole.throw(*args)
 
