@@ -13,7 +13,8 @@ cdef extern from "pool.h":
 cdef class DeadlineTimer(TimerHandle):
     cdef object limit
 
-@cython.locals(kernel=Spawner, timer=DeadlineTimer)
 cpdef object set_deadline(object loop, double when, object limit, bint is_later)
+@cython.locals(timer=DeadlineTimer)
+cpdef object set_on_kernel(Spawner kernel, double when, object limit, bint is_later)
 @cython.locals(own=DeadlineTimer)
 cpdef int clear_deadline(object timer) except -1

@@ -51,7 +51,11 @@ def set_deadline(loop: Any, when: float, limit: Any, is_later: bool) -> Any:
         if not is_later and when <= loop.time():
             return loop.call_soon(overdue_of, limit)
         return loop.call_at(when, overdue_of, limit)
-    kernel = loop
+    return set_on_kernel(loop, when, limit, is_later)
+
+
+def set_on_kernel(kernel: Spawner, when: float, limit: Any, is_later: bool) -> Any:
+    """`set_deadline` on a loop that is known to be cede's."""
     if kernel._state:
         kernel._refuse()
     if not cython.compiled and type(when) is not float:

@@ -10,5 +10,6 @@ cdef class Instant:
 
 @cython.locals(made=Instant)
 cpdef Instant instant(object value)
+cdef Instant NOTHING
 cdef int advance_of(Instant made) except -1
 cdef object value_of(Instant made)

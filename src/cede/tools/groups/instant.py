@@ -77,6 +77,8 @@ Coroutine.register(Instant)
 
 def instant(value: Any) -> Instant:
     """An awaitable whose result is `value`."""
+    if value is None:
+        return NOTHING
     made = Instant.__new__(Instant)
     made.value = value
     return made
@@ -87,6 +89,11 @@ if not cython.compiled:
     def one_step(value: Any) -> Any:
         yield from NO_STEPS
         return value
+
+
+# The one for None has no state, so one is enough for all.
+NOTHING = Instant.__new__(Instant)
+NOTHING.value = None
 
 
 def advance_of(made: Instant) -> int:

@@ -3,7 +3,7 @@ from cede.core.call cimport monotonic, seconds_of
 from cede.core.kernel cimport Kernel
 from cede.core.spawn cimport Spawner
 from cede.core.task cimport Task
-from cede.tools.groups.deadline cimport clear_deadline, set_deadline
+from cede.tools.groups.deadline cimport clear_deadline, set_deadline, set_on_kernel
 from cede.tools.groups.instant cimport Instant, instant
 
 cdef enum:
@@ -36,6 +36,7 @@ cdef class Timeout:
     cdef bint known_later
     cdef Py_ssize_t requests
     cdef object until
+    cdef Spawner kernel
     cdef object loop
     cdef object task
     cdef object timer

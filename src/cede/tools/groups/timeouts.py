@@ -17,7 +17,7 @@ from typing import Any
 
 from cede.core.spawn import Spawner
 from cede.core.task import Task
-from cede.tools.groups.deadline import clear_deadline, set_deadline
+from cede.tools.groups.deadline import clear_deadline, set_deadline, set_on_kernel
 from cede.tools.groups.instant import Instant, instant
 
 try:
@@ -82,14 +82,15 @@ class Timeout:
     until: Any
 
     if not cython.compiled:
-        __slots__ = places("__weakref__", "known_later", "loop", "requests", "stage", "task", "timer", "until")
+        kernel: Any
+        __slots__ = places("__weakref__", "kernel", "known_later", "loop", "requests", "stage", "task", "timer", "until")
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             self = object.__new__(cls)
             self.stage = CREATED
             self.known_later = False
             self.requests = 0
-            self.loop = self.task = self.timer = self.until = None
+            self.kernel = self.loop = self.task = self.timer = self.until = None
             return self
 
     def __init__(self, when: float | None) -> None:
@@ -140,15 +141,20 @@ class Timeout:
         if self.stage != CREATED:
             raise RuntimeError("Timeout has already been entered")
         loop = get_running_loop()
-        task = task_on(loop)
-        if task is None:
-            raise RuntimeError("Timeout should be used inside a task")
         if self.loop is not loop:
             # Made elsewhere: that its time lies ahead was known of another clock.
             self.known_later = False
+            self.kernel = None
+        task = task_on(loop) if self.kernel is None else self.kernel._shown
+        if task is None:
+            raise RuntimeError("Timeout should be used inside a task")
         self.task = task
         self.requests = requests_of(task)
-        self.arm(loop)
+        if self.kernel is not None and self.until is not None:
+            self.timer = set_on_kernel(self.kernel, self.until, self, self.known_later)
+            self.known_later = False
+        else:
+            self.arm(loop)
         self.stage = ENTERED
         return 0
 
@@ -230,6 +236,7 @@ def timeout(delay: float | None) -> Timeout:
     seconds = seconds_of(delay)
     if isinstance(loop, Spawner):
         kernel = loop
+        made.kernel = kernel
         made.until = kernel.now() + seconds
     else:
         made.until = loop.time() + seconds
