@@ -284,7 +284,7 @@ def test_eager_task_made_on_the_wrong_thread_155338() -> None:
     assert len(ended) == 1
 
 
-def test_happy_eyeballs_with_eager_tasks_124309(run: Run) -> None:
+def test_happy_eyeballs_with_eager_tasks_124309() -> None:
     """python/cpython#124309: connecting by several addresses works where tasks start eagerly."""
 
     async def main() -> bytes:
@@ -296,7 +296,7 @@ def test_happy_eyeballs_with_eager_tasks_124309(run: Run) -> None:
 
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        loop.set_task_factory(cede.eager_task_factory if isinstance(loop, cede.EventLoop) else getattr(asyncio, "eager_task_factory", None))
+        loop.set_task_factory(cede.eager_task_factory)
         async with server:
             reader, writer = await asyncio.open_connection("localhost", port, happy_eyeballs_delay=0.01)
             got = await reader.read()
@@ -304,7 +304,8 @@ def test_happy_eyeballs_with_eager_tasks_124309(run: Run) -> None:
         loop.set_task_factory(None)
         return got
 
-    assert run(main) == b"hello"
+    with asyncio.Runner(loop_factory=cede.new_event_loop) as runner:
+        assert runner.run(main()) == b"hello"
 
 
 @pytest.mark.parametrize("eager", [False, True])
