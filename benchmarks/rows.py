@@ -79,6 +79,7 @@ class Row:
 HALF = (Target(NS, "best", 0.5),)
 FOUR_TENTHS = (Target(NS, "best", 0.4, (OWN,)),)
 MOST = (Target(NS, "best", 0.8),)
+FAR_LESS = (Target(NS, "best", 0.4, (OWN,)),)
 NO_MORE = (Target(BYTES, "best", 1.0, (OURS,)),)
 
 
@@ -98,6 +99,10 @@ ROWS = (
     Row("task.gather-1000", "task", "`gather` of 1,000 coroutines, per coroutine", NS),
     Row("task.queue", "task", "`asyncio.Queue`, item from one task to another", NS),
     Row("task.timeout", "task", "`asyncio.timeout` around a `sleep(0)`", NS),
+    Row("task.gather-100000", "task", "`gather` of 100,000 coroutines, per coroutine", NS, True, FAR_LESS),
+    Row("task.wait-for", "task", "`wait_for` of a coroutine that is ready", NS, True, FAR_LESS),
+    Row("task.timeout-idle", "task", "`timeout()`, entered and left", NS, True, FAR_LESS),
+    Row("task.group-spawn", "task", "`TaskGroup`, 1,000 tasks, per task", NS, True, FAR_LESS),
     Row("task.deep-await", "task", "`sleep(0)` under 1,000 awaiting frames", NS),
     Row("work.subprocess", "work", "subprocess: exec and wait", MS, targets=beside_best(MS, 0.8)),
     Row("work.literal", "work", "`getaddrinfo` of a literal", US, targets=beside_best(US, 1.0)),

@@ -22,12 +22,46 @@ from cede.core.timers import TimerHandle as TimerHandle
 from cede.loop.event_loop import EventLoop as EventLoop
 from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
+from cede.tools import stock as _stock
+from cede.tools.checkpoint import checkpoint as checkpoint
+from cede.tools.eager import create_eager_task_factory as create_eager_task_factory
+from cede.tools.eager import eager_task_factory as eager_task_factory
+from cede.tools.flows import aiter as aiter
+from cede.tools.flows.flow import Flow as Flow
+from cede.tools.flows.mapping import map as map
+from cede.tools.groups.callgraph import FrameCallGraphEntry as FrameCallGraphEntry
+from cede.tools.groups.callgraph import FutureCallGraph as FutureCallGraph
+from cede.tools.groups.callgraph import capture_call_graph as capture_call_graph
+from cede.tools.groups.callgraph import format_call_graph as format_call_graph
+from cede.tools.groups.callgraph import future_add_to_awaited_by as future_add_to_awaited_by
+from cede.tools.groups.callgraph import future_discard_from_awaited_by as future_discard_from_awaited_by
+from cede.tools.groups.callgraph import print_call_graph as print_call_graph
+from cede.tools.groups.gathering import gather as gather
+from cede.tools.groups.scopes import CancelScope as CancelScope
+from cede.tools.groups.scopes import current_effective_deadline as current_effective_deadline
+from cede.tools.groups.scopes import fail_after as fail_after
+from cede.tools.groups.scopes import fail_at as fail_at
+from cede.tools.groups.scopes import move_on_after as move_on_after
+from cede.tools.groups.scopes import move_on_at as move_on_at
+from cede.tools.groups.taskgroup import TaskGroup as TaskGroup
+from cede.tools.groups.timeouts import Timeout as Timeout
+from cede.tools.groups.timeouts import timeout as timeout
+from cede.tools.groups.timeouts import timeout_at as timeout_at
+from cede.tools.groups.waitfor import wait_for as wait_for
+from cede.tools.groups.waiting import ALL_COMPLETED as ALL_COMPLETED
+from cede.tools.groups.waiting import FIRST_COMPLETED as FIRST_COMPLETED
+from cede.tools.groups.waiting import FIRST_EXCEPTION as FIRST_EXCEPTION
+from cede.tools.groups.waiting import as_completed as as_completed
+from cede.tools.groups.waiting import ensure_future as ensure_future
+from cede.tools.groups.waiting import shield as shield
+from cede.tools.groups.waiting import wait as wait
 from cede.tools.runner import Runner as Runner
 from cede.tools.runner import ShutdownError as ShutdownError
 from cede.tools.runner import new_event_loop as new_event_loop
 from cede.tools.runner import run as run
 from cede.tools.sleep import create_task as create_task
 from cede.tools.sleep import sleep as sleep
+from cede.tools.stock import *  # noqa: F403 - asyncio's own, listed there
 from cede.tools.streams import StreamReader as StreamReader
 from cede.tools.streams import StreamReaderProtocol as StreamReaderProtocol
 from cede.tools.streams import StreamWriter as StreamWriter
@@ -62,6 +96,13 @@ if TYPE_CHECKING:
     from cede.tools.sync.queue_types import Queue as Queue
 else:
     from cede.tools.sync.queue import LifoQueue, PriorityQueue, Queue
+
+BaseEventLoop = SelectorEventLoop = EventLoop
+
+
+def __getattr__(name: str) -> object:
+    return _stock.fallback(name)
+
 
 __all__ = [
     "run",
@@ -108,5 +149,38 @@ __all__ = [
     "BrokenResourceError",
     "Server",
     "ServerStatistics",
+    "TaskGroup",
+    "Timeout",
+    "timeout",
+    "timeout_at",
+    "wait_for",
+    "checkpoint",
+    "Flow",
+    "CancelScope",
+    "move_on_after",
+    "move_on_at",
+    "fail_after",
+    "fail_at",
+    "current_effective_deadline",
+    "gather",
+    "wait",
+    "as_completed",
+    "shield",
+    "ensure_future",
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "capture_call_graph",
+    "format_call_graph",
+    "print_call_graph",
+    "FrameCallGraphEntry",
+    "FutureCallGraph",
+    "future_add_to_awaited_by",
+    "future_discard_from_awaited_by",
+    "create_eager_task_factory",
+    "eager_task_factory",
+    "BaseEventLoop",
+    "SelectorEventLoop",
     "__version__",
 ]
+__all__ += _stock.__all__

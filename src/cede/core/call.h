@@ -252,6 +252,24 @@ cede_drive(PyObject *iterator, PyObject *exception, int *outcome)
     return raised;
 }
 
+/* One step of an awaited object that runs inside another step: no context is entered. Answers as the functions above. */
+static inline PyObject *
+cede_send_to(PyObject *awaited, PyObject *value, int *outcome)
+{
+    PyObject *result = NULL;
+    switch (PyIter_Send(awaited, value, &result)) {
+    case PYGEN_NEXT:
+        *outcome = CEDE_YIELDED;
+        return result;
+    case PYGEN_RETURN:
+        *outcome = CEDE_RETURNED;
+        return result;
+    default:
+        *outcome = CEDE_RAISED;
+        return cede_take_exception();
+    }
+}
+
 /* Whether the caller holds the only reference, strong or weak, to an object. */
 static inline int
 cede_nobody_else_holds(PyObject *object)
@@ -298,6 +316,13 @@ cede_seconds(PyObject *number)
     if (PyLong_CheckExact(number))
         return PyLong_AsDouble(number);
     return PyFloat_AsDouble(number);
+}
+
+/* Whether `thing`, an item of a tuple that is being read, is held by that tuple and its reader alone. */
+static inline int
+cede_only_in_tuple(PyObject *thing)
+{
+    return Py_REFCNT(thing) == 2;
 }
 
 /* Seconds of the monotonic clock, the one that time.monotonic() reads. */

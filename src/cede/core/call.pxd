@@ -10,6 +10,8 @@ cdef extern from "call.h":
     object resume_step "cede_resume"(object context, object coroutine, object exception, int *outcome)
     object resume_step_with "cede_resume_with"(object context, object coroutine, object value, int *outcome)
     object drive_step "cede_drive"(object iterator, object exception, int *outcome)
+    object send_to "cede_send_to"(object awaited, object value, int *outcome)
+    bint only_in_tuple "cede_only_in_tuple"(object thing)
     bint nobody_else_holds "cede_nobody_else_holds"(object thing)
     bint defined_in_python "cede_defined_in_python"(object thing)
     object current_frame "cede_current_frame"()

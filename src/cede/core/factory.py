@@ -38,4 +38,7 @@ def start_with_factory(
         set_name = getattr(task, "set_name", None)
         if set_name is not None:
             set_name(name)
-    return task
+    try:
+        return task
+    finally:
+        task = coro = None  # an eager task has run under this frame, and a traceback may keep it: see task.py

@@ -4,8 +4,9 @@
 Invariants
 ----------
 * The state goes from PENDING to CANCELLED or FINISHED once and stays there; `result`, `exception` and the traceback are set before it.
-* Who waits stands either in `waiter` (one task of the same loop, and nobody came before it) or in `callbacks`, in order of arrival.
-  Both are emptied when the state changes: a waiting task goes straight on the ready ring, a callback becomes a handle.
+* Who waits stands either in `waiter` (one runnable of the same loop, and nobody came before it) or in `callbacks`, in order of arrival.
+  Both are emptied when the state changes: a waiting task goes straight on the ready ring, a callback becomes a handle; a waiter that is
+  no task, such as a group that counts its tasks, is told at once.
 * A future whose exception nobody fetched says so when it dies (`log_traceback`), at once, for nothing keeps a finished future in a cycle.
 """
 
@@ -223,7 +224,10 @@ class Future(OpenRunnable):
             waiter = self.waiter
             if waiter is not None:
                 self.waiter = None
-                self.kernel._ready.append(waiter)
+                if waiter.is_task:
+                    self.kernel._ready.append(waiter)
+                else:
+                    waiter.notice(self)
             if self.callbacks is not None:
                 self.wake()
 
@@ -280,7 +284,10 @@ class Future(OpenRunnable):
         waiter = self.waiter
         if waiter is not None:
             self.waiter = None
-            self.kernel.push(waiter)
+            if waiter.is_task:
+                self.kernel.push(waiter)
+            else:
+                waiter.notice(self)
         if self.callbacks is not None:
             callbacks = self.callbacks
             if not cython.compiled:
@@ -441,6 +448,7 @@ class Future(OpenRunnable):
         found = set()
         for callback, _ in self._callbacks or ():
             owner = getattr(callback, "__self__", None)
+            owner = getattr(owner, "awaiting_task", owner)  # a group, for one, waits in the name of a task
             if owner is not None and asyncio.isfuture(owner):
                 found.add(owner)
         return found or None

@@ -5,6 +5,7 @@ cpdef object creation_stack()
 cdef class Runnable:
     cdef bint is_task
     cdef int run_ready(self) except -1
+    cdef int notice(self, object future) except -1
 
 cdef class Handle(Runnable):
     cdef public object _callback

@@ -47,6 +47,13 @@ class Runnable:
         """Run, from the turn. Raises KeyboardInterrupt and SystemExit only."""
         raise NotImplementedError
 
+    def notice(self, future: Any) -> int:
+        """`future`, in whose waiter slot this stood, is done. Called inside the step that finished it, so it runs no code of the user's.
+
+        Only for those that are no tasks: a waiting task goes on the ring instead. Must not raise.
+        """
+        raise NotImplementedError
+
 
 class Handle(Runnable):
     """A callback that was handed to the loop; what `call_soon` returns.

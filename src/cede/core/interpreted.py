@@ -21,7 +21,7 @@ from cede.core.handle import Handle, creation_stack
 from cede.core.kernel import Kernel
 from cede.core.pure import FINISHED, PENDING, copy_context, new
 from cede.core.register import register, swap_current, unregister
-from cede.core.task import Task, failure_of_future, next_number
+from cede.core.task import DUE, PRESSED, Task, failure_of_future, next_number
 from cede.core.timers import TimerHandle
 
 resume = CoroutineType.send
@@ -61,8 +61,8 @@ def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None
     task.loop = task.kernel = kernel
     task.value = task.failure = task.waiter = task.callbacks = task.waits_for = None
     task.state = PENDING
-    task.blocking = task.log_traceback = task.gives_way = task._must_cancel = False
-    task.cancels = 0
+    task.blocking = task.log_traceback = task.gives_way = False
+    task.must = task.cancels = 0
     task.plain = task.tells_if_destroyed = True
     task.coro = coro
     task.context = copy_context() if context is None else context
@@ -99,7 +99,7 @@ def turn(kernel: Any) -> int:
             kind = type(item)
             if kind is Task:
                 kernel.steps += 1
-                if not item.plain or item.state or item._must_cancel:
+                if not item.plain or item.state or item.must:
                     item.run_ready()
                     continue
                 if kernel._shown is not item:
@@ -116,9 +116,9 @@ def turn(kernel: Any) -> int:
                 try:
                     result = item.context.run(resume, item.coro, None)
                 except StopIteration as stop:
-                    if item._must_cancel:
+                    if item.must & DUE:
                         # Cancelled by itself, or by what it called, in its last step.
-                        item._must_cancel = False
+                        item.must = 0
                         item.cancel_now(item.cancel_message)
                     else:
                         item.value = stop.value
@@ -126,7 +126,10 @@ def turn(kernel: Any) -> int:
                         waiter = item.waiter
                         if waiter is not None:
                             item.waiter = None
-                            ring.append(waiter)
+                            if waiter.is_task:
+                                ring.append(waiter)
+                            else:
+                                waiter.notice(item)
                             waiter = None
                         pair = item.callbacks
                         if pair is not None:
@@ -151,6 +154,8 @@ def turn(kernel: Any) -> int:
                     item.end_by(error.with_traceback(error.__traceback__.tb_next))  # type: ignore[union-attr]
                 else:
                     if result is None:
+                        if item.must & PRESSED:
+                            item.must |= DUE
                         ring.append(item)
                     elif type(result) is Future or type(result) is Task:
                         if (
@@ -160,7 +165,7 @@ def turn(kernel: Any) -> int:
                             and result.loop is kernel
                             and result.state == PENDING
                             and result is not item
-                            and not item._must_cancel
+                            and not item.must
                         ):
                             result.blocking = False
                             item.waits_for = result

@@ -149,12 +149,12 @@ typedef PyObject *(*cede_quick_function)(PyObject *self, PyObject *first, PyObje
 
 typedef PyObject *(*cede_create_function)(PyObject *self, PyObject *coro, PyObject *name, PyObject *context);
 
-/* Defines cede_install_<method>(type, quick): a method (coro, *, name=None, context=None, **options). */
-#define CEDE_CREATING_METHOD(method) \
-    static PyObject *cede_general_##method; \
+/* Defines cede_install_<id>(type, quick): a method (coro, *, name=None, context=None, **options). */
+#define CEDE_CREATING_METHOD_AS(id, method) \
+    static PyObject *cede_general_##id; \
     static PyObject *cede_name_name, *cede_name_context; \
-    static cede_create_function cede_quick_##method; \
-    static PyObject *cede_enter_##method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) \
+    static cede_create_function cede_quick_##id; \
+    static PyObject *cede_enter_##id(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) \
     { \
         PyObject *name = Py_None, *context = Py_None; \
         if (count != 1) \
@@ -168,20 +168,23 @@ typedef PyObject *(*cede_create_function)(PyObject *self, PyObject *coro, PyObje
                 else \
                     goto general; \
             } \
-        return cede_quick_##method(self, args[0], name, context); \
+        return cede_quick_##id(self, args[0], name, context); \
     general: \
-        return cede_call_general(cede_general_##method, self, args, count, names); \
+        return cede_call_general(cede_general_##id, self, args, count, names); \
     } \
-    static PyMethodDef cede_method_##method = { \
-        #method, (PyCFunction)(void (*)(void))cede_enter_##method, METH_FASTCALL | METH_KEYWORDS, NULL}; \
-    static inline int cede_install_##method(PyObject *type, void *quick) \
+    static PyMethodDef cede_method_##id = { \
+        #method, (PyCFunction)(void (*)(void))cede_enter_##id, METH_FASTCALL | METH_KEYWORDS, NULL}; \
+    static inline int cede_install_##id(PyObject *type, void *quick) \
     { \
-        cede_quick_##method = (cede_create_function)quick; \
+        cede_quick_##id = (cede_create_function)quick; \
         cede_name_name = PyUnicode_InternFromString("name"); \
         cede_name_context = PyUnicode_InternFromString("context"); \
         if (cede_name_name == NULL || cede_name_context == NULL) \
             return -1; \
-        return cede_replace_method(type, &cede_method_##method, &cede_general_##method); \
+        return cede_replace_method(type, &cede_method_##id, &cede_general_##id); \
     }
+
+/* The same where no other class of the module has a method of that name. */
+#define CEDE_CREATING_METHOD(method) CEDE_CREATING_METHOD_AS(method, method)
 
 #endif

@@ -1,6 +1,7 @@
 cimport cython
 from cede.core.announce cimport announce, withdraw
-from cede.core.call cimport CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, resume_plain, resume_step, resume_step_with
+from cede.core.asked cimport tell
+from cede.core.call cimport CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, current_frame, monotonic, resume_plain, resume_step, resume_step_with
 from cede.core.future cimport Future
 from cede.core.handle cimport Runnable
 from cede.core.kernel cimport Kernel
@@ -17,6 +18,11 @@ cdef extern from "finalizer.h":
     """
     int finalize_task "cede_finalize_task"(object kind, void *has_to_tell) except -1
 
+# What a task is marked with: a cancellation is to be delivered; or it is in a cancelled scope.
+cdef enum:
+    DUE = 1
+    PRESSED = 2
+
 cdef object CancelledError
 cdef object CoroutineType
 cdef object GeneratorType
@@ -32,10 +38,14 @@ cdef class Task(Future):
     cdef object sends
     cdef Py_ssize_t cancels
     cdef int outcome
-    cdef public bint _must_cancel
+    cdef public object scope
+    cdef public object asked
+    cdef unsigned char must
     cdef unsigned char gives_way
     cdef unsigned char tells_if_destroyed
 
+    @cython.locals(kernel=Kernel, asker=Task)
+    cdef int note_request(self, object why) except -1
     cdef int check_coroutine(self, object coro) except -1
     @cython.locals(kernel=Kernel)
     cdef int launch(self, object coro, object name, object context, bint eager_start) except -1
@@ -52,6 +62,7 @@ cdef class Task(Future):
     cdef int resume(self, object failure) except -1
     cdef int settle(self, object result) except -1
     cdef int park(self, Future future) except -1
+    cdef int pass_on(self, object future) except -1
     cdef int park_elsewhere(self, object result) except -1
     cdef int park_foreign(self, object result) except -1
     cdef int wait_for_awaitable(self, object awaitable) except -1

@@ -5,8 +5,10 @@ Invariants
 ----------
 * A task is in exactly one place: running, on the ready ring, parked (``waits_for`` is the future, which knows the task), or done.
   ``waits_for`` stays set from the moment of parking until the step that follows.
-* A cancellation is counted first, then passed to what the task waits for; only if that refuses is the task marked (``_must_cancel``),
+* A cancellation is counted first, then passed to what the task waits for; only if that refuses is the task marked (`DUE`),
   and the mark is cleared when the error is delivered. So a request is delivered once, and none is lost.
+* A task in a cancelled scope is marked too (`PRESSED`), as long as it is in there: whenever it waits, its scope is asked what is to become
+  of that.
 * A pending task of our loop is known to asyncio, which keeps it alive; when it is done it is forgotten there, and nothing keeps it
   but those who hold it. A failed task that nobody holds dies, and reports, at once.
 * A step enters the task's context and leaves it again, whatever happens in it.
@@ -27,6 +29,7 @@ from asyncio import base_tasks, coroutines, exceptions, futures
 from collections.abc import Awaitable
 from typing import Any
 
+from cede.core.asked import tell, watch
 from cede.core.future import Future, loop_of_thread
 from cede.core.register import enter_task, leave_task, register_weak, swap_current, unregister_weak
 from cede.core.telling import nonsense, stands_still, task_text
@@ -38,7 +41,10 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.announce import announce, withdraw
-    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, places
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, current_frame, monotonic, places
+
+    DUE = 1
+    PRESSED = 2
 
 CancelledError = exceptions.CancelledError
 CoroutineType = types.CoroutineType
@@ -79,7 +85,9 @@ class Task(Future):
         self.name = None
         self.waits_for = None
         self.sends = None
-        self._must_cancel = False
+        self.must = 0
+        self.scope = None
+        self.asked = None
         self.cancels = 0
         self.launch(coro, name, context, eager_start)
         if not cython.compiled:
@@ -89,11 +97,11 @@ class Task(Future):
     if not cython.compiled:
         # As in Future. `plain` is true where the turn may resume the coroutine by itself: a native coroutine on a loop of ours.
         __slots__ = places(
-            "_must_cancel",
             "cancels",
             "context",
             "coro",
             "gives_way",
+            "must",
             "number",
             "outcome",
             "plain",
@@ -106,12 +114,14 @@ class Task(Future):
         is_task = True
         name: Any = None
         sends: Any = None
+        scope: Any = None
+        asked: Any = None
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             self: Any = Future.__new__(cls)
             self.coro = self.context = self.waits_for = self.number = None
-            self.plain = self.gives_way = self._must_cancel = self.tells_if_destroyed = False
-            self.cancels = 0
+            self.plain = self.gives_way = self.tells_if_destroyed = False
+            self.must = self.cancels = 0
             return self
 
     @property  # type: ignore[misc]
@@ -212,12 +222,33 @@ class Task(Future):
         if self.waits_for is not None and self.kernel is not None and self.kernel._debug:
             self.kernel._check_thread()
         self.cancels += 1
+        self.note_request(msg)
         if self.waits_for is not None:
             if self.waits_for.cancel(msg=msg):
                 return True
-        self._must_cancel = True
+        self.must |= DUE
         self.cancel_message = msg
         return True
+
+    def note_request(self, why: Any) -> int:
+        """Note who asks the task to stop: `asked.py` makes words of it, if somebody wants to read them."""
+        by = None
+        kernel = self.kernel
+        if kernel is not None and kernel._shown is not None:
+            asker = kernel._shown
+            by = asker.number if asker.name is None else asker.name
+        frame = current_frame()
+        if frame is None:
+            self.asked = (by, monotonic(), why, None, 0)
+        else:
+            if not cython.compiled:
+                frame = frame.f_back
+                while frame.f_back is not None and frame.f_code.co_filename == __file__:
+                    frame = frame.f_back
+            self.asked = (by, monotonic(), why, frame.f_code, frame.f_lasti)
+        if kernel is not None and kernel._debug:
+            watch(self, self.asked)
+        return 0
 
     def cancelling(self) -> int:
         """How many requests to cancel were made and not taken back."""
@@ -228,7 +259,7 @@ class Task(Future):
         if self.cancels > 0:
             self.cancels -= 1
             if self.cancels == 0:
-                self._must_cancel = False
+                self.must &= ~DUE
         return int(self.cancels)
 
     # -- stepping
@@ -237,7 +268,7 @@ class Task(Future):
         """The ready ring's turn of this task."""
         waited = self.waits_for
         if waited is None:
-            if cython.compiled and self.state == PENDING and not self._must_cancel:
+            if cython.compiled and self.state == PENDING and not self.must:
                 return self.go_on()
             self.step(None)
         else:
@@ -245,7 +276,7 @@ class Task(Future):
             if waited.state == FINISHED and waited.failure is None:
                 if self.gives_way:
                     self.sends = waited.value
-                elif cython.compiled and self.state == PENDING and not self._must_cancel:
+                elif cython.compiled and self.state == PENDING and not self.must:
                     return self.go_on()
                 self.step(None)
             else:
@@ -265,7 +296,7 @@ class Task(Future):
             if self.sends is not None:
                 return self.resume(None)
             result = resume_plain(self.context, self.coro, cython.address(self.outcome))  # type: ignore # noqa: F821
-            if result is None and self.outcome == YIELDED:
+            if result is None and self.outcome == YIELDED and not self.must:
                 kernel._ready.append(self)
                 return 0
             return self.settle(result)
@@ -307,10 +338,14 @@ class Task(Future):
         """Resume the coroutine once, throwing `failure` where that is not None, and see to what comes of it."""
         if self.state != PENDING:
             return self.refuse_step()
-        if self._must_cancel:
+        if self.must & DUE:
             if not isinstance(failure, CancelledError):
                 failure = self._make_cancelled_error()
-            self._must_cancel = False
+            self.must &= ~DUE
+        if self.asked is not None and isinstance(failure, CancelledError):
+            if not hasattr(failure, "__notes__"):  # it may be that of another task, and tell of its own
+                tell(failure, self.asked)
+            self.asked = None
         kernel = self.kernel
         if kernel is not None:
             if kernel._shown is not self:
@@ -409,15 +444,17 @@ class Task(Future):
         """See to what the coroutine yielded, returned or raised."""
         if self.outcome == YIELDED:
             if result is None and self.kernel is not None:
+                if self.must & PRESSED:
+                    self.must |= DUE
                 self.kernel._ready.append(self)
             elif type(result) is Future or type(result) is Task:
                 self.park(result)
             else:
                 self.park_elsewhere(result)
         elif self.outcome == RETURNED:
-            if self._must_cancel:
+            if self.must & DUE:
                 # Cancelled by itself, or by what it called, in its last step.
-                self._must_cancel = False
+                self.must = 0
                 self.cancel_now(self.cancel_message)
             else:
                 self.finish(result)
@@ -442,8 +479,17 @@ class Task(Future):
         else:
             # Somebody came before: the order of arrival decides. A task that waits is a callback like any other here.
             future.add_done_callback(self._wakeup, context=_no_context())
-        if self._must_cancel and future.cancel(msg=self.cancel_message):
-            self._must_cancel = False
+        if self.must:
+            self.pass_on(future)
+        return 0
+
+    def pass_on(self, future: Any) -> int:
+        """The task is marked, and waits for `future` now: that is cancelled, or what pressed the task decides."""
+        if self.must & DUE:
+            if future.cancel(msg=self.cancel_message):
+                self.must &= ~DUE
+        elif self.must & PRESSED:
+            self.scope.press(self)
         return 0
 
     def park_elsewhere(self, result: Any) -> int:
@@ -473,8 +519,8 @@ class Task(Future):
                     result._asyncio_future_blocking = False
                     result.add_done_callback(self._wakeup, context=_no_context())
                     self.waits_for = result
-                    if self._must_cancel and result.cancel(msg=self.cancel_message):
-                        self._must_cancel = False
+                    if self.must:
+                        self.pass_on(result)
                     return 0
             else:
                 error = nonsense(self, result, True)
@@ -493,8 +539,8 @@ class Task(Future):
         child = Task(as_coroutine(awaitable), loop=self.loop, context=self.context)
         child.add_done_callback(self._wakeup, context=_no_context())
         self.waits_for = child
-        if self._must_cancel and child.cancel(msg=self.cancel_message):
-            self._must_cancel = False
+        if self.must:
+            self.pass_on(child)
         return 0
 
     def step_soon(self, error: Any) -> int:
@@ -560,6 +606,21 @@ class Task(Future):
     @_log_destroy_pending.deleter
     def _log_destroy_pending(self) -> None:
         raise AttributeError("_log_destroy_pending cannot be deleted")
+
+    @property
+    def _must_cancel(self) -> bool:
+        return bool(self.must & DUE)
+
+    @_must_cancel.setter
+    def _must_cancel(self, value: Any) -> None:
+        if value:
+            self.must |= DUE
+        else:
+            self.must &= ~DUE
+
+    @_must_cancel.deleter
+    def _must_cancel(self) -> None:
+        raise AttributeError("_must_cancel cannot be deleted")
 
     @property
     def _num_cancels_requested(self) -> int:

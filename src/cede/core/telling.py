@@ -48,6 +48,23 @@ def stands_still(coroutine: Any) -> bool:
     return getattr(coroutine, "cr_frame", None) is not None or getattr(coroutine, "gi_frame", None) is not None
 
 
+def frames_inside(coro: Any) -> list[Any]:
+    """The frames of a suspended coroutine, the innermost last."""
+    frames: list[Any] = []
+    while coro is not None:
+        if hasattr(coro, "cr_await"):
+            frame, coro = getattr(coro, "cr_frame", None), coro.cr_await
+        elif hasattr(coro, "ag_await"):
+            frame, coro = coro.ag_frame, coro.ag_await
+        elif hasattr(coro, "gi_yieldfrom"):
+            frame, coro = coro.gi_frame, coro.gi_yieldfrom
+        else:
+            break
+        if frame is not None and frame not in frames:  # a wrapper shows the frame of what it drives
+            frames.append(frame)
+    return frames
+
+
 def nonsense(task: Any, yielded: Any, is_future: bool) -> RuntimeError:
     """The error for a coroutine that yielded what cannot be waited for."""
     if is_future:

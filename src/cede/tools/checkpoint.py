@@ -1,0 +1,13 @@
+"""checkpoint: give way, and be cancelled where that is due."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from cede.tools.sleep import sleep
+
+
+def checkpoint() -> Coroutine[Any, Any, None]:
+    """``await checkpoint()`` lets the others run for a turn. In a cancelled scope, or a cancelled task, it raises CancelledError."""
+    return sleep(0)

@@ -1,0 +1,1 @@
+"""Several coroutines at once: groups, time limits, scopes, and what waits for them."""

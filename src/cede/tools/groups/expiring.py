@@ -1,0 +1,67 @@
+"""The coroutines behind `wait_for`. Not compiled: a coroutine should have a frame that can be seen."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from typing import Any
+
+from cede.tools.coroutines import nothing as nothing
+from cede.tools.groups.timeouts import Timeout, timeout
+from cede.tools.groups.waiting import cancel_and_wait, ensure_future
+
+
+async def at_once(awaitable: Any) -> Any:
+    """No time at all: the result where it is there."""
+    future = ensure_future(awaitable)
+    if future.done():
+        return future.result()
+    await cancel_and_wait(future)
+    try:
+        return future.result()
+    except asyncio.CancelledError as error:
+        raise TimeoutError from error
+
+
+class FutureTimeout(Timeout):
+    """A time limit for one future, which is not reached where that is done already."""
+
+    future: Any = None
+
+    def overdue(self) -> None:
+        if not self.future.done():
+            super().overdue()
+
+
+async def wait_for(awaitable: Any, seconds: float | None) -> Any:
+    """`wait_for` of an uncompiled cede."""
+    if seconds is None:
+        return await awaitable
+    if seconds <= 0:
+        return await at_once(awaitable)
+    limit = timeout(seconds)
+    if asyncio.isfuture(awaitable):
+        limit = FutureTimeout(limit.when())
+        limit.future = awaitable
+    async with limit:
+        return await awaitable
+
+
+def iterator_of(awaitable: Any) -> Any:
+    """What drives an awaitable that is no plain coroutine."""
+    if asyncio.iscoroutine(awaitable) and hasattr(awaitable, "send"):
+        return awaitable
+    return awaitable.__await__()
+
+
+def throw_into(iterator: Any, args: tuple[Any, ...]) -> Any:
+    """Throw an exception in where `iterator` waits; one that takes none has it raised in its place."""
+    throw = getattr(iterator, "throw", None)
+    if throw is None:
+        throw = nothing().throw
+    return throw(*args)
+
+
+def warn_never_awaited() -> None:
+    """As the interpreter warns of a coroutine."""
+    warnings.warn("coroutine 'wait_for' was never awaited", RuntimeWarning, stacklevel=2)

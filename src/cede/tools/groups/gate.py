@@ -1,0 +1,120 @@
+"""Gate: at most so many at a time, the others in order of arrival. What `limit=` is made of.
+
+Invariants
+----------
+* A place is given up exactly once by whoever got it, and goes to the one who has waited longest; nobody overtakes.
+* A coroutine that never gets its turn is closed, so nobody is told that it was never awaited.
+"""
+
+from __future__ import annotations
+
+from asyncio import events
+from collections import deque
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+
+class Gate:
+    """`limit` places. Raises TypeError or ValueError, in the name of `caller`, for a limit that is no whole number above 0."""
+
+    def __init__(self, limit: Any, caller: str) -> None:
+        if isinstance(limit, bool) or not isinstance(limit, int):
+            raise TypeError(f"{caller}: limit must be a whole number or None, got {limit!r}")
+        if limit < 1:
+            raise ValueError(f"{caller}: limit must be 1 or more, got {limit!r}")
+        self.free = limit
+        self.waiting: deque[Any] = deque()
+
+    async def enter(self) -> None:
+        """Take a place, when it is our turn."""
+        if self.free > 0 and not self.waiting:
+            self.free -= 1
+            return
+        waiter = events.get_running_loop().create_future()
+        self.waiting.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self.leave()  # it was our turn already
+            elif waiter in self.waiting:
+                self.waiting.remove(waiter)
+            raise
+
+    def leave(self) -> None:
+        """Give the place up."""
+        self.free += 1
+        self.admit()
+
+    def admit(self) -> None:
+        while self.free > 0 and self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.done():
+                self.free -= 1
+                waiter.set_result(None)
+
+
+class InTurn(Coroutine[Any, Any, Any]):
+    """The coroutine `coro`, which begins when the gate lets it in. It passes for a coroutine itself."""
+
+    def __init__(self, gate: Gate, coro: Any) -> None:
+        self.coro = coro
+        self.entered = False  # the line
+        self.begun = False  # its work
+        self.whole: Any = self.run(gate)
+        self.__name__ = getattr(coro, "__name__", type(coro).__name__)
+        self.__qualname__ = getattr(coro, "__qualname__", self.__name__)
+
+    async def run(self, gate: Gate) -> Any:
+        self.entered = True
+        try:
+            await gate.enter()
+        except BaseException:
+            self.begun = True
+            self.coro.close()
+            raise
+        self.begun = True
+        try:
+            return await self.coro
+        finally:
+            gate.leave()
+
+    def send(self, value: Any) -> Any:
+        return self.whole.send(value)
+
+    def throw(self, *args: Any) -> Any:
+        if not self.entered:
+            self.entered = self.begun = True
+            self.coro.close()
+        return self.whole.throw(*args)
+
+    def close(self) -> None:
+        if not self.begun:
+            self.coro.close()
+        self.whole.close()
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.whole.__await__()
+
+    @property
+    def cr_frame(self) -> Any:
+        """Where it stands."""
+        return self.whole.cr_frame
+
+    @property
+    def cr_await(self) -> Any:
+        """What it waits for."""
+        return self.whole.cr_await
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether it runs now."""
+        return self.whole.cr_running
+
+    @property
+    def cr_code(self) -> Any:
+        """Its code."""
+        return self.whole.cr_code
+
+    def __repr__(self) -> str:
+        return f"<{self.coro!r}, in turn>"

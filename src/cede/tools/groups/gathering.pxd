@@ -1,0 +1,28 @@
+cimport cython
+from cede.core.call cimport CANCELLED, FINISHED, PENDING, only_in_tuple
+from cede.core.future cimport Future
+from cede.core.spawn cimport Spawner
+from cede.core.task cimport Task
+from cede.tools.groups.timeouts cimport task_on
+
+cdef object CancelledError
+cdef object get_running_loop
+cdef object CoroutineType
+
+cdef class Gathering(Future):
+    cdef list children
+    cdef Py_ssize_t left
+    cdef bint exceptions_are_results
+    cdef bint cancel_requested
+    cdef readonly object awaiting_task
+    @cython.locals(own=Future)
+    cdef int watch(self, object child) except -1
+    @cython.locals(child=Future)
+    cdef int notice(self, object future) except -1
+    @cython.locals(own=Task)
+    cdef int end(self, object last) except -1
+
+cdef object result_of(object child)
+
+@cython.locals(gathering=Gathering, kernel=Spawner, task=Task, alone=bint, made=dict, children=list, early=list)
+cpdef object gather_all(tuple coros_or_futures, bint return_exceptions, object limit)

@@ -1,0 +1,109 @@
+# cython: auto_pickle=False
+"""What ``async with`` awaits where nothing has to be waited for: an awaitable that is over at once.
+
+Invariants
+----------
+* It begins when it is awaited, not when it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from cede.tools.coroutines import nothing
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.awaitable import ENDED
+    from cede.core.pure import places
+
+
+@cython.freelist(64)
+@cython.cclass
+class Instant:
+    """An awaitable that returns `value` without giving way. A subclass says in `begin` what is to be done first."""
+
+    if not cython.compiled:
+        __slots__ = places("value")
+        value: Any
+
+    def begin(self) -> int:
+        return 0
+
+    if cython.compiled:
+
+        def __await__(self) -> Any:
+            return self
+
+    else:
+        # An empty iterator returns None, and is cheaper than a generator.
+        def __await__(self) -> Any:
+            self.begin()
+            if self.value is None:
+                return NO_STEPS
+            return one_step(self.value)
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        self.begin()
+        raise StopIteration(self.value)
+
+    def send(self, value: Any) -> Any:
+        """As a coroutine's."""
+        return self.__next__()
+
+    def throw(self, *args: Any) -> Any:
+        """As a coroutine's."""
+        try:
+            return nothing().throw(*args)
+        finally:
+            args = ()  # the error's traceback holds this frame
+
+    def close(self) -> None:
+        """As a coroutine's."""
+
+
+NO_STEPS = iter(())
+
+Coroutine.register(Instant)
+
+
+def instant(value: Any) -> Instant:
+    """An awaitable whose result is `value`."""
+    if value is None:
+        return NOTHING
+    made = Instant.__new__(Instant)
+    made.value = value
+    return made
+
+
+if not cython.compiled:
+
+    def one_step(value: Any) -> Any:
+        yield from NO_STEPS
+        return value
+
+
+# The one for None has no state, so one is enough for all.
+NOTHING = Instant.__new__(Instant)
+NOTHING.value = None
+
+
+def advance_of(made: Instant) -> int:
+    made.begin()
+    return ENDED
+
+
+def value_of(made: Instant) -> Any:
+    return made.value
+
+
+if cython.compiled:
+    install_iternext(Instant, cython.cast("void *", advance_of), cython.cast("void *", value_of))  # type: ignore # noqa: F821

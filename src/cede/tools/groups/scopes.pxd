@@ -1,0 +1,63 @@
+cimport cython
+from cede.core.call cimport PENDING, monotonic
+from cede.core.task cimport DUE, PRESSED, Task
+from cede.tools.groups.deadline cimport clear_deadline, set_deadline
+from cede.tools.groups.taskgroup cimport PatientFuture
+from cede.tools.groups.timeouts cimport requests_of, task_on
+
+cdef object CancelledError
+cdef object get_running_loop
+cdef double SLOWEST
+cdef Py_ssize_t AT_ONCE
+
+cdef class CancelScope:
+    cdef double until
+    cdef double relative
+    cdef bint shielded
+    cdef bint late
+    cdef bint called
+    cdef bint caught
+    cdef bint was_entered
+    cdef Py_ssize_t counted
+    cdef Py_ssize_t requests
+    cdef object host
+    cdef CancelScope parent
+    cdef object loop
+    cdef object timer
+    cdef object reason
+    cdef set tasks
+    cdef set children
+    cdef dict asked
+    cdef dict __dict__
+    cdef object __weakref__
+    @cython.locals(own=Task)
+    cdef int take_in(self, object task) except -1
+    @cython.locals(parent=CancelScope)
+    cdef object leave(self, object error)
+    cdef int arm(self) except -1
+    @cython.locals(scope=CancelScope)
+    cdef CancelScope effective(self)
+    @cython.locals(child=CancelScope)
+    cdef int spread(self) except -1
+    @cython.locals(scope=CancelScope)
+    cpdef press_again(self, object task, object waited)
+    @cython.locals(scope=CancelScope)
+    cpdef press_foreign(self, object task)
+    @cython.locals(own=Task)
+    cdef int mark(self, object task) except -1
+    @cython.locals(own=Task, scope=CancelScope)
+    cdef int deliver(self, object task) except -1
+
+cdef class FailingScope(CancelScope):
+    pass
+
+@cython.locals(own=Task)
+cdef int put(object task, CancelScope scope) except -1
+@cython.locals(own=Task)
+cdef int count_request(object task) except -1
+@cython.locals(own=Task)
+cdef CancelScope scope_of(object task)
+cdef CancelScope relative(CancelScope scope, object delay)
+cpdef CancelScope current_scope()
+@cython.locals(scope=CancelScope, earliest=double)
+cpdef double current_effective_deadline() except? -1.0

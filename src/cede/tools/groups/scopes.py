@@ -1,0 +1,430 @@
+# cython: auto_pickle=False
+"""Cancel scopes: blocks that can be cancelled, and in which every await then raises until the block is left.
+
+A scope is entered and left with ``with``. Inside it may be scopes, time limits and groups; the tasks of a group that was entered in a scope
+belong to that scope. Cancelling works as in trio and AnyIO, by level: a coroutine that catches the CancelledError and waits again gets
+another one.
+
+Nobody polls. A task in a cancelled scope is marked (`PRESSED`), and the step in which it waits for something new asks its scope, which
+cancels that wait. A task that goes on being stubborn is asked at once `AT_ONCE` times, and then less and less often, down to every
+`SLOWEST` seconds: there is no busy loop either. Tasks that are not cede's cannot be marked; they are looked at as often.
+
+Invariants
+----------
+* A scope ends only its own cancellation: an error that an outer scope, a group, a time limit or ``task.cancel()`` asked for passes through
+  it.
+* A result that is there is never thrown away: what is done already is delivered, and the next await raises.
+* A scope that was cancelled counts as one request (``task.cancelling()``) for the task that entered it, which is taken back when it is
+  left.
+* A task is in `tasks` of its innermost scope, and of no other; it is marked exactly while that one is cancelled, from inside or from
+  outside unless shielded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from asyncio import events, exceptions
+from typing import Any
+
+from cede.core.task import Task
+from cede.tools.groups.deadline import clear_deadline, set_deadline
+from cede.tools.groups.elsewhere import scopes as elsewhere
+from cede.tools.groups.taskgroup import PatientFuture
+from cede.tools.groups.timeouts import requests_of, task_on
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.pure import PENDING, monotonic
+    from cede.core.task import DUE, PRESSED
+
+AT_ONCE = 8
+SLOWEST = 0.05
+
+CancelledError = exceptions.CancelledError
+get_running_loop = events.get_running_loop
+
+
+class CancelScope:
+    """``with CancelScope() as scope``: ``scope.cancel()``, or the deadline, ends the block, which then is left without an exception.
+
+    deadline: in seconds of ``loop.time()``; infinity for none. shield: cancellation from outside does not reach the block
+    (``task.cancel()`` and asyncio's own time limits do).
+    """
+
+    def __init__(self, *, deadline: float = math.inf, shield: bool = False) -> None:
+        self.until = checked_time(deadline, "deadline")
+        self.shielded = bool(shield)
+        self.host: Any = None
+        self.parent: Any = None
+        self.loop: Any = None
+        self.timer: Any = None
+        self.reason: Any = None
+        self.late = False
+        self.called = False
+        self.caught = False
+        self.was_entered = False
+        self.counted = 0
+        self.requests = 0
+        self.tasks: set[Any] = set()
+        self.children: set[Any] = set()
+        self.asked: dict[Any, int] = {}
+        self.relative = -1.0
+
+    # -- what there is to know
+
+    @property
+    def cancel_called(self) -> bool:
+        """Whether the scope was cancelled, by `cancel` or by its deadline."""
+        return bool(self.called)
+
+    @property
+    def cancelled_caught(self) -> bool:
+        """Whether the block was left because of that."""
+        return bool(self.caught)
+
+    @property
+    def cancel_reason(self) -> Any:
+        """What `cancel` was given, or None."""
+        return self.reason
+
+    @property
+    def deadline(self) -> float:
+        """When the scope is cancelled by itself, in seconds of ``loop.time()``; infinity for never."""
+        return float(self.until)
+
+    @deadline.setter
+    def deadline(self, value: float) -> None:
+        self.until = checked_time(value, "deadline")
+        if self.host is not None and not self.called:
+            self.arm()
+
+    @property
+    def shield(self) -> bool:
+        """Whether cancellation of the scopes outside stops here."""
+        return bool(self.shielded)
+
+    @shield.setter
+    def shield(self, value: bool) -> None:
+        self.shielded = bool(value)
+        if self.host is not None:
+            self.spread()
+
+    # -- the block
+
+    def __enter__(self) -> Any:
+        loop = get_running_loop()
+        host = task_on(loop)
+        if host is None:
+            raise RuntimeError("a cancel scope is for use inside a task")
+        if self.was_entered:
+            raise RuntimeError("a cancel scope can be entered only once")
+        self.was_entered = True
+        self.loop = loop
+        self.host = host
+        self.requests = requests_of(host)
+        if self.relative >= 0:
+            self.until = loop.time() + self.relative
+        self.parent = scope_of(host)
+        if self.parent is not None:
+            self.parent.tasks.discard(host)
+            self.parent.children.add(self)
+        self.take_in(host)
+        if self.called:
+            self.called = False
+            self.cancel(self.reason)
+        elif self.until != math.inf:
+            self.arm()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> Any:
+        return self.leave(error)
+
+    def leave(self, error: Any) -> Any:
+        host = self.host
+        if host is None or scope_of(host) is not self or task_on(get_running_loop()) is not host:
+            raise RuntimeError("cancel scopes must be left in the task that entered them, the inner ones first")
+        if self.timer is not None:
+            clear_deadline(self.timer)
+            self.timer = None
+        parent = self.parent
+        self.host = self.parent = None
+        self.tasks.discard(host)
+        if parent is not None:
+            parent.children.discard(self)
+        for task in list(self.tasks):  # of a group that outlives the scope in which it was entered
+            self.tasks.discard(task)
+            put(task, parent)
+        put(host, parent)
+        self.asked.clear()
+        while self.counted:
+            self.counted -= 1
+            host.uncancel()
+        if not self.called or not isinstance(error, CancelledError):
+            return None
+        if requests_of(host) > self.requests or (not self.shielded and parent is not None and parent.effective() is not None):
+            return None  # somebody else's cancellation, too
+        self.caught = True
+        return True
+
+    def take_in(self, task: Any) -> int:
+        """`task` is in this scope from now on."""
+        self.tasks.add(task)
+        if type(task) is Task:
+            own = task
+            own.scope = self
+        elif isinstance(task, Task):
+            task.scope = self
+        else:
+            elsewhere[task] = self
+        self.mark(task)
+        return 0
+
+    # -- a group's tasks
+
+    def adopt(self, task: Any) -> None:
+        """A task of a group that was entered here."""
+        self.take_in(task)
+
+    def release(self, task: Any) -> None:
+        """That task is done."""
+        self.tasks.discard(task)
+        self.asked.pop(task, None)
+
+    # -- cancelling
+
+    def cancel(self, reason: Any = None) -> None:
+        """End the block: from now on every await in it raises CancelledError, until it is left. Again: nothing."""
+        if self.called:
+            return
+        self.called = True
+        self.reason = reason
+        if self.timer is not None:
+            clear_deadline(self.timer)
+            self.timer = None
+        if self.host is None:
+            return  # as soon as it is entered
+        if isinstance(self.host, Task):
+            self.counted += 1
+            count_request(self.host)
+        self.spread()
+
+    def overdue(self) -> None:
+        """The timer's part."""
+        self.timer = None
+        self.late = True
+        self.cancel("the deadline of the cancel scope was reached")
+
+    def arm(self) -> int:
+        if self.timer is not None:
+            clear_deadline(self.timer)
+            self.timer = None
+        if self.until <= self.loop.time():
+            self.overdue()
+        elif self.until != math.inf:
+            self.timer = set_deadline(self.loop, self.until, self, True)
+        return 0
+
+    def effective(self) -> Any:
+        """The scope whose cancellation is felt in here, or None."""
+        scope = self
+        while scope is not None:
+            if scope.called:
+                return scope
+            if scope.shielded:
+                return None
+            scope = scope.parent
+        return None
+
+    def spread(self) -> int:
+        """Mark the tasks in here and further inside, or take the marks away, and cancel what they wait for."""
+        for task in list(self.tasks):
+            self.mark(task)
+        for child in list(self.children):
+            if not child.shielded and not child.called:
+                child.spread()
+        return 0
+
+    def mark(self, task: Any) -> int:
+        cancelled = self.effective() is not None
+        if not isinstance(task, Task):
+            if cancelled:
+                self.press_foreign(task)
+            return 0
+        own = task
+        if not cancelled:
+            own.must &= ~PRESSED
+        elif own.state == PENDING and not own.must & PRESSED:
+            own.must |= PRESSED
+            if own.waits_for is not None:
+                self.deliver(own)
+            elif task_on(self.loop) is not own and getattr(own.coro, "cr_suspended", False):
+                own.must |= DUE  # it gave way, and is on the ready ring
+        return 0
+
+    def press(self, task: Any) -> None:
+        """A marked task waits for something new."""
+        times = self.asked.get(task, 0) + 1
+        self.asked[task] = times
+        if times <= AT_ONCE:
+            self.deliver(task)
+        else:
+            self.loop.call_later(min(0.001 * 2 ** min(times - AT_ONCE, 16), SLOWEST), self.press_again, task, task._fut_waiter)
+
+    def press_again(self, task: Any, waited: Any) -> None:
+        scope = scope_of(task)
+        if scope is not None and not task.done() and task._fut_waiter is waited and scope.effective() is not None:
+            scope.deliver(task)
+
+    def deliver(self, task: Any) -> int:
+        """Cancel what a task waits for."""
+        own = task
+        waited = own.waits_for
+        if waited is None or type(waited) is PatientFuture:
+            return 0
+        scope = self.effective()
+        if waited.cancel(msg=None):
+            own.asked = (None, monotonic(), "its cancel scope was cancelled" if scope.reason is None else scope.reason, None, 0)
+        return 0
+
+    # -- tasks that are not cede's
+
+    def press_foreign(self, task: Any) -> None:
+        """Cancel a task where it waits; look again, as long as it is in a cancelled scope."""
+        scope = scope_of(task)
+        if task.done() or scope is None or scope.effective() is None:
+            return
+        times = scope.asked.get(task, 0)
+        waited = task._fut_waiter
+        running = asyncio.current_task(scope.loop) is task
+        parked = waited is not None and not waited.done() and type(waited) is not PatientFuture
+        gave_way = waited is None and not running and getattr(task.get_coro(), "cr_suspended", False) and not task._must_cancel
+        if parked or gave_way:
+            task.cancel()
+            if scope.host is task:
+                scope.counted += 1
+            times += 1
+        scope.asked[task] = times
+        soon = parked or gave_way or running or (waited is not None and waited.done())
+        if times <= AT_ONCE and soon:
+            scope.loop.call_soon(scope.press_foreign, task)
+        else:
+            scope.loop.call_later(min(0.001 * 2 ** min(max(times - AT_ONCE, 0), 16), SLOWEST), scope.press_foreign, task)
+
+    def __repr__(self) -> str:
+        state = "left" if self.was_entered and self.host is None else "entered" if self.was_entered else "not entered"
+        parts = [f"<{type(self).__name__} {state}"]
+        if self.called:
+            parts.append("cancelled" if self.reason is None else f"cancelled ({self.reason})")
+        if self.shielded:
+            parts.append("shielded")
+        if self.until != math.inf:
+            parts.append(f"deadline={self.until:.3f}")
+        return f"{' '.join(parts)}>"
+
+
+class FailingScope(CancelScope):
+    """A scope that raises TimeoutError where its deadline ended the block."""
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> Any:
+        dealt_with = self.leave(error)
+        if self.caught and self.late:
+            try:
+                raise TimeoutError from error
+            finally:
+                error = None  # the new error's traceback holds this frame
+        return dealt_with
+
+
+def put(task: Any, scope: Any) -> int:
+    """Make `scope`, or none, the innermost scope of `task`."""
+    if scope is not None:
+        scope.take_in(task)
+    elif isinstance(task, Task):
+        own = task
+        own.scope = None
+        own.must &= ~PRESSED
+    else:
+        elsewhere.pop(task, None)
+    return 0
+
+
+def count_request(task: Any) -> int:
+    own = task
+    own.cancels += 1
+    return 0
+
+
+def scope_of(task: Any) -> Any:
+    """The innermost scope that `task` is in, or None."""
+    if isinstance(task, Task):
+        own = task
+        return own.scope
+    return elsewhere.get(task)
+
+
+def checked_time(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, got {value!r}")
+    if value != value:
+        raise ValueError(f"{name} must not be NaN")
+    return float(value)
+
+
+def relative(scope: CancelScope, delay: Any) -> CancelScope:
+    """`scope` with a deadline that many seconds after it is entered."""
+    if delay is not None:
+        seconds = checked_time(delay, "delay")
+        if seconds < 0:
+            raise ValueError(f"delay must be 0 or more seconds, got {delay!r}")
+        if seconds != math.inf:
+            scope.relative = seconds
+    return scope
+
+
+def move_on_after(delay: float | None, *, shield: bool = False) -> CancelScope:
+    """A cancel scope whose block gets `delay` seconds, from its beginning on, and is then left quietly (``scope.cancelled_caught`` tells).
+    None: no limit.
+    """
+    return relative(CancelScope(shield=shield), delay)
+
+
+def move_on_at(deadline: float, *, shield: bool = False) -> CancelScope:
+    """As `move_on_after`, with the time in seconds of ``loop.time()``."""
+    return CancelScope(deadline=deadline, shield=shield)
+
+
+def fail_after(delay: float | None, *, shield: bool = False) -> CancelScope:
+    """As `move_on_after`, but the block raises TimeoutError when its time is up."""
+    return relative(FailingScope(shield=shield), delay)
+
+
+def fail_at(deadline: float, *, shield: bool = False) -> CancelScope:
+    """As `fail_after`, with the time in seconds of ``loop.time()``."""
+    return FailingScope(deadline=deadline, shield=shield)
+
+
+def current_scope() -> Any:
+    """The innermost scope of the running task, or None."""
+    task = task_on(get_running_loop())
+    return None if task is None else scope_of(task)
+
+
+def current_effective_deadline() -> float:
+    """When the running task is cancelled by a scope, in seconds of ``loop.time()``: infinity for never, minus infinity where it is
+    already.
+    """
+    scope = current_scope()
+    earliest = math.inf
+    while scope is not None:
+        if scope.called:
+            return -math.inf
+        earliest = min(earliest, scope.until)
+        if scope.shielded:
+            break
+        scope = scope.parent
+    return earliest

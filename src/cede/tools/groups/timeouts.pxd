@@ -1,0 +1,53 @@
+cimport cython
+from cede.core.call cimport monotonic, seconds_of
+from cede.core.kernel cimport Kernel
+from cede.core.spawn cimport Spawner
+from cede.core.task cimport Task
+from cede.tools.groups.deadline cimport clear_deadline, set_deadline, set_on_kernel
+from cede.tools.groups.instant cimport Instant, instant
+
+cdef enum:
+    CREATED = 0
+    ENTERED = 1
+    EXPIRING = 2
+    EXPIRED = 3
+    EXITED = 4
+
+cdef object CancelledError
+cdef object get_running_loop
+
+@cython.locals(kernel=Spawner)
+cpdef object task_on(object loop)
+@cython.locals(own=Task)
+cpdef Py_ssize_t requests_of(object task) except -1
+
+@cython.locals(own=Task)
+cpdef int ask_to_stop(object task, str why) except -1
+
+cdef class Timeout
+
+cdef class EnteringTimeout(Instant):
+    @cython.locals(limit=Timeout)
+    cdef int begin(self) except -1
+
+cdef class Timeout:
+    cdef int enter(self) except -1
+    cdef int stage
+    cdef bint known_later
+    cdef Py_ssize_t requests
+    cdef object until
+    cdef Spawner kernel
+    cdef object loop
+    cdef object task
+    cdef object timer
+    cdef object __weakref__
+    cdef int arm(self, object loop) except -1
+    cpdef overdue(self)
+
+@cython.locals(entering=EnteringTimeout)
+cdef EnteringTimeout entering_timeout(Timeout limit)
+
+@cython.locals(kernel=Spawner, made=Timeout, seconds=double)
+cpdef Timeout timeout(object delay)
+@cython.locals(made=Timeout)
+cpdef Timeout timeout_at(object when)

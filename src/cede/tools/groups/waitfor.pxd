@@ -1,0 +1,47 @@
+cimport cython
+from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED
+from cede.core.call cimport RAISED, RETURNED, YIELDED, send_to
+from cede.core.future cimport Future
+from cede.core.kernel cimport Kernel
+from cede.core.spawn cimport Spawner
+from cede.tools.groups.deadline cimport clear_deadline, set_deadline
+from cede.tools.groups.timeouts cimport ask_to_stop, requests_of, task_on
+from cede.tools.operation cimport FRESH, OVER, PARKED
+
+cdef extern from "awaitable.h":
+    int install_iternext "cede_install_iternext"(object kind, void *advance, void *value) except -1
+
+cdef object CancelledError
+cdef object get_running_loop
+cdef object CoroutineType
+
+@cython.final
+cdef class WaitFor:
+    cdef int stage
+    cdef int outcome
+    cdef bint limited
+    cdef bint reached
+    cdef double seconds
+    cdef double until
+    cdef Py_ssize_t requests
+    cdef object awaitable
+    cdef object inner
+    cdef object future
+    cdef object loop
+    cdef object task
+    cdef object timer
+    cdef object value
+    cdef object __weakref__
+    cdef int advance(self) except -1
+    @cython.locals(kernel=Spawner)
+    cdef int start(self) except -1
+    cdef int go_on(self, object result) except -1
+    cpdef overdue(self)
+    cdef object answer(self, int outcome)
+
+cdef object iterator_of(object awaitable)
+
+@cython.locals(made=WaitFor)
+cpdef object wait_for(object fut, object timeout)
+cdef int advance_of(WaitFor made) except -1
+cdef object value_of(WaitFor made)

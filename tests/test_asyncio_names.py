@@ -1,0 +1,141 @@
+"""``import cede as asyncio`` is a fair swap: every public name is there, and means the same."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import warnings
+
+import pytest
+
+import cede
+
+# asyncio means to remove them: found in asyncio when somebody asks for them.
+DEPRECATED = {
+    "AbstractChildWatcher",
+    "AbstractEventLoopPolicy",
+    "DefaultEventLoopPolicy",
+    "FastChildWatcher",
+    "MultiLoopChildWatcher",
+    "PidfdChildWatcher",
+    "SafeChildWatcher",
+    "ThreadedChildWatcher",
+    "get_child_watcher",
+    "get_event_loop_policy",
+    "iscoroutinefunction",
+    "set_child_watcher",
+    "set_event_loop_policy",
+}
+
+# asyncio's own until cede has them: locks, queues, and subprocesses with streams.
+STILL_STOCK = {
+    "Barrier",
+    "BoundedSemaphore",
+    "BrokenBarrierError",
+    "Condition",
+    "Event",
+    "LifoQueue",
+    "Lock",
+    "PriorityQueue",
+    "Queue",
+    "QueueEmpty",
+    "QueueFull",
+    "QueueShutDown",
+    "Semaphore",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+}
+
+# What newer versions brought, on every version.
+NEWER = {
+    "EventLoop",
+    "FrameCallGraphEntry",
+    "FutureCallGraph",
+    "TaskGroup",
+    "Timeout",
+    "capture_call_graph",
+    "create_eager_task_factory",
+    "eager_task_factory",
+    "format_call_graph",
+    "future_add_to_awaited_by",
+    "future_discard_from_awaited_by",
+    "print_call_graph",
+    "timeout",
+    "timeout_at",
+}
+
+PUBLIC = {name for name in asyncio.__all__ if not name.startswith("_")} - DEPRECATED
+
+
+@pytest.mark.parametrize("name", sorted((PUBLIC | NEWER) - STILL_STOCK))
+def test_name_is_ours(name: str) -> None:
+    assert name in cede.__all__
+    assert name in vars(cede)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC - {"Server"}))  # nobody but a loop makes one
+def test_signature_takes_what_asyncio_takes(name: str) -> None:
+    theirs, ours = getattr(asyncio, name), getattr(cede, name)
+    if isinstance(theirs, type) and issubclass(theirs, BaseException):
+        assert ours is theirs
+        return
+    assert callable(ours) == callable(theirs)
+    try:
+        wanted, given = inspect.signature(theirs), inspect.signature(ours)
+    except (TypeError, ValueError):
+        return  # compiled functions tell nothing
+    if "args" in wanted.parameters or "kwargs" in wanted.parameters:
+        return
+    open_ended = any(each.kind is each.VAR_KEYWORD for each in given.parameters.values())
+    missing = [each for each in wanted.parameters if each not in given.parameters and each not in ("self", "awaitable", "selector", "tg")]
+    assert open_ended or not missing, f"cede.{name}{given} takes no {missing}"
+
+
+@pytest.mark.parametrize("name", sorted(name for name in asyncio.__all__ if not name.startswith("_")))
+def test_name_is_found(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        assert getattr(cede, name) is not None
+
+
+def test_private_names_and_submodules_are_found() -> None:
+    for name in asyncio.__all__:
+        if name.startswith("_"):
+            assert getattr(cede, name) is getattr(asyncio, name)
+    assert cede.subprocess is asyncio.subprocess  # type: ignore[attr-defined]
+
+
+def test_what_nobody_has_is_missing_in_our_name() -> None:
+    with pytest.raises(AttributeError, match="module 'cede' has no attribute 'no_such_thing'"):
+        cede.no_such_thing  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError):
+        cede._no_such_thing  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(cede, "__path_hooks__")
+
+
+def test_swapped_program_runs() -> None:
+    async def main(ns: object) -> list[int]:
+        async def one(number: int) -> int:
+            await ns.sleep(0)  # type: ignore[attr-defined]
+            return number
+
+        async with ns.timeout(10), ns.TaskGroup() as group:  # type: ignore[attr-defined]
+            task = group.create_task(one(1))
+        got = [task.result(), *await ns.gather(one(2), one(3)), await ns.wait_for(one(4), 1)]  # type: ignore[attr-defined]
+        done, _ = await ns.wait({ns.create_task(one(5))}, return_when=ns.FIRST_COMPLETED)  # type: ignore[attr-defined]
+        return [*got, *(each.result() for each in done), await ns.shield(one(6))]  # type: ignore[attr-defined]
+
+    assert cede.run(main(cede)) == asyncio.run(main(asyncio)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_eager_tasks_on_every_version() -> None:
+    async def main() -> bool:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(cede.eager_task_factory)
+
+        async def at_once() -> int:
+            return 1
+
+        return loop.create_task(at_once()).done()
+
+    assert cede.run(main())
