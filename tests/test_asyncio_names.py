@@ -27,24 +27,8 @@ DEPRECATED = {
     "set_event_loop_policy",
 }
 
-# asyncio's own until cede has them: locks, queues, and subprocesses with streams.
-STILL_STOCK = {
-    "Barrier",
-    "BoundedSemaphore",
-    "BrokenBarrierError",
-    "Condition",
-    "Event",
-    "LifoQueue",
-    "Lock",
-    "PriorityQueue",
-    "Queue",
-    "QueueEmpty",
-    "QueueFull",
-    "QueueShutDown",
-    "Semaphore",
-    "create_subprocess_exec",
-    "create_subprocess_shell",
-}
+# asyncio's own until cede has them: subprocesses with streams.
+STILL_STOCK = {"create_subprocess_exec", "create_subprocess_shell"}
 
 # What newer versions brought, on every version.
 NEWER = {

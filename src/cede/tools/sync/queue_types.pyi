@@ -1,7 +1,7 @@
 """The queues as a type checker is to see them: generic, and of asyncio's kind."""
 
 import asyncio
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
