@@ -45,6 +45,7 @@ def primitive_classes(make: Maker) -> None:
                 continue
             # Classes that were named when the suite was imported.
             members = {key: ours[value] for key, value in vars(cls).items() if isinstance(value, type) and value in ours}
-            label = f"{name.removeprefix('test_')}_{cls.__name__.removesuffix('Tests').removesuffix('Test')}"
+            # Not the name that the same class has where asyncio's own primitives run on our loop.
+            label = f"our_{name.removeprefix('test_')}_{cls.__name__.removesuffix('Tests').removesuffix('Test')}"
             for loop in (FOREIGN, OWN):
                 make.add(label, loop, (OurPrimitives, cls), **members)
