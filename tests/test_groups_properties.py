@@ -13,9 +13,6 @@ import cede
 
 from .conftest import FACTORIES
 
-# Hypothesis counts references in order to guess at a mistake of its users, and guesses wrong where objects are counted otherwise (3.14).
-pytestmark = pytest.mark.filterwarnings("ignore:It looks like `register_random`")
-
 quick = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 loops = pytest.mark.parametrize("loop_name", list(FACTORIES))
 
