@@ -8,7 +8,7 @@
     cede.run(main())
 
 Everything that asyncio offers runs on a cede loop unchanged: give `cede.new_event_loop` to ``asyncio.Runner`` or ``asyncio.run``
-as ``loop_factory``, or call `cede.run`.
+as ``loop_factory``, or call `cede.run`. `accelerate` puts the whole process on cede, asyncio's own names included.
 """
 
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from cede.loop.event_loop import EventLoop as EventLoop
 from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
 from cede.tools import stock as _stock
+from cede.tools.accelerate import accelerate as accelerate
 from cede.tools.checkpoint import checkpoint as checkpoint
 from cede.tools.eager import create_eager_task_factory as create_eager_task_factory
 from cede.tools.eager import eager_task_factory as eager_task_factory
@@ -106,6 +107,7 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "run",
+    "accelerate",
     "Runner",
     "ShutdownError",
     "new_event_loop",

@@ -24,8 +24,10 @@ examples:
 
 RUN_OVERVIEW = """\
 Runs a program as `python` would, with asyncio on cede: asyncio.run(), asyncio.Runner,
-asyncio.new_event_loop() and whatever is built on them get cede's event loop. sys.argv,
-sys.path, __main__, the exit status and tracebacks are what `python` would give.
+asyncio.new_event_loop() and whatever is built on them get cede's event loop, and asyncio's
+names (Lock, Queue, gather, sleep, TaskGroup ...) mean cede's, which are faster: --stock
+leaves them alone. sys.argv, sys.path, __main__, the exit status and tracebacks are what
+`python` would give.
 A program that asks for a loop of another kind gets that other kind, and child processes
 that it starts are plain Python.
 """
@@ -58,11 +60,16 @@ def make_parser() -> tuple[Parser, Parser]:
     run = commands.add_parser(
         "run",
         help="run a script, a module or a line of code on cede",
-        usage="cede run [--debug] [--driver NAME] (SCRIPT | - | -m MODULE | -c CODE) [ARGUMENT ...]",
+        usage="cede run [--stock] [--debug] [--driver NAME] (SCRIPT | - | -m MODULE | -c CODE) [ARGUMENT ...]",
         description=RUN_OVERVIEW,
         epilog=RUN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+    )
+    run.add_argument(
+        "--stock",
+        action="store_true",
+        help="asyncio's locks, queues, groups and other tools stay its own; only the loop and its tasks are cede's",
     )
     run.add_argument(
         "--debug",
@@ -123,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_parser.error("nothing to run: give a script, - for stdin, -m MODULE or -c CODE")
         from cede.cli import run
 
-        return run.run(kind, target, rest, debug=options.debug, driver=options.driver)
+        return run.run(kind, target, rest, debug=options.debug, driver=options.driver, stock=options.stock)
     options = parser.parse_args(words)
     if options.command is None:
         parser.error("expected a command: run or info")

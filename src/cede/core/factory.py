@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import Any
 
+from cede.core import originals
 from cede.core.task import Task
 
 
@@ -15,7 +16,7 @@ def stock_task_factory(loop: Any, coro: Any, **options: Any) -> asyncio.Task[Any
     For tools that read those tasks out of the process's memory (``python -m asyncio pstree`` is one), or to tell whose fault
     something is. What only cede's tasks do goes with them: plain generators, strong references to what is pending, the speed.
     """
-    return asyncio.Task(coro, loop=loop, **options)
+    return originals.Task(coro, loop=loop, **options)
 
 
 def start_with_factory(

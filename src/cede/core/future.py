@@ -18,6 +18,7 @@ import types
 from asyncio import events, exceptions
 from typing import Any
 
+from cede.core import originals
 from cede.core.awaitable import Operation
 from cede.core.handle import Runnable, creation_stack
 from cede.core.kernel import Kernel
@@ -161,7 +162,7 @@ class Future(OpenRunnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Future
+        return originals.Future
 
     @classmethod
     def __class_getitem__(cls, item: Any) -> Any:
@@ -575,4 +576,4 @@ def wrap_future(future: Any, *, loop: Any = None) -> Any:
         return future
     if not isinstance(future, concurrent.futures.Future):
         raise TypeError(f"wrap_future(): future must be a concurrent.futures.Future, got {future!r}")
-    return asyncio.wrap_future(future, loop=loop)
+    return originals.wrap_future(future, loop=loop)

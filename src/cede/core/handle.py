@@ -10,11 +10,12 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import format_helpers
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
+
+from cede.core import originals
 
 try:
     import cython
@@ -88,7 +89,7 @@ class Handle(Runnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Handle
+        return originals.Handle
 
     def cancel(self) -> None:
         """Never run, and let go of the callback and its arguments at once."""

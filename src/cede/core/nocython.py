@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 compiled = False
 
@@ -20,3 +21,8 @@ def no_gc_clear(kind: type) -> type:
 def freelist(size: int) -> Callable[[type], type]:
     """Compiled: up to `size` dead objects are kept for new ones. Must stand above `cclass`; in a .pxd it is ignored."""
     return lambda kind: kind
+
+
+def binding(bound: bool) -> Callable[[Any], Any]:
+    """Compiled: the function is an object with a signature and attributes, as a Python function is, which costs a call a little more."""
+    return lambda function: function

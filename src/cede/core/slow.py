@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Any
+
+from cede.core import originals
 
 logger = logging.getLogger("asyncio")
 
@@ -18,7 +19,7 @@ def report_if_slow(kernel: Any, runnable: Any, seconds: float) -> None:
 def describe(runnable: Any) -> str:
     """A task, where the work is a task's step or wake-up; else the handle."""
     owner = getattr(getattr(runnable, "_callback", None), "__self__", None)
-    if isinstance(owner, asyncio.Task):
+    if isinstance(owner, originals.Task):
         return repr(owner)
     return repr(runnable)
 

@@ -20,7 +20,6 @@ On a loop that is not ours the task works as well, by that loop's ``call_soon``.
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import inspect
 import itertools
@@ -29,6 +28,7 @@ from asyncio import base_tasks, coroutines, exceptions, futures
 from collections.abc import Awaitable
 from typing import Any
 
+from cede.core import originals
 from cede.core.asked import tell, watch
 from cede.core.future import Future, loop_of_thread
 from cede.core.register import enter_task, leave_task, register_weak, swap_current, unregister_weak
@@ -126,7 +126,7 @@ class Task(Future):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Task
+        return originals.Task
 
     def check_coroutine(self, coro: Any) -> int:
         if type(coro) is not CoroutineType:

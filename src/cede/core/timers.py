@@ -11,11 +11,11 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
+from cede.core import originals
 from cede.core.handle import Handle
 
 try:
@@ -56,7 +56,7 @@ class TimerHandle(Handle):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.TimerHandle
+        return originals.TimerHandle
 
     def when(self) -> float:
         """The time at which the callback is due, in seconds of ``loop.time()``."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from cede.core import originals
 from cede.stackful.coroutine import StackCoroutine
 
 
@@ -31,7 +32,7 @@ class SavedStack:
 
 def saved_stack(task: asyncio.Task[Any] | StackCoroutine) -> SavedStack:
     """What a task made by `spawn`, or a stackful coroutine, is doing. Raises TypeError for any other."""
-    coroutine: Any = task if isinstance(task, StackCoroutine) else task.get_coro() if isinstance(task, asyncio.Task) else None
+    coroutine: Any = task if isinstance(task, StackCoroutine) else task.get_coro() if isinstance(task, originals.Task) else None
     if not isinstance(coroutine, StackCoroutine):
         raise TypeError(f"a task made by stackful.spawn(), or a stackful coroutine, is expected, not {task!r}")
     frames: list[FrameType] = []

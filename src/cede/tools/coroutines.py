@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import types
 from collections.abc import Generator
 from typing import Any
+
+from cede.core import originals
 
 
 async def nothing() -> None:
@@ -53,7 +54,7 @@ async def drain_foreign(writer: Any) -> None:
         if error is not None:
             raise error
     if writer._transport.is_closing():
-        await asyncio.sleep(0)
+        await originals.sleep(0)
     await writer._protocol._drain_helper()
 
 

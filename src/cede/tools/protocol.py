@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import coroutines
 from collections.abc import Callable
 from typing import Any
 
+from cede.core import originals
 from cede.tools.outflow import FlowControlMixin
 from cede.tools.reader import StreamReader
 from cede.tools.writer import StreamWriter
@@ -49,7 +49,7 @@ class StreamReaderProtocol(FlowControlMixin):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.StreamReaderProtocol
+        return originals.StreamReaderProtocol
 
     def connection_made(self, transport: Any) -> None:
         """The connection is there."""

@@ -7,11 +7,11 @@ The public face, with the names that asyncio gave it. How bytes are held is in `
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import events
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+from cede.core import originals
 from cede.core.handle import creation_stack
 from cede.tools.inflow import Inflow
 from cede.tools.operation import begin
@@ -39,7 +39,7 @@ class StreamReader(Inflow):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.StreamReader
+        return originals.StreamReader
 
     @property
     def _buffer(self) -> bytearray:

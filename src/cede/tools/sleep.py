@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from cede.core.handle import creation_stack
 from cede.core.spawn import Spawner
 from cede.core.timers import TimerHandle
+from cede.tools.marking import mark_coroutine_function
 from cede.tools.operation import StreamOperation, begin, wake
 
 try:
@@ -92,6 +93,7 @@ class Sleep(StreamOperation):
         return 0
 
 
+@cython.binding(True)  # type: ignore[untyped-decorator] # it has a signature, and can be marked
 def sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]:
     """Wait `delay` seconds, never less, then return `result`. A delay of 0 or less gives way once.
 
@@ -100,6 +102,9 @@ def sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]:
     if not cython.compiled and type(delay) in PLAIN_NUMBERS and delay <= 0:
         return give_way(result)  # interpreted, a real coroutine is cheaper
     return begin(Sleep.__new__(Sleep), result, delay)
+
+
+mark_coroutine_function(sleep)
 
 
 def create_task(

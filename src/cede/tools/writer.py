@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
+from cede.core import originals
 from cede.tools.coroutines import drain_foreign, start_tls, wait_closed_foreign
 from cede.tools.inflow import Inflow
 from cede.tools.operation import begin
@@ -18,7 +18,7 @@ class StreamWriter(Outflow):
     """The writing half of a connection. asyncio.StreamWriter's API, and ``isinstance(writer, asyncio.StreamWriter)`` holds."""
 
     def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None:
-        if reader is not None and not isinstance(reader, (Inflow, asyncio.StreamReader)):
+        if reader is not None and not isinstance(reader, (Inflow, originals.StreamReader)):
             raise TypeError(f"StreamWriter(): reader must be a StreamReader or None, got {reader!r}")
         self._transport = transport
         self._protocol = protocol
@@ -30,7 +30,7 @@ class StreamWriter(Outflow):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.StreamWriter
+        return originals.StreamWriter
 
     @property
     def transport(self) -> Any:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from typing import Any
 
+from cede.core import originals
 from cede.core.future import Future
 from cede.core.telling import frames_inside
 
@@ -46,7 +47,7 @@ def future_add_to_awaited_by(fut: Any, waiter: Any, /) -> None:
     if stock is not None:
         stock(fut, waiter)
     passed_over = stock is None or isinstance(fut, Future)  # asyncio's function sees to asyncio's own classes alone
-    if passed_over and isinstance(fut, asyncio.Future) and isinstance(waiter, asyncio.Future):
+    if passed_over and isinstance(fut, originals.Future) and isinstance(waiter, originals.Future):
         _told.setdefault(fut, weakref.WeakSet()).add(waiter)
 
 
@@ -55,7 +56,7 @@ def future_discard_from_awaited_by(fut: Any, waiter: Any, /) -> None:
     stock = getattr(asyncio, "future_discard_from_awaited_by", None)
     if stock is not None:
         stock(fut, waiter)
-    told = _told.get(fut) if isinstance(fut, asyncio.Future) else None
+    told = _told.get(fut) if isinstance(fut, originals.Future) else None
     if told is not None:
         told.discard(waiter)
         if not told:
@@ -76,7 +77,7 @@ def waiters_of(future: Any) -> set[Any]:
 
 
 def graph_of(future: Any, limit: int | None, above: frozenset[int] = frozenset()) -> FutureCallGraph:
-    if not isinstance(future, asyncio.Future):
+    if not isinstance(future, originals.Future):
         raise TypeError(f"{future!r} object does not appear to be compatible with asyncio.Future")
     get_coro = getattr(future, "get_coro", None)
     stack = [FrameCallGraphEntry(frame) for frame in frames_inside(get_coro())] if get_coro is not None and limit != 0 else []
@@ -133,7 +134,7 @@ def format_call_graph(future: Any = None, /, *, depth: int = 1, limit: int | Non
 
 def render(graph: FutureCallGraph, lines: list[str], margin: str) -> None:
     future: Any = graph.future
-    named = f"Task(name={future.get_name()!r}, " if isinstance(future, asyncio.Task) else "Future("
+    named = f"Task(name={future.get_name()!r}, " if isinstance(future, originals.Task) else "Future("
     lines.append(f"{margin}* {named}id={id(future):#x})")
     if graph.call_stack:
         lines.append(f"{margin}  + Call stack:")

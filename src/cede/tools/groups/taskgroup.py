@@ -13,11 +13,11 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 from asyncio import events, exceptions
 from types import CoroutineType, GenericAlias
 from typing import Any
 
+from cede.core import originals
 from cede.core.future import Future
 from cede.core.handle import Runnable
 from cede.core.spawn import Spawner
@@ -98,7 +98,7 @@ class TaskGroup(Runnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.TaskGroup
+        return originals.TaskGroup
 
     __class_getitem__: Any = classmethod(GenericAlias)
 

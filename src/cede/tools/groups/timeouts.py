@@ -15,6 +15,7 @@ from asyncio import events, exceptions
 from types import GenericAlias
 from typing import Any
 
+from cede.core import originals
 from cede.core.spawn import Spawner
 from cede.core.task import Task
 from cede.tools.groups.deadline import clear_deadline, set_deadline, set_on_kernel
@@ -98,7 +99,7 @@ class Timeout:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Timeout
+        return originals.Timeout
 
     __class_getitem__: Any = classmethod(GenericAlias)
 

@@ -26,6 +26,7 @@ from cede.core.spawn import Spawner
 from cede.tools.groups import expiring
 from cede.tools.groups.deadline import clear_deadline, set_deadline
 from cede.tools.groups.timeouts import ask_to_stop, insert_timeout_errors, requests_of, task_on
+from cede.tools.marking import mark_coroutine_function
 
 try:
     import cython
@@ -235,6 +236,7 @@ def iterator_of(awaitable: Any) -> Any:
     return expiring.iterator_of(awaitable)
 
 
+@cython.binding(True)  # type: ignore[untyped-decorator] # it has a signature, and can be marked
 def wait_for(fut: Any, timeout: float | None) -> Coroutine[Any, Any, Any]:
     """The result of an awaitable, within `timeout` seconds; None for as long as it takes.
 
@@ -249,6 +251,9 @@ def wait_for(fut: Any, timeout: float | None) -> Coroutine[Any, Any, Any]:
         made.limited = True
     made.awaitable = fut
     return made
+
+
+mark_coroutine_function(wait_for)
 
 
 def advance_of(made: WaitFor) -> int:

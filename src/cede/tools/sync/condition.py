@@ -10,10 +10,10 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from cede.core import originals
 from cede.tools.operation import NAMES, begin
 from cede.tools.sync.bound import LoopBound, described
 from cede.tools.sync.coroutines import acquire_for_body, release_after_body, wait_for_predicate
@@ -153,7 +153,7 @@ class Condition(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Condition if type(self) is Condition else type(self)
+        return originals.Condition if type(self) is Condition else type(self)
 
     def locked(self) -> bool:
         """Whether somebody holds the lock."""

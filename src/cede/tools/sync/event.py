@@ -6,10 +6,10 @@ Whoever waits when `set` is called goes on, also where `clear` follows before it
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from cede.core import originals
 from cede.tools.operation import NAMES, begin
 from cede.tools.sync.bound import LoopBound, described
 from cede.tools.sync.waiters import Waiters, Waiting
@@ -58,7 +58,7 @@ class Event(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Event if type(self) is Event else type(self)
+        return originals.Event if type(self) is Event else type(self)
 
     def is_set(self) -> bool:
         """Whether the flag is up."""

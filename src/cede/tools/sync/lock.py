@@ -9,10 +9,10 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from cede.core import originals
 from cede.tools.operation import NAMES, begin
 from cede.tools.sync.bound import LoopBound, described
 from cede.tools.sync.done import DONE
@@ -70,7 +70,7 @@ class Lock(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Lock if type(self) is Lock else type(self)
+        return originals.Lock if type(self) is Lock else type(self)
 
     def locked(self) -> bool:
         """Whether somebody holds the lock."""

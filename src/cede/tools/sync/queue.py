@@ -14,7 +14,6 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
 from collections import deque
@@ -23,6 +22,7 @@ from heapq import heappop, heappush
 from types import GenericAlias
 from typing import Any
 
+from cede.core import originals
 from cede.tools.operation import NAMES, begin
 from cede.tools.sync.bound import LoopBound
 from cede.tools.sync.errors import QueueEmpty, QueueFull, QueueShutDown
@@ -145,7 +145,7 @@ class Queue(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Queue if type(self) is Queue else type(self)
+        return originals.Queue if type(self) is Queue else type(self)
 
     @classmethod
     def __class_getitem__(cls, item: Any) -> Any:
@@ -389,7 +389,7 @@ class PriorityQueue(Queue):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.PriorityQueue if type(self) is PriorityQueue else type(self)
+        return originals.PriorityQueue if type(self) is PriorityQueue else type(self)
 
     def _init(self, maxsize: int) -> None:
         self._queue = []
@@ -413,7 +413,7 @@ class LifoQueue(Queue):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.LifoQueue if type(self) is LifoQueue else type(self)
+        return originals.LifoQueue if type(self) is LifoQueue else type(self)
 
     def _init(self, maxsize: int) -> None:
         self._queue = []

@@ -10,10 +10,10 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from cede.core import originals
 from cede.tools.operation import NAMES, begin
 from cede.tools.sync.bound import LoopBound, described
 from cede.tools.sync.coroutines import acquire_for_body, release_after_body
@@ -76,7 +76,7 @@ class Semaphore(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Semaphore if type(self) is Semaphore else type(self)
+        return originals.Semaphore if type(self) is Semaphore else type(self)
 
     def locked(self) -> bool:
         """Whether `acquire` would have to wait."""
@@ -164,7 +164,7 @@ class BoundedSemaphore(Semaphore):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.BoundedSemaphore if type(self) is BoundedSemaphore else type(self)
+        return originals.BoundedSemaphore if type(self) is BoundedSemaphore else type(self)
 
     def give_back(self) -> int:
         if self._value >= self._bound_value:

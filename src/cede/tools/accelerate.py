@@ -1,0 +1,101 @@
+"""accelerate: a whole process on cede, its loops and asyncio's names.
+
+What is put in asyncio's places is what `cede` exports under the same name. It stands in the package ``asyncio`` and in the public names of
+its submodules, so that ``from asyncio.locks import Lock`` finds it too. A module that took a name before keeps what it has, which works as
+it did: asyncio's own primitives run on cede's loops.
+
+Not replaced are `run`, `Runner` and `new_event_loop`, which ask for the process's loop and get one of cede's; classes of loops, since a
+program that names one wants that one; and `Handle`, `TimerHandle` and `Server`, of which only a loop makes objects.
+
+`Future` and `Task` are stood for by classes that make ours and recognise both kinds: a program may have asyncio's from a library, or from
+a loop that is not cede's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from cede.core import originals
+from cede.core.future import Future as OurFuture
+from cede.core.task import Task as OurTask
+from cede.tools import install
+
+STAYS = frozenset(
+    ("run", "Runner", "new_event_loop", "BaseEventLoop", "SelectorEventLoop", "EventLoop", "Handle", "TimerHandle", "Server")
+)
+
+# Where asyncio's own loops and tasks take these from: they go on making their own.
+STAY_WITHIN = frozenset(("Future", "Task"))
+
+
+# What newer versions of asyncio have, for a program written for one of them.
+NEWER = frozenset(
+    (
+        "QueueShutDown",
+        "FrameCallGraphEntry",
+        "FutureCallGraph",
+        "capture_call_graph",
+        "create_eager_task_factory",
+        "eager_task_factory",
+        "format_call_graph",
+        "future_add_to_awaited_by",
+        "future_discard_from_awaited_by",
+        "print_call_graph",
+    )
+)
+
+
+def accelerate(*, names: bool = True) -> None:
+    """Put this process on cede: from now on asyncio makes cede's loops, and asyncio's names mean cede's objects.
+
+    To be called before the program's own modules are imported: what was taken out of asyncio by ``from asyncio import ...`` stays what it
+    was. Any number of times. `cede run` does it for a program; `cede.run` and `cede.new_event_loop` never do.
+
+    names: False leaves asyncio's names alone, as ``cede run --stock`` does, and gives only the loops.
+    """
+    import cede
+
+    install.install(cede.new_event_loop)
+    if not names:
+        return
+    replaced: dict[int, Any] = {}
+    for name in set(cede.__all__) - STAYS:  # more than asyncio's own __all__, which leaves some out in some versions
+        ours, theirs = vars(cede)[name], vars(asyncio).get(name)
+        if theirs is not None and theirs is not ours and not name.startswith("_"):
+            ours = STAND_INS.get(name, ours)
+            replaced[id(theirs)] = ours
+            setattr(asyncio, name, ours)
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith("asyncio."):
+            for name in getattr(module, "__all__", ()):
+                ours = replaced.get(id(vars(module).get(name)))
+                if ours is not None and name not in STAY_WITHIN:
+                    setattr(module, name, ours)
+    for name in NEWER:
+        if not hasattr(asyncio, name):
+            setattr(asyncio, name, vars(cede)[name])
+
+
+class StandIn(type):
+    """The class of a class that makes objects of its base, and knows asyncio's as its own. Its subclasses are classes like any other."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        ours = cls.__dict__.get("_makes")
+        return super().__call__(*args, **options) if ours is None else ours(*args, **options)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        known = cls.__dict__.get("_knows")
+        return super().__instancecheck__(instance) if known is None else isinstance(instance, known)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        known = cls.__dict__.get("_knows")
+        return super().__subclasscheck__(subclass) if known is None else issubclass(subclass, known)
+
+
+def stand_in(name: str, ours: type, theirs: type) -> StandIn:
+    return StandIn(name, (ours,), {"__module__": "asyncio", "__doc__": ours.__doc__, "_makes": ours, "_knows": (ours, theirs)})
+
+
+STAND_INS = {"Future": stand_in("Future", OurFuture, originals.Future), "Task": stand_in("Task", OurTask, originals.Task)}

@@ -1,0 +1,224 @@
+"""`cede.accelerate`: asyncio's names on cede's, in a process of its own each time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+BEFORE = "import asyncio\nfrom asyncio import Future as F, Task as T, Queue as Q, Lock as L, TaskGroup as G\nimport cede\n"
+
+
+def script(body: str, *, before: str = BEFORE, call: str = "cede.accelerate()\n", command: tuple[str, ...] = ()) -> list[str]:
+    source = before + call + textwrap.dedent(body)
+    words = [sys.executable, "-W", "error", "-X", "dev", *command, "-c", source]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout.split()
+
+
+def test_names_are_ours_in_asyncio_and_in_its_submodules() -> None:
+    got = script("""
+        import asyncio.locks, asyncio.queues
+        for name in ("Lock", "Event", "Queue", "gather", "sleep", "wait_for", "timeout", "TaskGroup", "open_connection", "StreamReader"):
+            assert getattr(asyncio, name) is getattr(cede, name), name
+        assert asyncio.locks.Lock is cede.Lock and asyncio.queues.Queue is cede.Queue and asyncio.tasks.gather is cede.gather
+        for name in ("Handle", "TimerHandle", "Server", "run", "Runner", "CancelledError", "QueueEmpty"):
+            assert getattr(asyncio, name).__module__.startswith("asyncio"), name
+        async def main():
+            assert type(asyncio.get_running_loop()) is cede.EventLoop
+            async with asyncio.TaskGroup() as group:
+                return [group.create_task(asyncio.sleep(0, number)) for number in range(3)]
+        print(*(task.result() for task in asyncio.run(main())))
+    """)
+    assert got == ["0", "1", "2"]
+
+
+def test_both_kinds_of_futures_and_tasks_are_recognised() -> None:
+    script("""
+        class Mine(asyncio.Future):
+            pass
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            made, mine, stock = asyncio.Future(), Mine(), F(loop=loop)
+            assert type(made) is cede.Future and type(mine) is Mine
+            for each in (made, mine, stock, asyncio.current_task()):
+                assert isinstance(each, asyncio.Future) and isinstance(each, F if each is not mine else Mine) and asyncio.isfuture(each)
+            assert not isinstance(made, Mine) and issubclass(Mine, asyncio.Future) and issubclass(F, asyncio.Future)
+            assert isinstance(asyncio.current_task(), asyncio.Task) and isinstance(asyncio.current_task(), T)
+            old = T(asyncio.sleep(0, 7), loop=loop)
+            assert isinstance(old, asyncio.Task) and not isinstance(made, asyncio.Task)
+            assert await old == 7
+            for each in (made, mine, stock):
+                loop.call_soon(each.set_result, 1)
+                assert await each == 1
+            asyncio.Future[int], asyncio.Task | None
+
+        asyncio.run(main())
+    """)
+
+
+def test_objects_of_ours_are_recognised_by_code_that_took_the_names_before() -> None:
+    script("""
+        async def main():
+            assert isinstance(asyncio.Queue(), Q) and isinstance(asyncio.Lock(), L) and isinstance(asyncio.TaskGroup(), G)
+            assert isinstance(asyncio.Queue(), asyncio.Queue) and isinstance(asyncio.Lock(), asyncio.Lock)
+            old = Q()
+            old.put_nowait(1)
+            assert await old.get() == 1
+            async with L():
+                pass
+
+        asyncio.run(main())
+    """)
+
+
+def test_subclass_of_queue() -> None:
+    got = script("""
+        class Newest(asyncio.Queue):
+            def _init(self, maxsize):
+                self._queue = []
+            def _put(self, item):
+                self._queue.append(item)
+            def _get(self):
+                return self._queue.pop()
+
+        async def main():
+            queue = Newest()
+            for number in range(3):
+                await queue.put(number)
+            print(*[await queue.get() for _ in range(3)])
+
+        asyncio.run(main())
+    """)
+    assert got == ["2", "1", "0"]
+
+
+def test_exceptions_travel() -> None:
+    script("""
+        import pickle
+        async def main():
+            for provoke in (asyncio.Queue().get_nowait, asyncio.current_task().result):
+                try:
+                    provoke()
+                except Exception as error:
+                    assert type(pickle.loads(pickle.dumps(error))) is type(error)
+                    assert type(error) in (asyncio.QueueEmpty, asyncio.InvalidStateError)
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), 0.001)
+            except asyncio.TimeoutError as error:
+                assert type(pickle.loads(pickle.dumps(error))) is TimeoutError
+
+        asyncio.run(main())
+        for name in ("Queue", "Future", "Task", "Lock", "gather"):
+            assert pickle.loads(pickle.dumps(getattr(asyncio, name))) is getattr(asyncio, name), name
+    """)
+
+
+def test_what_is_patched_by_a_mock_can_be_awaited() -> None:
+    script("""
+        from unittest import mock
+
+        async def main():
+            for name in ("sleep", "wait_for", "wait", "open_connection"):
+                assert asyncio.iscoroutinefunction(getattr(asyncio, name)), name
+                with mock.patch(f"asyncio.{name}") as patched:
+                    await getattr(asyncio, name)(1)
+                    patched.assert_awaited_once_with(1)
+
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # of iscoroutinefunction, on newer versions
+        asyncio.run(main())
+    """)
+
+
+def test_what_cede_leaves_to_asyncio_does_not_come_back_to_itself() -> None:
+    script("""
+        import concurrent.futures, socket
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            done = concurrent.futures.Future()
+            done.set_result(1)
+            assert await asyncio.wrap_future(done) == 1
+            assert await loop.run_in_executor(concurrent.futures.ThreadPoolExecutor(1), abs, -2) == 2
+            await loop.getaddrinfo("localhost", 80, flags=socket.AI_CANONNAME)
+            assert await asyncio.to_thread(abs, -3) == 3
+            await cede.checkpoint()
+
+        asyncio.run(main())
+    """)
+
+
+def test_loops_of_others_take_our_names_too() -> None:
+    script("""
+        import selectors
+        from asyncio.selector_events import BaseSelectorEventLoop
+
+        async def main():
+            assert type(asyncio.get_running_loop()) is not cede.EventLoop
+            queue = asyncio.Queue(1)
+            async def feed():
+                for number in range(10):
+                    await queue.put(number)
+            async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+                group.create_task(feed())
+                got = [await queue.get() for _ in range(10)]
+            assert got == list(range(10))
+            server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            assert await reader.read() == b""
+            writer.close()
+            await asyncio.gather(writer.wait_closed(), asyncio.sleep(0))
+            server.close()
+            await server.wait_closed()
+
+        loop = asyncio.SelectorEventLoop()
+        loop.run_until_complete(main())
+        loop.close()
+    """)
+
+
+def test_only_loops() -> None:
+    script(
+        """
+        assert (asyncio.Future, asyncio.Task, asyncio.Queue, asyncio.Lock, asyncio.TaskGroup) == (F, T, Q, L, G)
+        async def main():
+            assert type(asyncio.get_running_loop()) is cede.EventLoop
+        asyncio.run(main())
+        """,
+        call="cede.accelerate(names=False)\n",
+    )
+
+
+def test_run_alone_leaves_asyncio_as_it_is() -> None:
+    script(
+        """
+        async def main():
+            assert (asyncio.Future, asyncio.Task, asyncio.Queue, asyncio.Lock, asyncio.TaskGroup) == (F, T, Q, L, G)
+        cede.run(main())
+        loop = asyncio.new_event_loop()
+        assert not isinstance(loop, cede.EventLoop)
+        loop.close()
+        """,
+        call="",
+    )
+
+
+@pytest.mark.parametrize(("options", "ours"), [((), True), (("--stock",), False)])
+def test_the_command(options: tuple[str, ...], ours: bool, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "from asyncio import Queue, get_running_loop, run, sleep\nimport cede\n"
+        "async def main():\n    await sleep(0)\n"
+        "    print(type(get_running_loop()) is cede.EventLoop, Queue is cede.Queue, sleep is cede.sleep)\n"
+        "run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "cede", "run", *options, str(program)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["True", str(ours), str(ours)]
