@@ -285,7 +285,7 @@ def test_without_limits_nothing_is_metered() -> None:
         assert not server._pacers
         writer.close()
         server.close()
-        await server.wait_closed()
+        await until(lambda: not server._clients)
         assert server.statistics() == cede.ServerStatistics(
             connections=0, peak=1, accepted=1, accept_paused=False, accept_pauses=0, failed=0, silent=0, slow=0
         )
