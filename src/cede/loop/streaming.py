@@ -115,6 +115,8 @@ def need_tls() -> Any:
     try:
         from cede.net import tls, tls_port
     except ImportError as error:
+        if error.name not in ("ssl", "_ssl"):
+            raise  # of our own modules, for want of a descriptor perhaps
         raise RuntimeError("TLS needs Python's ssl module, which this Python was built without") from error
     return tls, tls_port
 
