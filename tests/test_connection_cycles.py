@@ -199,7 +199,7 @@ async def pipes(watched: Watched) -> None:
     loop = asyncio.get_running_loop()
     for _ in range(COUNT):
         ends = [os.fdopen(number, mode, 0) for number, mode in zip(os.pipe(), ("rb", "wb"), strict=True)]
-        reading, one = await loop.connect_read_pipe(lambda: Protocol(watched), ends[0])
+        _, one = await loop.connect_read_pipe(lambda: Protocol(watched), ends[0])
         writing, other = await loop.connect_write_pipe(lambda: Protocol(watched), ends[1])
         watched.add(pipe=ends[0], other_pipe=ends[1])
         writing.close()
@@ -224,7 +224,8 @@ async def children(watched: Watched) -> None:
 
 
 CASES: list[Callable[[Watched], Coroutine[Any, Any, None]]] = [
-    protocols, protocols_over_tls, aborted_over_tls, refused_handshakes, streams, streams_over_tls, upgraded, resets, datagrams, pipes, children,
+    protocols, protocols_over_tls, aborted_over_tls, refused_handshakes, streams, streams_over_tls, upgraded, resets, datagrams, pipes,
+    children,
 ]  # fmt: skip
 
 
@@ -246,7 +247,8 @@ def test_nothing_of_a_closed_connection_is_alive(driver: str, case: Callable[[Wa
             loop.run_until_complete(main())
     finally:
         loop.close()
-    assert all(len(refs) >= 2 for refs in watched.seen.values()) and watched.seen, "nothing was looked at"
+    assert watched.seen, "nothing was looked at"
+    assert all(len(refs) >= 2 for refs in watched.seen.values())
     assert found == {}
 
 

@@ -199,15 +199,13 @@ def test_each_descriptor_may_be_the_one_too_many(loop: Any, case: Callable[[Ends
     async def main() -> int:
         loop.driver.wakeup_fd()
         before = open_now()
-        failures = 0
         for free in range(MOST):
             error = await asyncio.wait_for(attempt(free), 60)
             gc.collect()
             left = {number: os.readlink(f"/proc/self/fd/{number}") for number in open_now() - before}
             assert not left, f"with {free} descriptors: {error!r}"
             if error is None:
-                return failures
-            failures += 1
+                return free
         pytest.fail(f"it fails with {MOST} descriptors too: {error!r}")
 
     assert loop.run_until_complete(main()) >= 1

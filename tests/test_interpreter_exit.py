@@ -102,7 +102,8 @@ def test_hundreds_of_live_tls_connections(way: str, holder: str) -> None:
     )
     lines = [line for line in errors.splitlines() if not line.startswith("task: <Task pending")]
     if way == "raise":
-        assert status == 1 and "ValueError: the end" in errors
+        assert status == 1
+        assert "ValueError: the end" in errors
         lines = lines[next(number for number, line in enumerate(lines) if line == "ValueError: the end") + 1 :]
     else:
         assert status == 0

@@ -99,7 +99,7 @@ class FailuresPart(Part):
 
     @staticmethod
     def _tell_at_the_end(context: dict[str, Any], stream: Any) -> None:
-        """Report `context` while the interpreter takes itself apart. What this raised, it would print without a word of what it is about."""
+        """Report `context` while the interpreter takes itself apart. What this raised, it would print without saying what it is about."""
         try:
             error = context.get("exception")
             stream.write(f"{context.get('message')}{'' if error is None else f': {type(error).__name__}: {error}'}\n")
