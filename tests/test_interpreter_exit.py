@@ -45,7 +45,7 @@ def test_failures_that_nobody_fetched(holder: str) -> None:
         holder,
     )
     assert (status, said) == (0, "")
-    if holder != "sys" or errors:  # by then the streams may be gone as well
+    if holder in ("__main__", "cede") or errors:  # later the streams may be gone as well, depending on the version
         assert errors.count("Task exception was never retrieved") == 3
         assert errors.count("ValueError: never fetched") == 3
         assert errors.count("Future exception was never retrieved") == 1

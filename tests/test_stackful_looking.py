@@ -36,7 +36,8 @@ def test_the_saved_stack_can_be_read_while_it_is_suspended(run: Run) -> None:
         assert own == ["outer", "deep", "deep", "deep"]
         assert saved.frames[[frame.f_code.co_name for frame in saved.frames].index("outer")].f_locals["here"] == "outer's local"
         assert "deep(levels - 1, awaitable)" in saved.format()
-        assert [frame.f_code.co_name for frame in task.get_stack() if frame.f_code.co_filename in (__file__, deep.__code__.co_filename)] == own
+        files = (__file__, deep.__code__.co_filename)
+        assert [frame.f_code.co_name for frame in task.get_stack() if frame.f_code.co_filename in files] == own
         assert "outer()" in repr(task)
         future.set_result(None)
         await task

@@ -70,6 +70,15 @@ class FailuresPart(Part):
         (as asyncio has it since Python 3.12). What a handler raises is itself reported; only KeyboardInterrupt and
         SystemExit come out of here.
         """
+        if not self._interpreter_ends():
+            self._report(context)
+            return
+        try:
+            self._report(context)
+        except:  # noqa: E722 (the names of exceptions may be gone)
+            self._tell_at_the_end(context, self._last_stream)
+
+    def _report(self, context: dict[str, Any]) -> None:
         handler = self._exception_handler
         if handler is None:
             self._report_by_default(context)
@@ -93,8 +102,7 @@ class FailuresPart(Part):
             raise
         except BaseException:  # a subclass may have replaced it, and a repr() may raise
             if self._interpreter_ends():
-                self._tell_at_the_end(context, self._last_stream)
-                return
+                raise  # of modules that are empty: `call_exception_handler` knows what to do
             logger.error(if_that_fails, exc_info=True)
 
     @staticmethod
@@ -102,9 +110,9 @@ class FailuresPart(Part):
         """Report `context` while the interpreter takes itself apart. What this raised, it would print without saying what it is about."""
         try:
             error = context.get("exception")
-            stream.write(f"{context.get('message')}{'' if error is None else f': {type(error).__name__}: {error}'}\n")
+            stream.write(f"{context.get('message')}{'' if error is None else f': {error.__class__.__name__}: {error}'}\n")
             stream.flush()
-        except BaseException:
+        except:  # noqa: E722
             pass  # the stream is gone too: there is nobody left to tell
 
 

@@ -156,7 +156,7 @@ class BaseTransport(Sink):
             if channel is not None and not channel.closed:
                 warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
                 self.finish_closing()
-        except Exception:
+        except:  # noqa: E722 (the names of exceptions may be gone)
             if not self._interpreter_ends():
                 raise
 

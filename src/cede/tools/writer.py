@@ -109,6 +109,6 @@ class StreamWriter(Outflow):
             else:
                 self.close()
                 warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1)
-        except Exception:
+        except:  # noqa: E722 (the names of exceptions may be gone)
             if not self._interpreter_ends():
                 raise
