@@ -190,7 +190,7 @@ class Stage:
             return
         place = (line.shift + line.written) % PERIOD
         data = PATTERN[place : place + min(size, LARGEST)]
-        file: Any = tempfile.TemporaryFile() if real else io.BytesIO()
+        file: Any = tempfile.TemporaryFile() if real else io.BytesIO()  # noqa: SIM115 (closed with all files)
         file.write(data)
         file.flush()
         self.files.append(file)
@@ -226,7 +226,8 @@ class Stage:
 
     def is_quiet(self, line: Line) -> bool:
         peer = line.peer
-        ready = line.made and not (line.lost or line.closed or line.eof or line.upgrading or line.sending_file or line.tls or line.reading_paused)
+        gone = line.lost or line.closed or line.eof
+        ready = line.made and not (gone or line.upgrading or line.sending_file or line.tls or line.reading_paused)
         if not ready or peer is None or peer.received < line.written or line.transport.is_closing():
             return False
         return line.sends and line.receives and "eof" not in line.counts and not getattr(line.transport, "_eof", False)
