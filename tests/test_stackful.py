@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import inspect
 import subprocess
 import sys
 import threading
@@ -283,105 +282,6 @@ def test_many_tasks_interleave_their_stacks_at_random_and_none_sees_anothers(run
         assert await asyncio.gather(*tasks) == list(range(60))
 
     run(main)
-
-
-# -- looking in
-
-
-def test_the_saved_stack_can_be_read_while_it_is_suspended(run: Run) -> None:
-    def outer(future: Any) -> None:
-        here = "outer's local"
-        deep(2, future)
-        assert here
-
-    async def main() -> None:
-        future = asyncio.get_running_loop().create_future()
-        task = stackful.spawn(outer, future)
-        fresh = stackful.saved_stack(task)
-        assert (fresh.entry, fresh.state, fresh.frames) == (outer, "fresh", ())
-        await asyncio.sleep(0)
-        saved = stackful.saved_stack(task)
-        assert saved.state == "suspended"
-        assert saved.awaiting is future
-        own = [frame.f_code.co_name for frame in saved.frames if frame.f_code.co_filename == __file__]
-        assert own == ["outer", "deep", "deep", "deep"]
-        assert saved.frames[[frame.f_code.co_name for frame in saved.frames].index("outer")].f_locals["here"] == "outer's local"
-        assert "deep(levels - 1, awaitable)" in saved.format()
-        assert [frame.f_code.co_name for frame in task.get_stack() if frame.f_code.co_filename == __file__] == own
-        assert "outer()" in repr(task)
-        future.set_result(None)
-        await task
-        over = stackful.saved_stack(task)
-        assert (over.state, over.frames, over.awaiting) == ("over", (), None)
-
-        plain = asyncio.create_task(value_later(1))
-        with pytest.raises(TypeError, match=r"made by stackful\.spawn"):
-            stackful.saved_stack(plain)
-        await plain
-
-    run(main)
-
-
-def test_it_is_a_coroutine_by_its_methods_and_attributes() -> None:
-    def work() -> str:
-        try:
-            return deep(1, iter_twice())
-        finally:
-            ended.append("finally")
-
-    class Twice:
-        def __await__(self) -> Any:
-            yield None
-            yield None
-            return "twice"
-
-    ended: list[str] = []
-    iter_twice = Twice
-    made = stackful.run_sync(work)
-    assert inspect.isawaitable(made)
-    assert asyncio.iscoroutine(made)
-    assert (made.__name__, made.cr_running, made.cr_await, made.cr_frame) == ("work", False, None, None)
-    assert made.cr_code is work.__code__
-    assert made.send(None) is None
-    assert made.cr_frame is not None
-    assert isinstance(made.cr_await, Twice)
-    assert made.send(None) is None
-    with pytest.raises(StopIteration) as stop:
-        made.send(None)
-    assert stop.value.value == "twice"
-    assert ended == ["finally"]
-    with pytest.raises(RuntimeError, match="cannot reuse"):
-        made.send(None)
-
-    thrown = stackful.run_sync(work)
-    thrown.send(None)
-    with pytest.raises(KeyError, match="thrown in"):
-        thrown.throw(KeyError("thrown in"))
-    closed = stackful.run_sync(work)
-    closed.send(None)
-    closed.close()
-    closed.close()
-    assert ended == ["finally"] * 3
-    unstarted = stackful.run_sync(work)
-    unstarted.close()
-    refused = stackful.run_sync(work)
-    with pytest.raises(ValueError, match="before it began"):
-        refused.throw(ValueError("before it began"))
-    assert ended == ["finally"] * 3
-
-    def ignores() -> None:
-        while True:
-            try:
-                stackful.wait(Twice())
-            except GeneratorExit:
-                pass
-
-    stubborn = stackful.run_sync(ignores)
-    stubborn.send(None)
-    with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
-        stubborn.close()
-    with pytest.raises(StopAsyncIteration):
-        stubborn.throw(StopAsyncIteration())
 
 
 # -- mistakes

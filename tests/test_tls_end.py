@@ -17,7 +17,7 @@ from tests.support.certificates import client_context, server_context
 ssl = pytest.importorskip("ssl")
 
 from tests.support.tls_peer import Peer  # noqa: E402
-from tests.test_tls import Echo, Talk, pair, serving  # noqa: E402
+from tests.support.tls_talk import Echo, Talk, pair, serving  # noqa: E402
 
 Run = Callable[..., Any]
 
@@ -281,8 +281,9 @@ def test_wait_closed(run: Run) -> None:
         while not accepted:
             await asyncio.sleep(0)
         await accepted[0].has(1)
-        server.close()
         waiting = asyncio.create_task(server.wait_closed())
+        await asyncio.sleep(0)  # on 3.11 it must come before the close
+        server.close()
         for _ in range(5):
             await asyncio.sleep(0)
         assert not waiting.done()

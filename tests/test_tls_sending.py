@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.certificates import client_context, server_context
 from tests.support.tls_peer import Peer
-from tests.test_tls import Talk, pair, serving
+from tests.support.tls_talk import Talk, pair, serving
 
 pytest.importorskip("ssl")
 

@@ -15,7 +15,7 @@ from tests.support.certificates import client_context, server_context
 ssl = pytest.importorskip("ssl")
 
 from tests.support.tls_peer import Peer  # noqa: E402
-from tests.test_tls import Echo, Talk, serving  # noqa: E402
+from tests.support.tls_talk import Echo, Talk, serving  # noqa: E402
 
 Run = Callable[..., Any]
 
@@ -278,6 +278,41 @@ def test_a_failed_upgrade(run: Run) -> None:
             assert isinstance(error, ssl.SSLError)
             assert "alert" in str(error).lower()
             assert client.told == server.told == ["made", "lost"]
+
+    run(main)
+
+
+@pytest.mark.parametrize("how", ["closed", "closed before", "aborted", "left by its peer", "closed with data to send", "closed TLS"])
+@pytest.mark.parametrize("server_side", [False, True])
+def test_an_upgrade_of_a_closed_connection(run: Run, how: str, server_side: bool) -> None:
+    """It is refused at once. The protocol hears of the end as it would have, and once."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        if not ours():
+            pytest.skip("asyncio waits for ever: it waits for a handshake that nobody tells of its end")
+        client, server = await plain_pair(Talk, Talk)
+        if how == "closed TLS":
+            await upgraded(client, server)
+        transport = client.transport
+        if how == "left by its peer":
+            server.transport.abort()
+            await client.lost
+        elif how == "aborted":
+            transport.abort()
+        else:
+            if how == "closed with data to send":
+                transport.write(bytes(5_000_000))
+            transport.close()
+            if how == "closed before":
+                await client.lost
+        context, hostname = (server_context(), None) if server_side else (client_context(), "localhost")
+        with pytest.raises(ConnectionResetError, match=r"start_tls\(\): the connection is closed"):
+            await loop.start_tls(transport, Talk(), context, server_side=server_side, server_hostname=hostname)
+        assert transport.get_protocol() in (client, None)
+        assert await client.lost is None
+        server.transport.abort()
+        await server.lost
 
     run(main)
 

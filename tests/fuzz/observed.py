@@ -40,6 +40,7 @@ class Line:
         self.counts: dict[str, int] = {}
         self.sends, self.receives = sends, receives
         self.log: list[str] = []
+        self.acts: set[str] = set()
         self.transport: Any = None
         self.protocol: Any = None
         self.peer: Line | None = None
@@ -51,6 +52,7 @@ class Line:
         self.made = self.eof = self.lost = self.closed = self.aborted = False
         self.reading_paused = self.writing_paused = False
         self.upgrading = self.upgrade_failed = False
+        self.sending_file = False
         self.accepted = self.dialled = False  # came through a server, or dialled one
         self.error: BaseException | None = None
         stage.lines.append(self)
@@ -132,9 +134,12 @@ class Line:
         transport = self.transport
         if transport is None or self.upgrading:
             return
+        if self.sending_file and what in ("write", "writelines", "eof", "swap"):
+            return  # the file has the stream to itself
         if self in self.stage.datagrams:
             self.stage.act_on_datagrams(self, what, size)
             return
+        self.acts.add(what)
         try:
             if what in ("write", "writelines"):
                 self.write(size, what == "writelines")

@@ -34,6 +34,7 @@ SERVE = st.tuples(
 DIAL = st.tuples(st.just("dial"), INDEX, st.sampled_from([0, 0, 100]), QUIRKS)
 SERVER_ACTS = ["close", "close_clients", "abort_clients", "start_serving", "start_serving", "wait_closed"]
 SERVER = st.tuples(st.just("server"), INDEX, st.sampled_from(SERVER_ACTS))
+FILE = st.tuples(st.just("send_file"), INDEX, SIZES, st.booleans())
 UPGRADE = st.tuples(st.just("upgrade"), INDEX)
 CANCEL = st.tuples(st.just("cancel"), INDEX)
 
@@ -49,6 +50,7 @@ BLOCKS = {
     "dial": (6, st.tuples(DIAL, ENOUGH)),
     "server": (2, st.tuples(SERVER)),
     "upgrade": (2, st.tuples(UPGRADE, ENOUGH)),
+    "file": (2, st.tuples(FILE, TURN)),
     "cancel": (1, st.tuples(CANCEL)),
     "turn": (5, st.tuples(TURN)),
 }

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import io
 import os
 import socket
 import ssl
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,7 +22,7 @@ from typing import Any
 
 from tests.support.certificates import client_context, server_context
 
-from .observed import PATTERN, Datagrams, Line, Planned, make_protocol
+from .observed import LARGEST, PATTERN, PERIOD, Datagrams, Line, Planned, make_protocol
 
 Step = tuple[Any, ...]
 Quirks = dict[str, Any]
@@ -178,6 +180,40 @@ class Stage:
         except Exception as error:
             line.wrong(f"{what} raised {error!r}")
 
+    async def step_send_file(self, number: int, size: int, real: bool) -> None:
+        """A file from a line to its peer, in memory or on a disk."""
+        if not self.lines:
+            return
+        line = self.lines[number % len(self.lines)]
+        ready = line.made and line.sends and line.receives and line not in self.datagrams and not (line.upgrading or line.sending_file)
+        if not ready or line.lost or line.transport.is_closing() or "eof" in line.acts or not size:
+            return
+        place = (line.shift + line.written) % PERIOD
+        data = PATTERN[place : place + min(size, LARGEST)]
+        file: Any = tempfile.TemporaryFile() if real else io.BytesIO()  # noqa: SIM115 (closed with all files)
+        file.write(data)
+        file.flush()
+        self.files.append(file)
+        line.written += len(data)
+        line.sending_file = True
+        self.spawn("sendfile", self.send_file(line, file, len(data)))
+
+    async def send_file(self, line: Line, file: Any, size: int) -> None:
+        count = -1
+        try:
+            count = await self.loop.sendfile(line.transport, file)
+        except RuntimeError as error:
+            if "closing" not in str(error) and "closed" not in str(error):
+                raise
+        finally:
+            line.sending_file = False
+            if count < 0:
+                line.act("abort")  # nobody knows how much of it is there
+        if count not in (-1, size):
+            self.wrong(f"{line.name}: sendfile() says {count} of {size}")
+        elif count == size and not line.transport.is_closing():
+            line.promised = line.written
+
     async def step_upgrade(self, number: int) -> None:
         """start_tls on both ends of a quiet connection."""
         quiet = [pair for pair in self.pairs if all(map(self.is_quiet, pair))]
@@ -190,7 +226,8 @@ class Stage:
 
     def is_quiet(self, line: Line) -> bool:
         peer = line.peer
-        ready = line.made and not (line.lost or line.closed or line.eof or line.upgrading or line.tls or line.reading_paused)
+        gone = line.lost or line.closed or line.eof
+        ready = line.made and not (gone or line.upgrading or line.sending_file or line.tls or line.reading_paused)
         if not ready or peer is None or peer.received < line.written or line.transport.is_closing():
             return False
         return line.sends and line.receives and "eof" not in line.counts and not getattr(line.transport, "_eof", False)
@@ -387,6 +424,7 @@ def play(new_loop: Callable[[], Any], ours: bool, debug: bool, steps: list[Step]
         for step in steps:
             await stage.take(step)
         await stage.finish()
+        await loop.shutdown_default_executor()  # a file that the system cannot send is read by a thread
 
     with watch_for_the_unraisable(stage):
         try:

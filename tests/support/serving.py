@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-# asyncio's wait_closed waits for connections since 3.12.1, and close_clients is new in 3.13; ours does it everywhere.
+# asyncio's wait_closed waits for connections since 3.12.1 (ours since 3.12), and close_clients is new in 3.13 (ours has it everywhere).
 OLD_ORACLE = sys.version_info < (3, 13)
 
 

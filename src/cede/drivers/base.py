@@ -220,6 +220,9 @@ class Driver(DriverPort):
         """A descriptor for `signal.set_wakeup_fd`: a byte written to it makes `wait` return, and Python's signal handlers run.
 
         Without it a signal that another thread receives, or that arrives just before the wait, is noticed with the next event.
+
+        Each byte that is no zero is a signal's number. After Python's own handlers ran, ``signal_sink(numbers)`` is called with
+        those that came, where the driver's attribute `signal_sink` is not None.
         """
         raise NotImplementedError
 

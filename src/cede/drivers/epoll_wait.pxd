@@ -16,6 +16,7 @@ cdef class EpollWaiter(PortableDriver):
     cdef bint fine
     cdef int born
     cdef object signal_pipe
+    cdef bytes numbers
     cdef PyObject **table
     cdef int capacity
     cdef epoll_event *events

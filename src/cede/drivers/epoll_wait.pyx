@@ -81,6 +81,7 @@ cdef class EpollWaiter(PortableDriver):
         if self.epoll >= 0 or self.closed:
             raise RuntimeError("the driver's __init__() was called twice")
         self.edges = True
+        self.numbers = b""
         self.born = forks
         self.events = <epoll_event *>PyMem_Malloc(BATCH * sizeof(epoll_event))
         self.scratch = <char *>PyMem_Malloc(SCRATCH)
@@ -229,6 +230,9 @@ cdef class EpollWaiter(PortableDriver):
             # After the batch, and outside its `try`: what a signal's handler raises is not the driver's to report.
             self.signalled = False
             PyErr_CheckSignals()
+            if self.signal_sink is not None:
+                numbers, self.numbers = self.numbers, b""
+                self.signal_sink(numbers)
         return count
 
     cdef int dispatch(self) except -1:
@@ -278,9 +282,12 @@ cdef class EpollWaiter(PortableDriver):
 
     cdef int hush(self, bint signals) except -1:
         cdef char drain[4096]
+        cdef Py_ssize_t size = sizeof(drain)
         if signals:
-            while c_read(self.signal_pipe[0], drain, sizeof(drain)) == sizeof(drain):
-                pass
+            while size == sizeof(drain):
+                size = c_read(self.signal_pipe[0], drain, sizeof(drain))
+                if size > 0 and self.signal_sink is not None:
+                    self.numbers += drain[:size]
             self.signalled = True
             return 0
         c_read(self.bell, drain, 8)

@@ -11,6 +11,7 @@ cdef class ReadinessDriver(Driver):
     cdef readonly int interests
     cdef readonly bint edges
     cdef unsigned int generations
+    cdef public object signal_sink
     @cython.locals(owned=Owned)
     cdef int fire_timed(self, Channel channel, int events) except -1
     cdef int arm(self, Channel channel) except -1

@@ -45,6 +45,7 @@ class ReadinessDriver(Driver):
     interests: int
     edges: bool
     generations: int
+    signal_sink: Any
 
     def __init__(self) -> None:
         self.quiet = True
@@ -53,6 +54,7 @@ class ReadinessDriver(Driver):
         self.interests = 0
         self.edges = False  # whether `arm` honours Channel.edge
         self.generations = 0
+        self.signal_sink = None
 
     def attach(self, kernel: Spawner) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""

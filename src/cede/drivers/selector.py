@@ -137,13 +137,19 @@ class SelectorDriver(PortableDriver):
         return self.bell.fileno()  # type: ignore[no-any-return]
 
     def hush(self) -> int:
+        numbers = b""
         try:
-            while len(self.ear.recv(BELL_SIZE)) == BELL_SIZE:
-                pass
+            while True:
+                heard = self.ear.recv(BELL_SIZE)
+                numbers += heard.replace(b"\0", b"")
+                if len(heard) < BELL_SIZE:
+                    break
         except (BlockingIOError, InterruptedError):
             pass
         # Only now: a bell rung between the two would be neither in the pipe nor heard.
         self.rung = False
+        if numbers and self.signal_sink is not None:
+            self.signal_sink(numbers)
         return 0
 
     def after_fork(self) -> int:

@@ -76,6 +76,7 @@ class EventLoop(  # type: ignore[misc]
         "_remembered",
         "_servers",
         "_signal_handlers",
+        "_signals_heard",
         "_wakeup_armed",
         "_watched_objects",
     )
@@ -105,6 +106,7 @@ class EventLoop(  # type: ignore[misc]
         self._given_executors = weakref.WeakSet()
         self._servers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._signal_handlers = {}
+        self._signals_heard = {}
         self._watched_objects = {}
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
         self._register_for_fork()

@@ -21,6 +21,10 @@ class FailuresPart(Part):
 
     _exception_handler: Callable[[Any, dict[str, Any]], object] | None = None
 
+    # Kept here, because at the end of the process the names of modules, this one's and those of logging, may go before the last failure.
+    _interpreter_ends = staticmethod(sys.is_finalizing)
+    _last_stream = sys.__stderr__
+
     def get_exception_handler(self) -> Callable[[Any, dict[str, Any]], object] | None:
         """The handler set by `set_exception_handler`; None where the default one is in use."""
         return self._exception_handler
@@ -66,6 +70,15 @@ class FailuresPart(Part):
         (as asyncio has it since Python 3.12). What a handler raises is itself reported; only KeyboardInterrupt and
         SystemExit come out of here.
         """
+        if not self._interpreter_ends():
+            self._report(context)
+            return
+        try:
+            self._report(context)
+        except:  # noqa: E722 (the names of exceptions may be gone)
+            self._tell_at_the_end(context, self._last_stream)
+
+    def _report(self, context: dict[str, Any]) -> None:
         handler = self._exception_handler
         if handler is None:
             self._report_by_default(context)
@@ -88,7 +101,19 @@ class FailuresPart(Part):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException:  # a subclass may have replaced it, and a repr() may raise
+            if self._interpreter_ends():
+                raise  # of modules that are empty: `call_exception_handler` knows what to do
             logger.error(if_that_fails, exc_info=True)
+
+    @staticmethod
+    def _tell_at_the_end(context: dict[str, Any], stream: Any) -> None:
+        """Report `context` while the interpreter takes itself apart. What this raised, it would print without saying what it is about."""
+        try:
+            error = context.get("exception")
+            stream.write(f"{context.get('message')}{'' if error is None else f': {error.__class__.__name__}: {error}'}\n")
+            stream.flush()
+        except:  # noqa: E722
+            pass  # the stream is gone too: there is nobody left to tell
 
 
 def _enter_and_call(where: Context, handler: Callable[..., object], loop: Any, context: dict[str, Any]) -> bool:

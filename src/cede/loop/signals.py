@@ -4,8 +4,9 @@ Two things have to happen when a signal arrives: Python's own handler must run, 
 the main thread, and the main thread must get there although it may be asleep in the kernel. The second is what the
 wake-up descriptor is for. It is set for every run on the main thread, whether or not a handler was added, because
 without it a signal that lands just before the sleep begins would be noticed only when something else ends the sleep.
-The bytes in the descriptor carry no information here: the handler itself posts to the inbox, so none is lost when the
-descriptor is full.
+The handler itself posts to the inbox, so none is lost when the descriptor is full. Only where a program put a handler of
+its own in place of ours, by `signal.signal`, do the bytes in the descriptor decide: both its handler and the loop's
+callback run then, as on asyncio's loop, which knows the bytes alone.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class SignalsPart(Part):
     """``add_signal_handler``, and the wake-up descriptor of a run."""
 
     _signal_handlers: dict[int, Handle]
+    _signals_heard: dict[int, int]
     _wakeup_armed = False
     _outer_wakeup_fd = -1
 
@@ -78,6 +80,7 @@ class SignalsPart(Part):
         signal.siginterrupt(sig, False)
         self._signal_handlers[sig] = Handle(callback, args, self, None)
         _owners[sig] = self
+        self.driver.signal_sink = self._signals_written
         if self.is_running():
             self._arm_wakeup()
 
@@ -89,6 +92,9 @@ class SignalsPart(Part):
         check_signal(sig)
         if self._signal_handlers.pop(sig, None) is None:
             return False
+        self._signals_heard.pop(sig, None)
+        if not self._signal_handlers:
+            self.driver.signal_sink = None
         if _owners.get(sig) is not self:
             return True  # another loop took the signal over
         del _owners[sig]
@@ -105,7 +111,19 @@ class SignalsPart(Part):
         """Called by Python between two bytecodes of the main thread, which may be in the middle of anything."""
         handle = self._signal_handlers.get(sig)
         if handle is not None and not handle._cancelled and not self.is_closed():
+            if self._wakeup_armed:  # or there is no byte of it
+                self._signals_heard[sig] = self._signals_heard.get(sig, 0) + 1
             self.call_soon_threadsafe(handle._run)
+
+    def _signals_written(self, numbers: bytes) -> None:
+        """Called by the driver with the signals that woke it, after Python's handlers for them ran."""
+        for sig, handle in [*self._signal_handlers.items()]:
+            # Of a signal that came again before the handler replaced ours, some may have been heard by it.
+            count = numbers.count(sig) - self._signals_heard.get(sig, 0)
+            if count > 0 and not handle._cancelled and signal.getsignal(sig) is not _on_signal:
+                for _ in range(count):
+                    self.call_soon(handle._run)
+        self._signals_heard.clear()
 
     def _arm_wakeup(self) -> None:
         if self._wakeup_armed or not _on_main_thread():

@@ -64,7 +64,7 @@ class StreamingPart(Part):
 
         `transport` may be a TLS transport itself. Timeouts are in seconds. Raises TypeError for a bad context or a
         transport that cannot be upgraded, ssl.SSLError where the handshake fails, ConnectionError where the connection
-        is lost before it is done.
+        is closed, or lost before it is done.
         """
         self._check_closed()
         tls, tls_port = need_tls()
@@ -74,6 +74,9 @@ class StreamingPart(Part):
             raise TypeError(f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}")
         if not getattr(transport, "_start_tls_compatible", False):
             raise TypeError(f"transport {transport!r} is not supported by start_tls()")
+        if transport.is_closing():
+            # Nothing would come any more, and the handshake would wait until its time is over.
+            raise ConnectionResetError("start_tls(): the connection is closed")
         waiter = self.create_future()
         upgraded = tls.TLSTransport(
             self,
@@ -112,6 +115,8 @@ def need_tls() -> Any:
     try:
         from cede.net import tls, tls_port
     except ImportError as error:
+        if error.name not in ("ssl", "_ssl"):
+            raise  # of our own modules, for want of a descriptor perhaps
         raise RuntimeError("TLS needs Python's ssl module, which this Python was built without") from error
     return tls, tls_port
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+import sys
 import weakref
 from asyncio.log import logger
 from asyncio.trsock import TransportSocket
@@ -16,6 +17,9 @@ from cede.net.limits import Limits, Pacer, ServerStatistics
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
+
+
+WAITS_FOR_CLIENTS = sys.version_info >= (3, 12)
 
 
 class _Door(AcceptSink):
@@ -47,8 +51,8 @@ class _Door(AcceptSink):
 class Server(asyncio.AbstractServer):
     """What `create_server` returns: listening sockets, and the connections that came through them.
 
-    Its behaviour is the same on every Python: `wait_closed` waits until the server is closed *and* the last connection
-    is gone.
+    Its behaviour is the same on every Python but 3.11, where `wait_closed` returns at once after `close`, as asyncio's does:
+    programs written for it close a server while connections are open, and go on.
     """
 
     def __init__(
@@ -248,7 +252,7 @@ class Server(asyncio.AbstractServer):
             self.close_clients()  # one that neither sends nor hangs up would keep us for ever
             # A second cancellation, while we wait for the connections to go, is the same one to the caller.
             try:
-                await self.wait_closed()
+                await self._over()
             finally:
                 raise
         finally:
@@ -281,7 +285,11 @@ class Server(asyncio.AbstractServer):
             transport.abort()
 
     async def wait_closed(self) -> None:
-        """Wait until the server is closed and its last connection is gone."""
+        """Wait until the server is closed and its last connection is gone; on Python 3.11 not for the latter if it is closed already."""
+        if WAITS_FOR_CLIENTS or self._sockets is not None:
+            await self._over()
+
+    async def _over(self) -> None:
         if self._waiters is None:
             return
         waiter = self._loop.create_future()

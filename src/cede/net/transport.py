@@ -12,6 +12,7 @@ Invariants
 
 from __future__ import annotations
 
+import sys
 import warnings
 from asyncio.log import logger
 from contextvars import Context, copy_context
@@ -36,6 +37,9 @@ class BaseTransport(Sink):
     extra: dict[str, Any] | None
     lost: int  # how often something was written since connection_lost was scheduled, from 1; 0 before that
     closing: bool
+
+    # Kept here, because at the end of the process the names of modules may go before the last transport does.
+    _interpreter_ends = staticmethod(sys.is_finalizing)
 
     def prepare(self, loop: Kernel, protocol: Any, extra: dict[str, Any] | None, context: Context | None) -> int:
         """Set what every transport has. To be called once, first."""
@@ -147,10 +151,14 @@ class BaseTransport(Sink):
         return 0
 
     def __del__(self) -> None:
-        channel = self.channel_of()
-        if channel is not None and not channel.closed:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
-            self.finish_closing()
+        try:
+            channel = self.channel_of()
+            if channel is not None and not channel.closed:
+                warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
+                self.finish_closing()
+        except:  # noqa: E722 (the names of exceptions may be gone)
+            if not self._interpreter_ends():
+                raise
 
     def report(self, message: str, error: BaseException) -> int:
         loop: Any = self.kernel

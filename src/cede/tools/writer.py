@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Coroutine, Iterable
 from typing import Any
@@ -16,6 +17,9 @@ from cede.tools.outflow import Drain, FlowControlMixin, Outflow, WaitClosed
 
 class StreamWriter(Outflow):
     """The writing half of a connection. asyncio.StreamWriter's API, and ``isinstance(writer, asyncio.StreamWriter)`` holds."""
+
+    # Kept here, because at the end of the process the names of modules may go before the last writer does.
+    _interpreter_ends = staticmethod(sys.is_finalizing)
 
     def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None:
         if reader is not None and not isinstance(reader, (Inflow, originals.StreamReader)):
@@ -96,11 +100,15 @@ class StreamWriter(Outflow):
         return f"{text}>" if self._reader is None else f"{text} reader={self._reader!r}>"
 
     def __del__(self) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        if self._loop.is_closed():
-            warnings.warn("loop is closed", ResourceWarning, stacklevel=1)
-        else:
-            self.close()
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1)
+        try:
+            transport = self._transport
+            if transport is None or transport.is_closing():
+                return
+            if self._loop.is_closed():
+                warnings.warn("loop is closed", ResourceWarning, stacklevel=1)
+            else:
+                self.close()
+                warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=1)
+        except:  # noqa: E722 (the names of exceptions may be gone)
+            if not self._interpreter_ends():
+                raise
