@@ -13,6 +13,7 @@ as ``loop_factory``, or call `cede.run`. `accelerate` puts the whole process on 
 
 from typing import TYPE_CHECKING
 
+from cede import offload as _offload
 from cede._version import __version__ as __version__
 from cede.core.factory import stock_task_factory as stock_task_factory
 from cede.core.future import Future as Future
@@ -22,6 +23,10 @@ from cede.core.timers import TimerHandle as TimerHandle
 from cede.loop.event_loop import EventLoop as EventLoop
 from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
+from cede.offload import pools as pools
+from cede.offload import to_interpreter as to_interpreter
+from cede.offload import to_process as to_process
+from cede.offload import to_thread as to_thread
 from cede.tools import stock as _stock
 from cede.tools.accelerate import accelerate as accelerate
 from cede.tools.checkpoint import checkpoint as checkpoint
@@ -92,6 +97,14 @@ from cede.tools.sync.thread_channel import ThreadChannel as ThreadChannel
 from cede.tools.sync.thread_channel import thread_channel as thread_channel
 
 if TYPE_CHECKING:
+    from cede.offload import InterpreterPool as InterpreterPool
+    from cede.offload import PoolFull as PoolFull
+    from cede.offload import PoolStatistics as PoolStatistics
+    from cede.offload import ProcessPool as ProcessPool
+    from cede.offload import RemoteTraceback as RemoteTraceback
+    from cede.offload import ThreadPool as ThreadPool
+    from cede.offload import Unpicklable as Unpicklable
+    from cede.offload import WorkerDied as WorkerDied
     from cede.tools.sync.queue_types import LifoQueue as LifoQueue
     from cede.tools.sync.queue_types import PriorityQueue as PriorityQueue
     from cede.tools.sync.queue_types import Queue as Queue
@@ -102,6 +115,8 @@ BaseEventLoop = SelectorEventLoop = EventLoop
 
 
 def __getattr__(name: str) -> object:
+    if name in _offload.__all__:  # what is imported when it is used
+        return getattr(_offload, name)
     return _stock.fallback(name)
 
 
@@ -181,6 +196,18 @@ __all__ = [
     "future_discard_from_awaited_by",
     "create_eager_task_factory",
     "eager_task_factory",
+    "to_thread",
+    "to_process",
+    "to_interpreter",
+    "ThreadPool",
+    "ProcessPool",
+    "InterpreterPool",
+    "PoolFull",
+    "PoolStatistics",
+    "pools",
+    "WorkerDied",
+    "RemoteTraceback",
+    "Unpicklable",
     "BaseEventLoop",
     "SelectorEventLoop",
     "__version__",

@@ -34,7 +34,6 @@ from asyncio import iscoroutine as iscoroutine
 from asyncio import isfuture as isfuture
 from asyncio import run_coroutine_threadsafe as run_coroutine_threadsafe
 from asyncio import set_event_loop as set_event_loop
-from asyncio import to_thread as to_thread
 from typing import Any
 
 from cede.core.future import wrap_future as wrap_future
@@ -69,7 +68,6 @@ __all__ = [
     "isfuture",
     "run_coroutine_threadsafe",
     "set_event_loop",
-    "to_thread",
     "wrap_future",
 ]
 
