@@ -317,7 +317,7 @@ def test_a_python_without_policies_gets_cede_loops_too(tmp_path: Path) -> None:
         "future.py",
         """
         import asyncio, cede
-        from cede.cli import install
+        from cede.tools import accelerating as install
         install.install(asyncio.SelectorEventLoop)
         install.replace_functions(cede.EventLoop)
         async def main():

@@ -19,10 +19,14 @@ from cede.core.future import Future as Future
 from cede.core.handle import Handle as Handle
 from cede.core.task import Task as Task
 from cede.core.timers import TimerHandle as TimerHandle
+from cede.core.fairness import GreedyPlace as GreedyPlace
 from cede.loop.event_loop import EventLoop as EventLoop
+from cede.loop.statistics import LoopStatistics as LoopStatistics
 from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
 from cede.tools import stock as _stock
+from cede.tools import subprocess as subprocess
+from cede.tools.accelerating import accelerate as accelerate
 from cede.tools.checkpoint import checkpoint as checkpoint
 from cede.tools.eager import create_eager_task_factory as create_eager_task_factory
 from cede.tools.eager import eager_task_factory as eager_task_factory
@@ -69,6 +73,8 @@ from cede.tools.streams import open_connection as open_connection
 from cede.tools.streams import open_unix_connection as open_unix_connection
 from cede.tools.streams import start_server as start_server
 from cede.tools.streams import start_unix_server as start_unix_server
+from cede.tools.subprocess import create_subprocess_exec as create_subprocess_exec
+from cede.tools.subprocess import create_subprocess_shell as create_subprocess_shell
 from cede.tools.sync.barrier import Barrier as Barrier
 from cede.tools.sync.channel import ChannelStatistics as ChannelStatistics
 from cede.tools.sync.channel import Receiver as Receiver
@@ -109,7 +115,10 @@ __all__ = [
     "Runner",
     "ShutdownError",
     "new_event_loop",
+    "accelerate",
     "EventLoop",
+    "LoopStatistics",
+    "GreedyPlace",
     "create_task",
     "sleep",
     "stock_task_factory",
@@ -121,6 +130,9 @@ __all__ = [
     "start_server",
     "open_unix_connection",
     "start_unix_server",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+    "subprocess",
     "StreamReader",
     "StreamWriter",
     "StreamReaderProtocol",

@@ -405,3 +405,8 @@ def channel(capacity: int | float = 0) -> tuple[Sender, Receiver]:
     """
     made = Channel(capacity)
     return Sender(made), Receiver(made)
+
+
+if not cython.compiled:
+    interpreted.take_part(Sender, "send")
+    interpreted.take_part(Receiver, "receive", "__anext__")

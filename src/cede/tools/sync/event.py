@@ -113,3 +113,7 @@ def rebuilt(kind: type[Event], value: bool, attributes: dict[str, Any] | None) -
     if attributes:
         event.__dict__.update(attributes)
     return event
+
+
+if not cython.compiled:
+    interpreted.take_part(Event, "wait")

@@ -146,3 +146,7 @@ def rebuilt(kind: type[Lock], locked: bool, attributes: dict[str, Any] | None) -
     if attributes:
         lock.__dict__.update(attributes)
     return lock
+
+
+if not cython.compiled:
+    interpreted.take_part(Lock, "acquire")

@@ -443,3 +443,7 @@ def has_hooks(kind: type) -> bool:
         if any(name in cls.__dict__ for name in HOOKS):
             return True
     return False
+
+
+if not cython.compiled:
+    interpreted.take_part(Queue, "put", "get", "join")

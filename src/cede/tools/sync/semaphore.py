@@ -181,3 +181,7 @@ def rebuilt(kind: type[Semaphore], value: Any, bound: Any, attributes: dict[str,
     if attributes:
         semaphore.__dict__.update(attributes)
     return semaphore  # type: ignore[no-any-return]
+
+
+if not cython.compiled:
+    interpreted.take_part(Semaphore, "acquire")
