@@ -316,7 +316,8 @@ def test_whoever_had_to_be_made_to_is_named() -> None:
     first, second = seen.greedy
     assert isinstance(first, cede.GreedyPlace)
     assert (first.task, second.task) == ("Greedy", "Lesser")
-    assert first.where.startswith(f"queue() at {__file__}:") and second.where.startswith(f"event() at {__file__}:")
+    assert first.where.startswith(f"queue() at {__file__}:")
+    assert second.where.startswith(f"event() at {__file__}:")
     assert first.yields > second.yields > 0
     assert first.yields + second.yields == seen.forced_yields
     assert seen.fair == BUDGET
@@ -335,7 +336,8 @@ def test_places_without_end_are_counted_together() -> None:
     seen = cede.run(main(), fair=1)
     assert seen.forced_yields == 100
     assert len(seen.greedy) == 65
-    assert seen.greedy[0].where == "elsewhere" and seen.greedy[0].yields == 36
+    assert seen.greedy[0].where == "elsewhere"
+    assert seen.greedy[0].yields == 36
 
 
 def test_one_loop_is_fair_and_another_is_not() -> None:
@@ -357,7 +359,8 @@ def test_one_loop_is_fair_and_another_is_not() -> None:
     for each in both:
         each.join(60)
     assert set(turns["plain"]) == {1}
-    assert min(turns["fair"]) >= ROUNDS // BUDGET and len(turns["fair"]) == 20
+    assert min(turns["fair"]) >= ROUNDS // BUDGET
+    assert len(turns["fair"]) == 20
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -26,7 +26,8 @@ def test_counts_of_a_loop_at_rest() -> None:
     loop.run_until_complete(asyncio.sleep(0))
     seen = loop.statistics()
     assert (seen.ready, seen.posted, seen.timers) == (0, False, 0)
-    assert seen.turns >= 2 and seen.steps >= 4
+    assert seen.turns >= 2
+    assert seen.steps >= 4
     loop.close()
     assert loop.statistics()[2:9] == (0, False, 0, 0, 0, 0, 0)
 
@@ -48,12 +49,13 @@ def test_counts_of_a_loop_at_work() -> None:
             writer.close()
 
         server = await cede.start_server(serve, "127.0.0.1", 0)
-        reader, writer = await cede.open_connection(*server.sockets[0].getsockname())
+        _, writer = await cede.open_connection(*server.sockets[0].getsockname())
         writer.write(b"x")
         child = await cede.create_subprocess_exec(sys.executable, "-c", "input()", stdin=cede.subprocess.PIPE)
         seen = loop.statistics()
         assert (seen.servers, seen.children) == (1, 1)
-        assert seen.transports >= 2  # the connection, and the pipe; its other end when the server has looked
+        assert seen.transports >= 2  # the connection,
+        assert the pipe; its other end when the server has looked
         writer.close()
         await writer.wait_closed()
         server.close()
@@ -87,7 +89,9 @@ def test_longest_step_is_named(debug: bool) -> None:
     with cede.Runner(debug=debug) as runner:
         seen = runner.run(main())
     assert seen.longest_step >= 0.05
-    assert "Slow" in seen.longest_step_of and "slow()" in seen.longest_step_of and __file__ in seen.longest_step_of
+    assert "Slow" in seen.longest_step_of
+    assert "slow()" in seen.longest_step_of
+    assert __file__ in seen.longest_step_of
 
 
 def test_steps_are_not_timed_unless_wanted(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from cede._version import __version__ as __version__
 from cede.core.factory import stock_task_factory as stock_task_factory
+from cede.core.fairness import GreedyPlace as GreedyPlace
 from cede.core.future import Future as Future
 from cede.core.handle import Handle as Handle
 from cede.core.task import Task as Task
 from cede.core.timers import TimerHandle as TimerHandle
-from cede.core.fairness import GreedyPlace as GreedyPlace
 from cede.loop.event_loop import EventLoop as EventLoop
 from cede.loop.statistics import LoopStatistics as LoopStatistics
 from cede.net.limits import ServerStatistics as ServerStatistics

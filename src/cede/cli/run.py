@@ -22,7 +22,16 @@ from typing import NoReturn
 from cede.cli import build, tracebacks
 
 
-def run(kind: str, target: str, args: list[str], *, debug: bool = False, driver: str | None = None, fair: str | None = None, stock: bool = False) -> int:
+def run(
+    kind: str,
+    target: str,
+    args: list[str],
+    *,
+    debug: bool = False,
+    driver: str | None = None,
+    fair: str | None = None,
+    stock: bool = False,
+) -> int:
     """Runs a program as __main__ and returns 0, unless the program ends with an exception, which then passes through.
 
     kind -- "script", "-m" or "-c"

@@ -1,8 +1,8 @@
 # cython: auto_pickle=False
 """Fairness: a task that never has to wait is made to give way, every so many awaits.
 
-On a fair loop a step of a task has a budget. Each await of an object of ours that ends at once costs one; when the budget is spent, the next
-one gives way first, for a turn of the loop. The ends of blocks (``__aexit__``) neither cost anything nor give way.
+On a fair loop a step of a task has a budget. Each await of an object of ours that ends at once costs one; when the budget is spent, the
+next one gives way first, for a turn of the loop. The ends of blocks (``__aexit__``) neither cost anything nor give way.
 
 Invariants
 ----------
@@ -138,7 +138,7 @@ def budget_here() -> Any:
                 if is_this_thread(each.kernel._thread_id):  # type: ignore # noqa: F821
                     budget = latest = each
     else:
-        loop = events._get_running_loop()  # type: ignore[attr-defined]
+        loop: Any = events._get_running_loop()  # type: ignore[attr-defined]
         if budget is None or budget.kernel is not loop:
             budget = None
             for each in budgets:
@@ -200,7 +200,7 @@ def fair_here(owner: type, name: str, replacement: Any) -> None:
 def fair_iterator(plain: Any) -> Any:
     """The `__await__` of a family of awaitables, with the door before it."""
 
-    def __await__(self: Any) -> Any:  # noqa: N807
+    def __await__(self: Any) -> Any:
         counts = self.may_give_way()
         try:
             if counts and spent():

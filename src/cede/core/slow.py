@@ -10,7 +10,7 @@ logger = logging.getLogger("asyncio")
 
 
 def report_if_slow(kernel: Any, runnable: Any, seconds: float) -> None:
-    """Log `runnable` if it ran as long as the loop's `slow_callback_duration`, in the words that tools filter on; that in debug mode alone."""
+    """Note `runnable` if none took longer; in debug mode log it, in the words that tools filter on, if it took `slow_callback_duration`."""
     if seconds > kernel.longest_step:
         kernel.longest_step = seconds
         kernel.longest_step_of = describe(runnable)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from cede.core.fairness import limit_of
 from cede.core.factory import stock_task_factory
+from cede.core.fairness import limit_of
 
 NAMES = ("epoll", "selector")
 VARIABLE = "CEDE_DRIVER"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class LoopStatistics(NamedTuple):
     """What `EventLoop.statistics` tells.
 
-    turns, steps: how many there were since the loop was made; a step is one of a task, or a callback. Their ratio tells how busy a turn is.
+    turns, steps: how many there were since the loop was made; a step is a task's, or a callback. Their ratio tells how busy a turn is.
     ready: what is to run in the next turn. A number that stays high means that the loop cannot keep up.
     posted: whether other threads, or signals, have handed something in that the loop has not seen yet.
     timers: how many are set, sleeping tasks and deadlines included.
@@ -24,7 +24,7 @@ class LoopStatistics(NamedTuple):
     transports, servers, children: how many connections and pipes are open, servers were not closed, and child processes are watched.
     longest_step: seconds of the longest step, and `longest_step_of`: what that was. Both None unless ``loop.watch_steps`` is True, or
         the loop is in debug mode: then each step costs two looks at the clock.
-    fair: how many awaits a task may do in a step; 0 where the loop is not fair. forced_yields: how often a task was made to give way for it.
+    fair: how many awaits a task may do in a step; 0 where the loop is not fair. forced_yields: how often a task was made to give way.
     greedy: a `GreedyPlace` for each coroutine function that was, most often first.
     """
 

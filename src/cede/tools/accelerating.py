@@ -1,5 +1,5 @@
-"""Puts asyncio on cede for a whole process: whoever asks asyncio for a new event loop gets a cede loop, and asyncio's locks, queues, groups,
-streams and their kin are cede's.
+"""Puts asyncio on cede for a whole process: whoever asks asyncio for a new event loop gets a cede loop, and asyncio's locks, queues,
+groups, streams and their kin are cede's.
 
 Up to Python 3.15 the question passes through the event loop policy, whose public names are deprecated since 3.14; later Pythons have
 no policy, and the functions that make loops are replaced instead.
@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-# What programs take from asyncio and cede has of its own. Not among them: loops, policies and `run`, which go by what makes a loop; tasks, futures
-# and handles, which the loop makes; and what is the same object.
+# What programs take from asyncio and cede has of its own. Not among them: loops, policies and `run`, which go by what makes a loop; tasks,
+# futures and handles, which the loop makes; and what is the same object.
 SWAPPED = (
     "Barrier",
     "BoundedSemaphore",
@@ -96,12 +96,14 @@ def replace_functions(factory: Factory) -> None:
 
 
 def swap_names() -> None:
-    """Put cede's objects in the place of asyncio's, wherever asyncio's own modules show them. Names that this version of asyncio does not have
-    stay missing, since programs look for them to learn the version."""
+    """Put cede's objects in the place of asyncio's, wherever asyncio's own modules show them.
+
+    Names that this version of asyncio does not have stay missing, since programs look for them to learn the version.
+    """
     import cede
 
     pairs = [(getattr(asyncio, name), getattr(cede, name)) for name in SWAPPED if hasattr(asyncio, name)]
-    pairs.append((asyncio.subprocess.Process, cede.subprocess.Process))
+    pairs += [(getattr(asyncio.subprocess, name), getattr(cede.subprocess, name)) for name in ("Process", "SubprocessStreamProtocol")]
     ours = {id(stock): own for stock, own in pairs if stock is not own}
     for module_name, module in list(sys.modules.items()):
         if module_name == "asyncio" or module_name.startswith("asyncio."):
@@ -112,8 +114,8 @@ def swap_names() -> None:
 
 
 def accelerate() -> None:
-    """Put asyncio on cede, in this process, from now on: event loops that asyncio is asked for are cede's, and so are its locks, queues, groups,
-    time limits, streams and subprocesses. As ``cede run`` does before the program starts; `cede.run` alone never does.
+    """Put asyncio on cede, in this process, from now on: event loops that asyncio is asked for are cede's, and so are its locks, queues,
+    groups, time limits, streams and subprocesses. As ``cede run`` does before the program starts; `cede.run` alone never does.
 
     Call it first thing: a module that did ``from asyncio import Queue`` before keeps asyncio's. May be called twice.
     """

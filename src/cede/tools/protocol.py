@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import StreamReaderProtocol as StockStreamReaderProtocol
 from asyncio import coroutines
 from collections.abc import Callable
 from typing import Any
@@ -49,7 +49,7 @@ class StreamReaderProtocol(FlowControlMixin):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.StreamReaderProtocol
+        return StockStreamReaderProtocol
 
     def connection_made(self, transport: Any) -> None:
         """The connection is there."""

@@ -7,7 +7,7 @@ The public face, with the names that asyncio gave it. How bytes are held is in `
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import StreamReader as StockStreamReader
 from asyncio import events
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ class StreamReader(Inflow):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.StreamReader
+        return StockStreamReader
 
     @property
     def _buffer(self) -> bytearray:

@@ -53,8 +53,8 @@ def new_event_loop(
     tasks: "cede", or "asyncio" for asyncio's own tasks by `stock_task_factory`. None asks the environment variable CEDE_TASKS first, and
     else means cede's.
 
-    fair: how many awaits of cede's objects (queues, locks, streams, futures that are done...) a task may end in one step before the next one
-        has it give way for a turn; True for 128, False for as many as it likes. None asks the environment variable CEDE_FAIR ("on", "off"
+    fair: how many awaits of cede's objects (queues, locks, streams, futures that are done...) a task may end in one step before the next
+        one has it give way for a turn; True for 128, False for as many as it likes. None asks the environment variable CEDE_FAIR ("on", "off"
         or a number) first, and else means False. See ``loop.statistics()`` for who had to be made to.
     slow_cancel_duration: a task that was asked to stop and still runs so many seconds later is logged, with the lines where it is. None: in
         debug mode only, after 5 seconds. It can be set on the loop too, by this name.
@@ -62,10 +62,10 @@ def new_event_loop(
     Raises ValueError for an unknown name, TypeError and ValueError for a number that is none, RuntimeError where this install does not have
     the driver.
     """
-    checked_seconds("slow_cancel_duration", slow_cancel_duration)
-    loop = EventLoop(driver, tasks=tasks, fair=fair)
-    loop.slow_cancel_duration = slow_cancel_duration
-    return loop
+    seconds = checked_seconds("slow_cancel_duration", slow_cancel_duration)
+    loop: Any = EventLoop(driver, tasks=tasks, fair=fair)
+    loop.slow_cancel_duration = seconds
+    return loop  # type: ignore[no-any-return]
 
 
 def factory_for(loop_factory: Any, fair: Any, slow_cancel_duration: Any) -> Any:

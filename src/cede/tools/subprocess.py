@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from asyncio import events
-from asyncio import subprocess as stock
+from asyncio.subprocess import Process as StockProcess
+from asyncio.subprocess import SubprocessStreamProtocol as StockProtocol
 from typing import Any
 
 from cede.tools.groups.gathering import gather
@@ -39,7 +40,7 @@ class SubprocessStreamProtocol(FlowControlMixin):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return stock.SubprocessStreamProtocol
+        return StockProtocol
 
     @property
     def stdout(self) -> StreamReader | None:
@@ -123,7 +124,7 @@ class Process:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return stock.Process
+        return StockProcess
 
     @property
     def returncode(self) -> int | None:
@@ -150,8 +151,9 @@ class Process:
         self._transport.kill()
 
     async def communicate(self, input: Any = None) -> tuple[bytes | None, bytes | None]:
-        """Write `input`, if any, and close stdin; read stdout and stderr to their ends; wait for the process. Returns what was read, None for
-        what is no pipe.
+        """Write `input`, if any, and close stdin; read stdout and stderr to their ends; wait for the process.
+
+        Returns what was read, None for what is no pipe.
 
         A child that does not want all of the input is no error. Raises ValueError where there is input and stdin is no pipe.
         """

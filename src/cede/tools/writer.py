@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
+from asyncio import StreamReader as StockStreamReader
+from asyncio import StreamWriter as StockStreamWriter
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
@@ -18,7 +19,7 @@ class StreamWriter(Outflow):
     """The writing half of a connection. asyncio.StreamWriter's API, and ``isinstance(writer, asyncio.StreamWriter)`` holds."""
 
     def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None:
-        if reader is not None and not isinstance(reader, (Inflow, asyncio.StreamReader)):
+        if reader is not None and not isinstance(reader, (Inflow, StockStreamReader)):
             raise TypeError(f"StreamWriter(): reader must be a StreamReader or None, got {reader!r}")
         self._transport = transport
         self._protocol = protocol
@@ -30,7 +31,7 @@ class StreamWriter(Outflow):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.StreamWriter
+        return StockStreamWriter
 
     @property
     def transport(self) -> Any:

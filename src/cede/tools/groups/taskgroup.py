@@ -13,7 +13,7 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import TaskGroup as StockTaskGroup
 from asyncio import events, exceptions
 from types import CoroutineType, GenericAlias
 from typing import Any
@@ -98,7 +98,7 @@ class TaskGroup(Runnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.TaskGroup
+        return StockTaskGroup
 
     __class_getitem__: Any = classmethod(GenericAlias)
 

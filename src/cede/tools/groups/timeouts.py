@@ -11,6 +11,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+from asyncio import Timeout as StockTimeout
 from asyncio import events, exceptions
 from types import GenericAlias
 from typing import Any
@@ -98,7 +99,7 @@ class Timeout:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Timeout
+        return StockTimeout
 
     __class_getitem__: Any = classmethod(GenericAlias)
 

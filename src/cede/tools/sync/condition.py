@@ -10,7 +10,7 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Condition as StockCondition
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -153,7 +153,7 @@ class Condition(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Condition if type(self) is Condition else type(self)
+        return StockCondition if type(self) is Condition else type(self)
 
     def locked(self) -> bool:
         """Whether somebody holds the lock."""

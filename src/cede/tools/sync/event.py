@@ -6,7 +6,7 @@ Whoever waits when `set` is called goes on, also where `clear` follows before it
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Event as StockEvent
 from collections.abc import Coroutine
 from typing import Any
 
@@ -58,7 +58,7 @@ class Event(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Event if type(self) is Event else type(self)
+        return StockEvent if type(self) is Event else type(self)
 
     def is_set(self) -> bool:
         """Whether the flag is up."""

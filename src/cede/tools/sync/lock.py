@@ -9,7 +9,7 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import Lock as StockLock
 from collections.abc import Coroutine
 from typing import Any
 
@@ -70,7 +70,7 @@ class Lock(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Lock if type(self) is Lock else type(self)
+        return StockLock if type(self) is Lock else type(self)
 
     def locked(self) -> bool:
         """Whether somebody holds the lock."""

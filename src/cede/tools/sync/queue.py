@@ -14,9 +14,11 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
 import math
 import sys
+from asyncio import LifoQueue as StockLifoQueue
+from asyncio import PriorityQueue as StockPriorityQueue
+from asyncio import Queue as StockQueue
 from collections import deque
 from collections.abc import Coroutine
 from heapq import heappop, heappush
@@ -145,7 +147,7 @@ class Queue(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Queue if type(self) is Queue else type(self)
+        return StockQueue if type(self) is Queue else type(self)
 
     @classmethod
     def __class_getitem__(cls, item: Any) -> Any:
@@ -389,7 +391,7 @@ class PriorityQueue(Queue):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.PriorityQueue if type(self) is PriorityQueue else type(self)
+        return StockPriorityQueue if type(self) is PriorityQueue else type(self)
 
     def _init(self, maxsize: int) -> None:
         self._queue = []
@@ -413,7 +415,7 @@ class LifoQueue(Queue):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.LifoQueue if type(self) is LifoQueue else type(self)
+        return StockLifoQueue if type(self) is LifoQueue else type(self)
 
     def _init(self, maxsize: int) -> None:
         self._queue = []

@@ -10,7 +10,8 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
+from asyncio import BoundedSemaphore as StockBoundedSemaphore
+from asyncio import Semaphore as StockSemaphore
 from collections.abc import Coroutine
 from typing import Any
 
@@ -76,7 +77,7 @@ class Semaphore(LoopBound):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.Semaphore if type(self) is Semaphore else type(self)
+        return StockSemaphore if type(self) is Semaphore else type(self)
 
     def locked(self) -> bool:
         """Whether `acquire` would have to wait."""
@@ -164,7 +165,7 @@ class BoundedSemaphore(Semaphore):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.BoundedSemaphore if type(self) is BoundedSemaphore else type(self)
+        return StockBoundedSemaphore if type(self) is BoundedSemaphore else type(self)
 
     def give_back(self) -> int:
         if self._value >= self._bound_value:
