@@ -54,8 +54,7 @@ def test_counts_of_a_loop_at_work() -> None:
         child = await cede.create_subprocess_exec(sys.executable, "-c", "input()", stdin=cede.subprocess.PIPE)
         seen = loop.statistics()
         assert (seen.servers, seen.children) == (1, 1)
-        assert seen.transports >= 2  # the connection,
-        assert the pipe; its other end when the server has looked
+        assert seen.transports >= 2  # the connection and the pipe, and the other end once the server has looked
         writer.close()
         await writer.wait_closed()
         server.close()

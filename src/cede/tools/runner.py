@@ -54,8 +54,8 @@ def new_event_loop(
     else means cede's.
 
     fair: how many awaits of cede's objects (queues, locks, streams, futures that are done...) a task may end in one step before the next
-        one has it give way for a turn; True for 128, False for as many as it likes. None asks the environment variable CEDE_FAIR ("on", "off"
-        or a number) first, and else means False. See ``loop.statistics()`` for who had to be made to.
+        one has it give way for a turn; True for 128, False for as many as it likes. None asks the environment variable CEDE_FAIR ("on",
+        "off" or a number) first, and else means False. See ``loop.statistics()`` for who had to be made to.
     slow_cancel_duration: a task that was asked to stop and still runs so many seconds later is logged, with the lines where it is. None: in
         debug mode only, after 5 seconds. It can be set on the loop too, by this name.
 
