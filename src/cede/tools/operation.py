@@ -245,7 +245,8 @@ else:
 
 
 def begin(operation: StreamOperation, owner: Any, argument: Any) -> Any:
-    """A new operation, with what it works on and for."""
+    """A new operation, or one that is used again, with what it works on and for."""
+    operation.stage = FRESH
     operation.owner = owner
     operation.argument = argument
     return operation

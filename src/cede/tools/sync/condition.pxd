@@ -3,7 +3,7 @@ from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED
 from cede.core.call cimport defined_in_python
 from cede.tools.operation cimport OVER, PARKED, begin
 from cede.tools.sync.bound cimport LoopBound
-from cede.tools.sync.lock cimport Acquire, Lock
+from cede.tools.sync.lock cimport Lock, acquiring
 from cede.tools.sync.waiters cimport CompiledWaiters, Waiting, woken
 
 cdef class ConditionWait(Waiting):

@@ -19,7 +19,7 @@ from cede.tools.sync.bound import LoopBound, described
 from cede.tools.sync.coroutines import acquire_for_body, release_after_body, wait_for_predicate
 from cede.tools.sync.done import DONE
 from cede.tools.sync.interpreted import wait_for_notification
-from cede.tools.sync.lock import Acquire, Lock
+from cede.tools.sync.lock import Lock
 from cede.tools.sync.waiters import Waiters, Waiting
 
 try:
@@ -162,7 +162,7 @@ class Condition(LoopBound):
     def acquire(self) -> Coroutine[Any, Any, bool]:
         """Acquire the lock."""
         if cython.compiled and type(self._lock) is Lock:
-            return begin(Acquire.__new__(Acquire), self._lock, True)  # type: ignore[no-any-return]
+            return acquiring(self._lock, True)  # type: ignore # noqa: F821
         return self._lock.acquire()  # type: ignore[no-any-return]
 
     def release(self) -> None:
@@ -176,7 +176,7 @@ class Condition(LoopBound):
                 defined_in_python(self) and type(self).acquire is not Condition.acquire  # type: ignore # noqa: F821
             ):
                 return acquire_for_body(self)
-            return begin(Acquire.__new__(Acquire), self._lock, None)
+            return acquiring(self._lock, None)  # type: ignore # noqa: F821
 
         def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
             if defined_in_python(self):  # type: ignore # noqa: F821

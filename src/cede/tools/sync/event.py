@@ -38,12 +38,22 @@ class EventWait(Waiting):
         elif not event._value:
             return self.stand(event.new_waiter(), event.line())
         self.value = self.argument
+        if cython.compiled and type(self) is EventWait:
+            self.owner = None
+            keep_spare(0, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
         event = self.owner
         event.waiting.drop(self)
         return 0
+
+
+if cython.compiled:
+
+    def waiting_for(event: Any) -> Any:
+        spare = take_spare(0)  # type: ignore # noqa: F821
+        return begin(EventWait.__new__(EventWait) if spare is None else spare, event, True)
 
 
 class Event(LoopBound):
@@ -76,7 +86,7 @@ class Event(LoopBound):
 
         def wait(self) -> Coroutine[Any, Any, bool]:
             """Wait until the flag is up; at once where it is. The result is True."""
-            return begin(EventWait.__new__(EventWait), self, True)  # type: ignore[no-any-return]
+            return waiting_for(self)  # type: ignore[no-any-return]
 
     else:
         wait = interpreted.wait_for_event  # type: ignore[assignment]

@@ -5,6 +5,10 @@ from cede.tools.operation cimport begin
 from cede.tools.sync.bound cimport LoopBound
 from cede.tools.sync.waiters cimport CompiledWaiters, Waiting
 
+cdef extern from "spare.h":
+    object take_spare "cede_take_spare"(int kind)
+    void keep_spare "cede_keep_spare"(int kind, object operation)
+
 cdef class Acquire(Waiting):
     @cython.locals(lock=Lock)
     cdef int step(self) except -1
@@ -18,3 +22,5 @@ cdef class Lock(LoopBound):
     cdef bint free(self) except -1
     cdef int let_go(self) except -1
     cdef int hand_on(self) except -1
+
+cdef object acquiring(Lock lock, object result)

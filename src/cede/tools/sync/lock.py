@@ -46,6 +46,9 @@ class Acquire(Waiting):
             self.waiter = None
         lock._locked = True
         self.value = self.argument
+        if cython.compiled:
+            self.owner = None
+            keep_spare(0, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
@@ -53,6 +56,13 @@ class Acquire(Waiting):
         lock.waiting.drop(self)
         lock.hand_on()
         return 0
+
+
+if cython.compiled:
+
+    def acquiring(lock: Any, result: Any) -> Any:
+        spare = take_spare(0)  # type: ignore # noqa: F821
+        return begin(Acquire.__new__(Acquire) if spare is None else spare, lock, result)
 
 
 class Lock(LoopBound):
@@ -84,12 +94,12 @@ class Lock(LoopBound):
 
         def acquire(self) -> Coroutine[Any, Any, bool]:
             """Wait until the lock is free and take it; the result is True."""
-            return begin(Acquire.__new__(Acquire), self, True)  # type: ignore[no-any-return]
+            return acquiring(self, True)  # type: ignore[no-any-return]
 
         def __aenter__(self) -> Any:
             if defined_in_python(self) and type(self).acquire is not Lock.acquire:  # type: ignore # noqa: F821
                 return acquire_for_body(self)
-            return begin(Acquire.__new__(Acquire), self, None)
+            return acquiring(self, None)
 
         def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
             if defined_in_python(self):  # type: ignore # noqa: F821

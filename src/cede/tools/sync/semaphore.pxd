@@ -5,6 +5,10 @@ from cede.tools.operation cimport begin
 from cede.tools.sync.bound cimport LoopBound
 from cede.tools.sync.waiters cimport CompiledWaiters, Waiting, woken
 
+cdef extern from "spare.h":
+    object take_spare "cede_take_spare"(int kind)
+    void keep_spare "cede_keep_spare"(int kind, object operation)
+
 cdef class TakePermit(Waiting):
     @cython.locals(semaphore=Semaphore)
     cdef int step(self) except -1
@@ -23,3 +27,5 @@ cdef class Semaphore(LoopBound):
 cdef class BoundedSemaphore(Semaphore):
     cdef public object _bound_value
     cdef int give_back(self) except -1
+
+cdef object taking(Semaphore semaphore, object result)

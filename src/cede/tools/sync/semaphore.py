@@ -49,6 +49,9 @@ class TakePermit(Waiting):
             self.waiter = None
             semaphore.hand_out()
         self.value = self.argument
+        if cython.compiled:
+            self.owner = None
+            keep_spare(0, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
@@ -58,6 +61,13 @@ class TakePermit(Waiting):
             semaphore._value += 1
         semaphore.hand_out()
         return 0
+
+
+if cython.compiled:
+
+    def taking(semaphore: Any, result: Any) -> Any:
+        spare = take_spare(0)  # type: ignore # noqa: F821
+        return begin(TakePermit.__new__(TakePermit) if spare is None else spare, semaphore, result)
 
 
 class Semaphore(LoopBound):
@@ -91,12 +101,12 @@ class Semaphore(LoopBound):
 
         def acquire(self) -> Coroutine[Any, Any, bool]:
             """Wait for a permit and take it; the result is True."""
-            return begin(TakePermit.__new__(TakePermit), self, True)  # type: ignore[no-any-return]
+            return taking(self, True)  # type: ignore[no-any-return]
 
         def __aenter__(self) -> Any:
             if defined_in_python(self) and type(self).acquire is not Semaphore.acquire:  # type: ignore # noqa: F821
                 return acquire_for_body(self)
-            return begin(TakePermit.__new__(TakePermit), self, None)
+            return taking(self, None)
 
         def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
             if defined_in_python(self):  # type: ignore # noqa: F821
