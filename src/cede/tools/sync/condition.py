@@ -15,12 +15,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from cede.tools.operation import NAMES, begin
-from cede.tools.sync.bound import LoopBound, described
+from cede.tools.sync.bound import described
 from cede.tools.sync.coroutines import acquire_for_body, release_after_body, wait_for_predicate
 from cede.tools.sync.done import DONE
 from cede.tools.sync.interpreted import wait_for_notification
+from cede.tools.sync.lined import Lined
 from cede.tools.sync.lock import Lock
-from cede.tools.sync.waiters import Waiters, Waiting
+from cede.tools.sync.waiters import Waiting
 
 try:
     import cython
@@ -135,14 +136,11 @@ class ConditionWait(Waiting):
         return 0
 
 
-class Condition(LoopBound):
+class Condition(Lined):
     """asyncio.Condition's API: a lock, and a place to wait for what others do under it. Not thread-safe.
 
     lock: the lock to use, a new one by default.
     """
-
-    if not cython.compiled:
-        waiting: Any = None
 
     def __init__(self, lock: Any = None) -> None:
         if lock is None:
@@ -234,15 +232,6 @@ class Condition(LoopBound):
 
     def _notify(self, n: int) -> None:
         self.wake(n)
-
-    def line(self) -> Any:
-        if self.waiting is None:
-            self.waiting = Waiters()
-        return self.waiting
-
-    @property
-    def _waiters(self) -> Any:
-        return self.line()
 
     def __repr__(self) -> str:
         return described(self, "locked" if self.locked() else "unlocked", self.waiting)

@@ -11,8 +11,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from cede.tools.operation import NAMES, begin
-from cede.tools.sync.bound import LoopBound, described
-from cede.tools.sync.waiters import Waiters, Waiting
+from cede.tools.sync.bound import described
+from cede.tools.sync.lined import Lined
+from cede.tools.sync.waiters import Waiting
 
 try:
     import cython
@@ -56,11 +57,10 @@ if cython.compiled:
         return begin(EventWait.__new__(EventWait) if spare is None else spare, event, True)
 
 
-class Event(LoopBound):
+class Event(Lined):
     """A flag that tasks can wait for: asyncio.Event's API. Not thread-safe. It starts down."""
 
     if not cython.compiled:
-        waiting: Any = None
         _value = False
 
     def __init__(self) -> None:
@@ -91,11 +91,6 @@ class Event(LoopBound):
     else:
         wait = interpreted.wait_for_event  # type: ignore[assignment]
 
-    def line(self) -> Any:
-        if self.waiting is None:
-            self.waiting = Waiters()
-        return self.waiting
-
     def raise_flag(self) -> int:
         if not self._value:
             self._value = True
@@ -103,26 +98,12 @@ class Event(LoopBound):
                 self.waiting.wake_all()
         return 0
 
-    @property
-    def _waiters(self) -> Any:
-        return self.line()
-
-    def __reduce__(self) -> Any:
-        if self.waiting is not None and self.waiting.count:
-            raise TypeError(f"cannot copy {self!r}: tasks wait for it")
-        return rebuilt, (type(self), bool(self._value), self.__dict__ or None)
+    def kept(self) -> Any:
+        return {"_value": bool(self._value)}
 
     def __repr__(self) -> str:
         return described(self, "set" if self._value else "unset", self.waiting)
 
-
-def rebuilt(kind: type[Event], value: bool, attributes: dict[str, Any] | None) -> Event:
-    """For copies and pickles."""
-    event = kind.__new__(kind)
-    event._value = value
-    if attributes:
-        event.__dict__.update(attributes)
-    return event
 
 
 if not cython.compiled:

@@ -16,10 +16,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from cede.tools.operation import NAMES, begin
-from cede.tools.sync.bound import LoopBound, described
+from cede.tools.sync.bound import described
 from cede.tools.sync.coroutines import acquire_for_body, release_after_body
 from cede.tools.sync.done import DONE
-from cede.tools.sync.waiters import Waiters, Waiting
+from cede.tools.sync.lined import Lined
+from cede.tools.sync.waiters import Waiting
 
 try:
     import cython
@@ -70,14 +71,13 @@ if cython.compiled:
         return begin(TakePermit.__new__(TakePermit) if spare is None else spare, semaphore, result)
 
 
-class Semaphore(LoopBound):
+class Semaphore(Lined):
     """A number of permits for tasks: asyncio.Semaphore's API. Not thread-safe.
 
     value: how many permits there are at first, 1 by default. Raises ValueError where that is negative.
     """
 
     if not cython.compiled:
-        waiting: Any = None
         _value: Any = 1
 
     def __init__(self, value: int = 1) -> None:
@@ -122,11 +122,6 @@ class Semaphore(LoopBound):
     def closed(self) -> bool:
         return self._value == 0 or (self.waiting is not None and not self.waiting.idle())
 
-    def line(self) -> Any:
-        if self.waiting is None:
-            self.waiting = Waiters()
-        return self.waiting
-
     def give_back(self) -> int:
         self._value += 1
         if self.waiting is not None:
@@ -150,14 +145,8 @@ class Semaphore(LoopBound):
         # Subclasses that change `_value` know this name.
         return self.waiting is not None and self.wake_next()
 
-    @property
-    def _waiters(self) -> Any:
-        return self.line()
-
-    def __reduce__(self) -> Any:
-        if self.waiting is not None and self.waiting.count:
-            raise TypeError(f"cannot copy {self!r}: tasks wait for it")
-        return rebuilt, (type(self), self._value, getattr(self, "_bound_value", None), self.__dict__ or None)
+    def kept(self) -> Any:
+        return {"_value": self._value}
 
     def __repr__(self) -> str:
         return described(self, "locked" if self.locked() else f"unlocked, value:{self._value}", self.waiting)
@@ -177,21 +166,14 @@ class BoundedSemaphore(Semaphore):
     def __class__(self) -> Any:
         return StockBoundedSemaphore if type(self) is BoundedSemaphore else type(self)
 
+    def kept(self) -> Any:
+        return {"_value": self._value, "_bound_value": self._bound_value}
+
     def give_back(self) -> int:
         if self._value >= self._bound_value:
             raise ValueError("BoundedSemaphore released too many times")
         return Semaphore.give_back(self)
 
-
-def rebuilt(kind: type[Semaphore], value: Any, bound: Any, attributes: dict[str, Any] | None) -> Semaphore:
-    """For copies and pickles."""
-    semaphore: Any = kind.__new__(kind)
-    semaphore._value = value
-    if bound is not None:
-        semaphore._bound_value = bound
-    if attributes:
-        semaphore.__dict__.update(attributes)
-    return semaphore  # type: ignore[no-any-return]
 
 
 if not cython.compiled:
