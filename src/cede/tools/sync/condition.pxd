@@ -6,6 +6,10 @@ from cede.tools.sync.lined cimport Lined
 from cede.tools.sync.lock cimport Lock, acquiring
 from cede.tools.sync.waiters cimport Waiting, woken
 
+cdef extern from "spare.h":
+    object take_spare "cede_take_spare"(int kind)
+    void keep_spare "cede_keep_spare"(int kind, object operation)
+
 cdef class ConditionWait(Waiting):
     @cython.locals(condition=Condition, lock=Lock)
     cdef int step(self) except -1

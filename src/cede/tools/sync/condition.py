@@ -78,6 +78,10 @@ class ConditionWait(Waiting):
         self.waiter = None
         if self.argument is None:
             self.value = True
+            if cython.compiled:
+                self.owner = None
+                self.number = LISTENS
+                keep_spare(0, self)  # type: ignore # noqa: F821
             return ENDED
         if self.number == NOTIFIED:
             condition.wake(1)
@@ -189,7 +193,8 @@ class Condition(Lined):
             """
             if type(self._lock) is not Lock or defined_in_python(self):  # type: ignore # noqa: F821
                 return wait_for_notification(self)
-            return begin(ConditionWait.__new__(ConditionWait), self, None)  # type: ignore[no-any-return]
+            spare = take_spare(0)  # type: ignore # noqa: F821
+            return begin(ConditionWait.__new__(ConditionWait) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
     else:
         __aenter__ = acquire_for_body  # type: ignore[assignment]
