@@ -183,6 +183,83 @@ def test_loops_of_others_take_our_names_too() -> None:
     """)
 
 
+def test_programs_keep_working() -> None:
+    got = script(
+        """
+        import asyncio
+        from asyncio import Queue as EarlyQueue, Lock as EarlyLock
+        import cede, copy, pickle, sys
+        cede.accelerate()
+
+        class Mine(asyncio.Queue):
+            def _init(self, maxsize):
+                self.items = []
+            def _put(self, item):
+                self.items.append(item)
+            def _get(self):
+                return self.items.pop()
+            def qsize(self):
+                return len(self.items)
+            def empty(self):
+                return not self.items
+
+        class Early(EarlyQueue):
+            pass
+
+        assert isinstance(asyncio.Queue(), EarlyQueue) and isinstance(asyncio.Lock(), EarlyLock)
+        assert isinstance(Mine(), asyncio.Queue) and issubclass(asyncio.LifoQueue, asyncio.Queue)
+        assert not isinstance(asyncio.Event(), asyncio.Lock)
+        for error in (asyncio.QueueEmpty("x"), asyncio.CancelledError("x"), asyncio.TimeoutError("x"), asyncio.IncompleteReadError(b"ab", 3),
+                      asyncio.LimitOverrunError("x", 3), asyncio.InvalidStateError("x"), asyncio.BrokenBarrierError("x")):
+            again = pickle.loads(pickle.dumps(error))
+            assert type(again) is type(error) and again.args == error.args, error
+        if hasattr(asyncio, "QueueShutDown"):
+            assert asyncio.QueueShutDown is cede.QueueShutDown
+        assert pickle.loads(pickle.dumps(cede.QueueShutDown("x"))).args == ("x",)
+        assert pickle.loads(pickle.dumps(cede.EndOfChannel("x"))).args == ("x",)
+
+        async def talk(reader, writer):
+            async for line in reader:
+                writer.write(line.upper())
+                await writer.drain()
+            writer.close()
+
+        async def main():
+            for queue in (Mine(), Early(), asyncio.PriorityQueue()):
+                assert isinstance(queue, asyncio.Queue) or type(queue) is Early
+                async with asyncio.TaskGroup() as group:
+                    getting = group.create_task(queue.get())
+                    await asyncio.sleep(0)
+                    await queue.put(1)
+                assert getting.result() == 1
+            server = await asyncio.start_server(talk, "127.0.0.1", 0)
+            async with server, asyncio.timeout(30):
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                writer.write(b"hello\\n")
+                assert await asyncio.wait_for(reader.readline(), 30) == b"HELLO\\n"
+                writer.close()
+                await writer.wait_closed()
+            process = await asyncio.create_subprocess_exec(sys.executable, "-c", "print(1)", stdout=asyncio.subprocess.PIPE)
+            assert isinstance(process, asyncio.subprocess.Process)
+            assert await process.communicate() == (b"1\\n", None)
+            assert [await each for each in asyncio.as_completed([asyncio.sleep(0, 5)])] == [5]
+            assert await asyncio.gather(asyncio.shield(asyncio.sleep(0, 3)), asyncio.to_thread(int)) == [3, 0]
+            done, pending = await asyncio.wait([asyncio.create_task(asyncio.sleep(0))])
+            assert len(done) == 1 and not pending
+
+        asyncio.run(main())
+        loop = asyncio.SelectorEventLoop()   # asked for by name: asyncio's own, and all of it works there too
+        assert type(loop) is not cede.EventLoop
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(main())
+        print("done")
+        """,
+        before="",
+        call="",
+    )
+    assert got == ["done"]
+
+
 def test_only_loops() -> None:
     script(
         """

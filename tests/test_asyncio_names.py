@@ -27,9 +27,6 @@ DEPRECATED = {
     "set_event_loop_policy",
 }
 
-# asyncio's own until cede has them: subprocesses with streams.
-STILL_STOCK = {"create_subprocess_exec", "create_subprocess_shell"}
-
 # What newer versions brought, on every version.
 NEWER = {
     "EventLoop",
@@ -51,7 +48,7 @@ NEWER = {
 PUBLIC = {name for name in asyncio.__all__ if not name.startswith("_")} - DEPRECATED
 
 
-@pytest.mark.parametrize("name", sorted((PUBLIC | NEWER) - STILL_STOCK))
+@pytest.mark.parametrize("name", sorted(PUBLIC | NEWER))
 def test_name_is_ours(name: str) -> None:
     assert name in cede.__all__
     assert name in vars(cede)
@@ -86,7 +83,17 @@ def test_private_names_and_submodules_are_found() -> None:
     for name in asyncio.__all__:
         if name.startswith("_"):
             assert getattr(cede, name) is getattr(asyncio, name)
-    assert cede.subprocess is asyncio.subprocess  # type: ignore[attr-defined]
+    assert cede.queues is asyncio.queues  # type: ignore[attr-defined]
+
+
+def test_subprocess_module_has_what_asyncios_has() -> None:
+    for name in ("PIPE", "STDOUT", "DEVNULL"):
+        assert getattr(cede.subprocess, name) == getattr(asyncio.subprocess, name)
+    for name in ("Process", "SubprocessStreamProtocol", "create_subprocess_exec", "create_subprocess_shell"):
+        assert getattr(cede.subprocess, name) is not getattr(asyncio.subprocess, name)
+    assert cede.subprocess.streams is asyncio.streams  # what it imports is found there too
+    with pytest.raises(AttributeError):
+        cede.subprocess.no_such_thing  # noqa: B018
 
 
 def test_what_nobody_has_is_missing_in_our_name() -> None:

@@ -444,11 +444,9 @@ def test_time_limit_says_so() -> None:
     assert request_of(cause).why == "its time limit was reached"
 
 
-def test_task_that_does_not_stop_is_reported_in_debug_mode(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("debug", [True, False])
+def test_task_that_does_not_stop_is_reported(debug: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        loop: Any = asyncio.get_running_loop()
-        loop.slow_cancel_duration = 0.01
-
         async def stubborn() -> None:
             try:
                 await forever()
@@ -460,13 +458,46 @@ def test_task_that_does_not_stop_is_reported_in_debug_mode(caplog: pytest.LogCap
         task.cancel()
         await task
 
-    with asyncio.Runner(loop_factory=cede.new_event_loop, debug=True) as runner:
-        runner.run(main())
+    cede.run(main(), debug=debug, slow_cancel_duration=0.01)
     [record] = [record for record in caplog.records if "was asked to stop and still runs" in record.getMessage()]
     lines = Path(__file__).read_text().splitlines()
     [line] = [number for number, text in enumerate(lines, 1) if text.endswith("# this line")]
     assert f"{__file__}:{line}" in record.getMessage()
     assert "Stubborn" in record.getMessage()
+
+
+def test_late_cancellations_are_told_where_somebody_asked_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> int:
+        loop: Any = asyncio.get_running_loop()
+        assert loop.slow_cancel_duration is None
+        task = asyncio.create_task(forever())
+        await asyncio.sleep(0)
+        task.cancel()
+        timers = [loop.statistics().timers]
+        loop.slow_cancel_duration = 60
+        task.cancel()
+        timers.append(loop.statistics().timers)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return timers[1] - timers[0]
+
+    assert cede.run(main(), debug=False) == 1
+    assert not caplog.records
+    for wrong, kind in (("soon", TypeError), (-1, ValueError), (float("nan"), ValueError)):
+        with pytest.raises(kind, match="slow_cancel_duration must be"):
+            cede.new_event_loop(slow_cancel_duration=wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="slow_cancel_duration is for the loop that cede makes"):
+        cede.Runner(slow_cancel_duration=1, loop_factory=cede.EventLoop)
+
+
+def test_task_of_a_closed_loop_is_cancelled_without_a_report() -> None:
+    loop = cede.new_event_loop(slow_cancel_duration=0.01)
+    task = loop.create_task(forever())
+    loop.close()
+    task._log_destroy_pending = False
+    task.cancel()
+    assert task.cancelling() == 1
+    task.get_coro().close()
 
 
 def test_group_waits_in_the_name_of_its_task() -> None:

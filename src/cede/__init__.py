@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from cede import offload as _offload
 from cede._version import __version__ as __version__
 from cede.core.factory import stock_task_factory as stock_task_factory
+from cede.core.fairness import GreedyPlace as GreedyPlace
 from cede.core.future import Future as Future
 from cede.core.handle import Handle as Handle
 from cede.core.task import Task as Task
 from cede.core.timers import TimerHandle as TimerHandle
 from cede.loop.event_loop import EventLoop as EventLoop
+from cede.loop.statistics import LoopStatistics as LoopStatistics
 from cede.net.limits import ServerStatistics as ServerStatistics
 from cede.net.server import Server as Server
 from cede.offload import pools as pools
@@ -28,6 +30,7 @@ from cede.offload import to_interpreter as to_interpreter
 from cede.offload import to_process as to_process
 from cede.offload import to_thread as to_thread
 from cede.tools import stock as _stock
+from cede.tools import subprocess as subprocess
 from cede.tools.accelerate import accelerate as accelerate
 from cede.tools.checkpoint import checkpoint as checkpoint
 from cede.tools.eager import create_eager_task_factory as create_eager_task_factory
@@ -75,6 +78,8 @@ from cede.tools.streams import open_connection as open_connection
 from cede.tools.streams import open_unix_connection as open_unix_connection
 from cede.tools.streams import start_server as start_server
 from cede.tools.streams import start_unix_server as start_unix_server
+from cede.tools.subprocess import create_subprocess_exec as create_subprocess_exec
+from cede.tools.subprocess import create_subprocess_shell as create_subprocess_shell
 from cede.tools.sync.barrier import Barrier as Barrier
 from cede.tools.sync.channel import ChannelStatistics as ChannelStatistics
 from cede.tools.sync.channel import Receiver as Receiver
@@ -127,6 +132,8 @@ __all__ = [
     "ShutdownError",
     "new_event_loop",
     "EventLoop",
+    "LoopStatistics",
+    "GreedyPlace",
     "create_task",
     "sleep",
     "stock_task_factory",
@@ -138,6 +145,9 @@ __all__ = [
     "start_server",
     "open_unix_connection",
     "start_unix_server",
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+    "subprocess",
     "StreamReader",
     "StreamWriter",
     "StreamReaderProtocol",

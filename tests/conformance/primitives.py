@@ -1,8 +1,9 @@
-"""CPython's tests of locks and queues, with cede's classes under asyncio's names, on asyncio's loop and on cede's."""
+"""CPython's tests of locks, queues and subprocess streams, with cede's classes under asyncio's names, on asyncio's loop and on cede's."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import unittest
 from contextlib import ExitStack
 from typing import Any
@@ -49,3 +50,29 @@ def primitive_classes(make: Maker) -> None:
             label = f"our_{name.removeprefix('test_')}_{cls.__name__.removesuffix('Tests').removesuffix('Test')}"
             for loop in (FOREIGN, OWN):
                 make.add(label, loop, (OurPrimitives, cls), **members)
+
+    child_classes(make)
+
+
+def child_classes(make: Maker) -> None:
+    module = suite("test_subprocess")
+    utils: Any = importlib.import_module("test.test_asyncio.utils")
+    for loop in (FOREIGN, OWN):
+        make.add("our_subprocess", loop, (OurChildren, module.SubprocessMixin, utils.TestCase))
+
+
+class OurChildren:
+    """Comes first among the bases of the subprocess suite."""
+
+    def setUp(self) -> None:
+        super().setUp()  # type: ignore[misc]
+        self.loop = asyncio.new_event_loop()
+        self.set_event_loop(self.loop)  # type: ignore[attr-defined]
+
+    def run(self, result: Any = None) -> Any:
+        with ExitStack() as stack:
+            for place in (asyncio, asyncio.subprocess):
+                for name in cede.subprocess.__all__:
+                    if hasattr(place, name):
+                        stack.enter_context(mock.patch.object(place, name, getattr(cede.subprocess, name)))
+            return super().run(result)  # type: ignore[misc]

@@ -24,10 +24,9 @@ examples:
 
 RUN_OVERVIEW = """\
 Runs a program as `python` would, with asyncio on cede: asyncio.run(), asyncio.Runner,
-asyncio.new_event_loop() and whatever is built on them get cede's event loop, and asyncio's
-names (Lock, Queue, gather, sleep, TaskGroup ...) mean cede's, which are faster: --stock
-leaves them alone. sys.argv, sys.path, __main__, the exit status and tracebacks are what
-`python` would give.
+asyncio.new_event_loop() and whatever is built on them get cede's event loop, and
+asyncio.Queue, Lock, TaskGroup, gather, open_connection and their kin are cede's. sys.argv,
+sys.path, __main__, the exit status and tracebacks are what `python` would give.
 A program that asks for a loop of another kind gets that other kind, and child processes
 that it starts are plain Python.
 """
@@ -60,7 +59,7 @@ def make_parser() -> tuple[Parser, Parser]:
     run = commands.add_parser(
         "run",
         help="run a script, a module or a line of code on cede",
-        usage="cede run [--stock] [--debug] [--driver NAME] (SCRIPT | - | -m MODULE | -c CODE) [ARGUMENT ...]",
+        usage="cede run [--debug] [--driver NAME] [--fair[=N]] [--stock] (SCRIPT | - | -m MODULE | -c CODE) [ARGUMENT ...]",
         description=RUN_OVERVIEW,
         epilog=RUN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -80,6 +79,18 @@ def make_parser() -> tuple[Parser, Parser]:
         "--driver",
         choices=("epoll", "selector"),
         help="how loops ask the kernel about I/O; by default epoll where it is built in (sets CEDE_DRIVER)",
+    )
+    run.add_argument(
+        "--fair",
+        nargs="?",
+        const="on",
+        metavar="N",
+        help="make a task give way after 128 awaits, or --fair=N, that did not have to wait (sets CEDE_FAIR)",
+    )
+    run.add_argument(
+        "--stock",
+        action="store_true",
+        help="leave asyncio's locks, queues, groups, streams and their kin as they are: the event loop alone is cede's",
     )
     target = run.add_argument_group("the program")
     # For the help only: the program's part of the command line is cut off before argparse sees it (split_program).
@@ -130,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_parser.error("nothing to run: give a script, - for stdin, -m MODULE or -c CODE")
         from cede.cli import run
 
-        return run.run(kind, target, rest, debug=options.debug, driver=options.driver, stock=options.stock)
+        return run.run(kind, target, rest, debug=options.debug, driver=options.driver, fair=options.fair, stock=options.stock)
     options = parser.parse_args(words)
     if options.command is None:
         parser.error("expected a command: run or info")

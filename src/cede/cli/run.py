@@ -22,16 +22,25 @@ from typing import NoReturn
 from cede.cli import build, tracebacks
 
 
-def run(kind: str, target: str, args: list[str], *, debug: bool = False, driver: str | None = None, stock: bool = False) -> int:
+def run(
+    kind: str,
+    target: str,
+    args: list[str],
+    *,
+    debug: bool = False,
+    driver: str | None = None,
+    fair: str | None = None,
+    stock: bool = False,
+) -> int:
     """Runs a program as __main__ and returns 0, unless the program ends with an exception, which then passes through.
 
     kind -- "script", "-m" or "-c"
     target -- the path ("-" for stdin), the module or the code
     args -- sys.argv[1:] of the program
-    debug, driver -- for the event loops that asyncio makes in this process
-    stock -- asyncio's names stay its own; only the loops are cede's
+    debug, driver, fair -- for the event loops that asyncio makes in this process
+    stock -- leave asyncio's names as they are, and put its loops on cede alone
     """
-    prepare_asyncio(debug, driver, stock)
+    prepare_asyncio(debug, driver, fair, stock)
     try:
         code, main = find(kind, target, args)
         # Until here `__main__` was the `cede` command; the frames that are still running keep what they need of it.
@@ -45,7 +54,7 @@ def run(kind: str, target: str, args: list[str], *, debug: bool = False, driver:
     return 0
 
 
-def prepare_asyncio(debug: bool, driver: str | None, stock: bool) -> None:
+def prepare_asyncio(debug: bool, driver: str | None, fair: str | None = None, stock: bool = False) -> None:
     """Puts asyncio on cede. The options go through the environment, where a loop that the program makes with cede's own functions finds
     them too, and so do Python children."""
     import cede
@@ -56,9 +65,12 @@ def prepare_asyncio(debug: bool, driver: str | None, stock: bool) -> None:
         os.environ["PYTHONASYNCIODEBUG"] = "1"
     if driver is not None:
         os.environ["CEDE_DRIVER"] = driver
+    if fair is not None:
+        os.environ["CEDE_FAIR"] = fair
+    if driver is not None or fair is not None:
         try:
-            cede.new_event_loop().close()  # an unusable driver is told now, not in the middle of the program
-        except (OSError, RuntimeError) as error:
+            cede.new_event_loop().close()  # what cannot be had is told now, not in the middle of the program
+        except (OSError, RuntimeError, ValueError) as error:
             fail(str(error))
     cede.accelerate(names=not stock)
     made = build.look()

@@ -1,8 +1,8 @@
 # cython: auto_pickle=False
 """Who asked a task to stop, when and why: what a CancelledError says when it is shown.
 
-`Task.cancel` notes a few references (`Asked`, in task.py); the words are made when somebody reads them. In debug mode a task that goes on
-all the same is reported.
+`Task.cancel` notes a few references (`Asked`, in task.py); the words are made when somebody reads them. A task that goes on all the same
+is reported, in debug mode, and wherever `loop.slow_cancel_duration` is a number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cede.core.telling import frames_inside
 
 logger = logging.getLogger("asyncio")
 
-# How long a task may go on after it was asked before debug mode reports it, in seconds, where `loop.slow_cancel_duration` does not say.
+# How long a task may go on after it was asked before debug mode reports it, in seconds, where `loop.slow_cancel_duration` is None.
 PATIENCE = 5.0
 
 
@@ -98,10 +98,11 @@ def request_of(error: BaseException) -> CancelRequest | None:
 
 
 def watch(task: Any, noted: tuple[Any, ...]) -> None:
-    """In debug mode: report `task` if it still goes on some seconds from now."""
+    """Report `task` if it still goes on some seconds from now."""
     loop = task.get_loop()
-    patience = getattr(loop, "slow_cancel_duration", PATIENCE)
-    loop.call_later(patience, report_if_going_on, weakref.ref(task), noted)
+    if not loop.is_closed():
+        patience = PATIENCE if loop.slow_cancel_duration is None else loop.slow_cancel_duration
+        loop.call_later(patience, report_if_going_on, weakref.ref(task), noted)
 
 
 def report_if_going_on(reference: Any, noted: tuple[Any, ...]) -> None:

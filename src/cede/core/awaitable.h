@@ -11,6 +11,13 @@
 
 #include <Python.h>
 #include "call.h"
+#include "fairness.h"
+
+#if defined(__GNUC__) || defined(__clang__)
+#define CEDE_COLD __attribute__((cold, noinline))
+#else
+#define CEDE_COLD
+#endif
 
 #define CEDE_ENDED 0
 #define CEDE_SUSPENDED 1
@@ -19,8 +26,12 @@
 typedef int (*cede_advance_function)(PyObject *);
 typedef PyObject *(*cede_value_function)(PyObject *);
 
+typedef int (*cede_predicate)(PyObject *);
+
 static cede_advance_function cede_advance;
 static cede_value_function cede_value;
+static cede_predicate cede_may_give_way;
+static cede_door *cede_fair;
 
 #if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED)
 /* From 3.12 on an exception is made the moment it is set, and this one dies again at once: together a seventh of what a read of a
@@ -93,10 +104,9 @@ cede_end_with(PyObject *value)
     Py_DECREF(value);
 }
 
-static PyObject *
-cede_iternext(PyObject *self)
+static inline PyObject *
+cede_go_on(PyObject *self, int outcome)
 {
-    int outcome = cede_advance(self);
     if (outcome < 0)
         return NULL;
     PyObject *value = cede_value(self);
@@ -111,12 +121,38 @@ cede_iternext(PyObject *self)
     return NULL;
 }
 
-/* Called once, when the module is imported and before any type derives from Operation: they inherit the slot. */
+/* While a loop is fair. */
+static CEDE_COLD PyObject *
+cede_iternext_fairly(PyObject *self)
+{
+    int counts = cede_may_give_way(self);
+    if (counts && cede_fair->spent()) {
+        cede_fair->told();
+        Py_RETURN_NONE;
+    }
+    int outcome = cede_advance(self);
+    if (counts && outcome != CEDE_SUSPENDED)
+        cede_fair->ended();
+    return cede_go_on(self, outcome);
+}
+
+static PyObject *
+cede_iternext(PyObject *self)
+{
+    if (cede_fair->loops != 0)
+        return cede_iternext_fairly(self);
+    return cede_go_on(self, cede_advance(self));
+}
+
+/* may_give_way: whether an awaitable has done nothing yet, so that a fair loop may have it wait for a turn first.
+   Called once, when the module is imported and before any type derives from Operation: they inherit the slot. */
 static inline int
-cede_install_iternext(PyObject *type, void *advance, void *value)
+cede_install_iternext(PyObject *type, void *advance, void *value, void *may_give_way, void *fair)
 {
     cede_advance = (cede_advance_function)advance;
     cede_value = (cede_value_function)value;
+    cede_may_give_way = (cede_predicate)may_give_way;
+    cede_fair = (cede_door *)fair;
     ((PyTypeObject *)type)->tp_iternext = cede_iternext;
     PyType_Modified((PyTypeObject *)type);
     return 0;
@@ -132,10 +168,10 @@ cede_await_itself(PyObject *self)
 }
 
 static inline int
-cede_install_await(PyObject *type, void *advance, void *value)
+cede_install_await(PyObject *type, void *advance, void *value, void *may_give_way, void *fair)
 {
     ((PyTypeObject *)type)->tp_as_async->am_await = cede_await_itself;
-    return cede_install_iternext(type, advance, value);
+    return cede_install_iternext(type, advance, value, may_give_way, fair);
 }
 
 #endif

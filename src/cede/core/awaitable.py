@@ -30,6 +30,8 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.core.fairness import fair_here, fair_iterator
+
     ENDED = 0
     SUSPENDED = 1
     FAILED = 2
@@ -53,6 +55,10 @@ class Operation:
     def abandon(self) -> int:
         """Nobody waits any more. Must not raise."""
         return 0
+
+    def may_give_way(self) -> bool:
+        """Whether the operation has done nothing yet, so that a fair loop may let the others run first."""
+        return False
 
     if cython.compiled:
 
@@ -148,5 +154,13 @@ def _value(operation: Operation) -> Any:
     return value
 
 
+def _may_give_way(operation: Operation) -> bool:
+    return operation.may_give_way()
+
+
 if cython.compiled:
-    install_iternext(Operation, cython.cast("void *", _advance), cython.cast("void *", _value))  # type: ignore # noqa: F821
+    install_iternext(  # type: ignore # noqa: F821
+        Operation, cython.cast("void *", _advance), cython.cast("void *", _value), cython.cast("void *", _may_give_way), door()  # type: ignore # noqa: F821
+    )
+else:
+    fair_here(Operation, "__await__", fair_iterator)

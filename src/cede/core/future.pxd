@@ -1,6 +1,7 @@
 cimport cython
 from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED, Operation, install_await
 from cede.core.call cimport CANCELLED, FINISHED, PENDING, copy_context, defined_in_python
+from cede.core.fairness cimport door
 from cede.core.handle cimport Runnable, creation_stack
 from cede.core.kernel cimport Kernel
 
@@ -66,9 +67,11 @@ cdef class FutureIterator(Operation):
     @cython.locals(future=Future, outcome=int)
     cdef int advance(self) except -1
     cdef int abandon(self) except -1
+    cdef bint may_give_way(self) noexcept
 
 cdef int expose_attributes(OpenRunnable example) except -1
 
 cdef int await_step(Future future) except -1
 cdef object await_value(Future future)
+cdef bint await_gives_way(Future future) noexcept
 cdef bint has_to_tell(Future future) noexcept

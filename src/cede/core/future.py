@@ -31,6 +31,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED, FAILED, SUSPENDED
+    from cede.core.fairness import fair_here, fair_iterator
     from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context, places, several
 
 NAMES = ("PENDING", "CANCELLED", "FINISHED")
@@ -529,6 +530,14 @@ class FutureIterator(Operation):
         self.future = None
         return 0
 
+    def may_give_way(self) -> bool:
+        return self.future is not None and await_gives_way(self.future)
+
+
+def await_gives_way(future: Future) -> bool:
+    """Whether a fair loop may let the others run before an await of `future` ends: not where a cancellation would have to reach it."""
+    return future.state != PENDING
+
 
 def await_step(future: Future) -> int:
     """How an await of `future` goes on. `await_value` is to be called next."""
@@ -567,7 +576,13 @@ def await_value(future: Future) -> Any:
 
 
 if cython.compiled:
-    install_await(Future, cython.cast("void *", await_step), cython.cast("void *", await_value))  # type: ignore # noqa: F821
+    install_await(  # type: ignore # noqa: F821
+        Future, cython.cast("void *", await_step), cython.cast("void *", await_value), cython.cast("void *", await_gives_way), door()  # type: ignore # noqa: F821
+    )
+else:
+    Future.may_give_way = await_gives_way  # type: ignore[attr-defined]
+    fair_here(Future, "__await__", fair_iterator)
+    fair_here(Future, "__iter__", fair_iterator)
 
 
 def wrap_future(future: Any, *, loop: Any = None) -> Any:

@@ -78,6 +78,7 @@ def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None
 
 def turn(kernel: Any) -> int:
     """Run what is ready now: posts, due timers, the ring."""
+    kernel.turns += 1
     ring = kernel._ready
     if kernel._inbox.pending:
         kernel._take_posts()
@@ -87,7 +88,7 @@ def turn(kernel: Any) -> int:
     if kernel.order is not None:
         return int(kernel.order.run_turn(kernel))
     item: Any
-    if kernel._debug:
+    if kernel._debug or kernel.watch_steps:
         for _ in range(len(ring)):
             kernel.run_one(ring.popleft())
         return 0

@@ -48,6 +48,11 @@ cdef class Kernel:
     cdef public bint clock_replaced
     cdef public object _thread_id
     cdef public object slow_callback_duration
+    cdef public object slow_cancel_duration
+    cdef readonly unsigned long long turns
+    cdef public bint watch_steps
+    cdef public double longest_step
+    cdef public object longest_step_of
     cdef object __weakref__
 
     cdef double later(self, double delay) except? -1.0

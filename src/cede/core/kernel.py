@@ -102,9 +102,14 @@ class Kernel:
             "_thread_id",
             "_timers",
             "driver",
+            "longest_step",
+            "longest_step_of",
             "order",
             "slow_callback_duration",
+            "slow_cancel_duration",
             "steps",
+            "turns",
+            "watch_steps",
         )
 
     def __init__(self, driver: DriverPort | None = None, order: OrderPort | None = None) -> None:
@@ -128,6 +133,11 @@ class Kernel:
         self._state = OPEN
         self._thread_id = None
         self.slow_callback_duration = 0.1
+        self.slow_cancel_duration = None
+        self.turns = 0
+        self.watch_steps = False
+        self.longest_step = -1.0
+        self.longest_step_of = None
 
     # -- the clock port
 
@@ -347,6 +357,7 @@ class Kernel:
 
     def turn(self) -> int:
         """Run what is ready now: posts, due timers, the ring."""
+        self.turns += 1
         ring = self._ready
         if self._inbox.pending:
             self._take_posts()
@@ -357,7 +368,7 @@ class Kernel:
         if self.order is not None:
             return self.order.run_turn(self)
         count = ring.size()
-        if self._debug:
+        if self._debug or self.watch_steps:
             while count > 0:
                 count -= 1
                 self.run_one(ring.popleft())
@@ -409,14 +420,18 @@ class Kernel:
         """How many items are ready."""
         return self._ready.size()
 
+    def timer_count(self) -> int:
+        """How many timers are set."""
+        return self._timers.size()
+
     def run_one(self, runnable: Runnable) -> int:
-        """Run one item; in debug mode, report it if it was slow."""
+        """Run one item; in debug mode, report it if it was slow, and there or where steps are watched, note it if none was slower."""
         if runnable is None:
             raise TypeError("run_one(): runnable must be a Runnable, got None")
         if not runnable.is_task and self._shown is not None:
             self.show(None)
         self.steps += 1
-        if not self._debug:
+        if not (self._debug or self.watch_steps):
             runnable.run_ready()
         else:
             began = monotonic()

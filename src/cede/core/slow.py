@@ -1,4 +1,4 @@
-"""Debug mode's report of a callback or step that held the loop up."""
+"""A callback or step that held the loop up: debug mode's report, and the longest one so far, for ``loop.statistics()``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ logger = logging.getLogger("asyncio")
 
 
 def report_if_slow(kernel: Any, runnable: Any, seconds: float) -> None:
-    """Log `runnable` if it ran as long as the loop's `slow_callback_duration`, in the words that tools filter on."""
-    if seconds >= kernel.slow_callback_duration:
+    """Note `runnable` if none took longer; in debug mode log it, in the words that tools filter on, if it took `slow_callback_duration`."""
+    if seconds > kernel.longest_step:
+        kernel.longest_step = seconds
+        kernel.longest_step_of = describe(runnable)
+    if kernel._debug and seconds >= kernel.slow_callback_duration:
         logger.warning("Executing %s took %.3f seconds", describe(runnable), seconds)
 
 

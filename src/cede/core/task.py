@@ -246,7 +246,7 @@ class Task(Future):
                 while frame.f_back is not None and frame.f_code.co_filename == __file__:
                     frame = frame.f_back
             self.asked = (by, monotonic(), why, frame.f_code, frame.f_lasti)
-        if kernel is not None and kernel._debug:
+        if kernel is not None and (kernel._debug or kernel.slow_cancel_duration is not None):
             watch(self, self.asked)
         return 0
 

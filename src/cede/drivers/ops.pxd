@@ -22,6 +22,7 @@ cdef class SocketOperation(Operation):
     cdef int suspend(self) except -1
     @cython.locals(future=Future)
     cdef int abandon(self) except -1
+    cdef bint may_give_way(self) noexcept
     cdef int number(self) except -2
 
 cdef class Receive(SocketOperation):

@@ -119,6 +119,9 @@ class SocketOperation(Operation):
             self.fd = -1  # closed before it was ever awaited: it must not start now
         return 0
 
+    def may_give_way(self) -> bool:
+        return self.fd == -2
+
     def __repr__(self) -> str:
         state = "waiting" if self.future is not None else "new" if self.fd == -2 else "started"
         return f"<cede socket operation {type(self).__name__} {state} {self.sock!r}>"

@@ -6,10 +6,12 @@ import os
 from typing import Any
 
 from cede.core.factory import stock_task_factory
+from cede.core.fairness import limit_of
 
 NAMES = ("epoll", "selector")
 VARIABLE = "CEDE_DRIVER"
 TASKS = "CEDE_TASKS"
+FAIR = "CEDE_FAIR"
 
 
 def make_driver(name: str | None = None) -> Any:
@@ -63,3 +65,21 @@ def choose_task_factory(name: str | None = None) -> Any:
     if name != "asyncio":
         raise ValueError(f"{asked_by} must be 'cede' or 'asyncio', got {name!r}")
     return stock_task_factory
+
+
+def choose_limit(fair: Any = None) -> int:
+    """How many awaits a step of a task may do on a new loop, 0 for as many as it likes: what `fair` means, or the environment variable
+    CEDE_FAIR, which is "on", "off" or a number.
+
+    Raises TypeError or ValueError for what means none of that.
+    """
+    if fair is not None:
+        return limit_of(fair)
+    said = os.environ.get(FAIR, "").strip().lower()
+    if said in ("", "off", "0"):
+        return 0
+    if said == "on":
+        return limit_of(True, FAIR)
+    if not said.isdecimal():
+        raise ValueError(f"{FAIR} must be 'on', 'off' or a number of awaits, got {said!r}")
+    return limit_of(int(said), FAIR)

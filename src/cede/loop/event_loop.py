@@ -9,10 +9,11 @@ import weakref
 from asyncio import coroutines
 from typing import Any
 
+from cede.core.fairness import Budget
 from cede.core.kernel import COMPILED, Kernel
 from cede.loop.asyncgens import AsyncgensPart
 from cede.loop.children import ChildrenPart
-from cede.loop.choice import choose_task_factory, make_driver
+from cede.loop.choice import choose_limit, choose_task_factory, make_driver
 from cede.loop.connecting import ConnectingPart
 from cede.loop.datagrams import DatagramsPart
 from cede.loop.executor import ExecutorPart
@@ -25,6 +26,7 @@ from cede.loop.sendfile import SendfilePart
 from cede.loop.serving import ServingPart
 from cede.loop.signals import SignalsPart
 from cede.loop.sockets import SocketsPart
+from cede.loop.statistics import StatisticsPart
 from cede.loop.streaming import StreamingPart
 from cede.loop.transfer import Transfers
 from cede.loop.watching import WatchingPart
@@ -49,12 +51,13 @@ class EventLoop(  # type: ignore[misc]
     ChildrenPart,
     SignalsPart,
     ForkingPart,
+    StatisticsPart,
     asyncio.AbstractEventLoop,
 ):
     """An asyncio event loop with cede's own kernel, tasks, futures and transports.
 
     driver: how it meets the world, or the name of that; by default the one that `cede.new_event_loop()` would choose.
-    tasks: whose tasks it makes, as `cede.new_event_loop()` takes it.
+    tasks, fair: whose tasks it makes, and how many awaits these may do in a step, as `cede.new_event_loop()` takes it.
     """
 
     # A loop has a dictionary as well, for whatever a program hangs on it. While that stays empty the interpreter looks a method up
@@ -62,6 +65,7 @@ class EventLoop(  # type: ignore[misc]
     __slots__ = (
         "_asyncgens",
         "_asyncgens_shutdown_called",
+        "_budget",
         "_children",
         "_default_executor",
         "_exception_handler",
@@ -81,7 +85,7 @@ class EventLoop(  # type: ignore[misc]
         "_watched_objects",
     )
 
-    def __init__(self, driver: Any = None, *, tasks: str | None = None) -> None:
+    def __init__(self, driver: Any = None, *, tasks: str | None = None, fair: bool | int | None = None) -> None:
         self._asyncgens_shutdown_called = False
         self._default_executor = None
         self._exception_handler = None
@@ -95,12 +99,14 @@ class EventLoop(  # type: ignore[misc]
         self._remembered = None
         self._wakeup_armed = False
         task_factory = choose_task_factory(tasks)
+        limit = choose_limit(fair)
         if driver is None or isinstance(driver, str):
             # Not before there is a loop: where both are garbage the collector sees the older one first, and the loop closes the driver.
             driver = make_driver(driver)
         Transfers.__init__(self, driver)
         driver.attach(self)
         self._task_factory = task_factory
+        self._budget = Budget(self, limit) if limit else None
         self._asyncgens = weakref.WeakSet()
         self._children = set()
         self._given_executors = weakref.WeakSet()

@@ -18,6 +18,7 @@ import weakref
 from asyncio import events
 from typing import Any
 
+from cede.core import fairness
 from cede.core.kernel import CLOSED, FORKED, OPEN
 from cede.drivers.base import Owned
 from cede.loop.part import Part
@@ -29,6 +30,7 @@ _open_loops: weakref.WeakSet[Any] = weakref.WeakSet()
 def _disown_in_child() -> None:
     loops = list(_open_loops)
     _open_loops.clear()
+    fairness.forget_after_fork()
     for loop in loops:
         loop._disown()
 

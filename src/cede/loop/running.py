@@ -19,6 +19,8 @@ from cede.loop.part import Part
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
+    from cede.core.fairness import Budget
+
 T = TypeVar("T")
 logger = logging.getLogger("asyncio")
 
@@ -36,6 +38,7 @@ class RunningPart(Part):
     """One run after another on one thread at a time, until `close`."""
 
     _outer_origin_depth: int | None = None
+    _budget: Budget | None
 
     def __repr__(self) -> str:
         return (
@@ -114,10 +117,14 @@ class RunningPart(Part):
         self._hook_asyncgens()
         self._thread_id = threading.get_ident()
         events._set_running_loop(self)
+        if self._budget is not None:
+            self._budget.open()
         self._arm_wakeup()
 
     def _leave_run(self) -> None:
         self._stopping = False
+        if self._budget is not None:
+            self._budget.close()
         self._thread_id = None
         if self._state != FORKED:
             self._disarm_wakeup()

@@ -4,6 +4,8 @@ What is put in asyncio's places is what `cede` exports under the same name. It s
 its submodules, so that ``from asyncio.locks import Lock`` finds it too. A module that took a name before keeps what it has, which works as
 it did: asyncio's own primitives run on cede's loops.
 
+Names that this version of asyncio does not have stay missing, since programs look for them to learn what they may use.
+
 Not replaced are `run`, `Runner` and `new_event_loop`, which ask for the process's loop and get one of cede's; classes of loops, since a
 program that names one wants that one; and `Handle`, `TimerHandle` and `Server`, of which only a loop makes objects.
 
@@ -30,23 +32,6 @@ STAYS = frozenset(
 STAY_WITHIN = frozenset(("Future", "Task"))
 
 
-# What newer versions of asyncio have, for a program written for one of them.
-NEWER = frozenset(
-    (
-        "QueueShutDown",
-        "FrameCallGraphEntry",
-        "FutureCallGraph",
-        "capture_call_graph",
-        "create_eager_task_factory",
-        "eager_task_factory",
-        "format_call_graph",
-        "future_add_to_awaited_by",
-        "future_discard_from_awaited_by",
-        "print_call_graph",
-    )
-)
-
-
 def accelerate(*, names: bool = True) -> None:
     """Put this process on cede: from now on asyncio makes cede's loops, and asyncio's names mean cede's objects.
 
@@ -67,15 +52,14 @@ def accelerate(*, names: bool = True) -> None:
             ours = STAND_INS.get(name, ours)
             replaced[id(theirs)] = ours
             setattr(asyncio, name, ours)
+    for name in ("Process", "SubprocessStreamProtocol"):
+        replaced[id(vars(asyncio.subprocess)[name])] = vars(cede.subprocess)[name]
     for module_name, module in list(sys.modules.items()):
         if module_name.startswith("asyncio."):
-            for name in getattr(module, "__all__", ()):
+            for name in (*getattr(module, "__all__", ()), "SubprocessStreamProtocol"):
                 ours = replaced.get(id(vars(module).get(name)))
                 if ours is not None and name not in STAY_WITHIN:
                     setattr(module, name, ours)
-    for name in NEWER:
-        if not hasattr(asyncio, name):
-            setattr(asyncio, name, vars(cede)[name])
 
 
 class StandIn(type):

@@ -1,5 +1,6 @@
 cimport cython
 from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED
+from cede.core.fairness cimport door
 from cede.core.call cimport FINISHED, PENDING
 from cede.core.future cimport Future
 from cede.core.spawn cimport Spawner
@@ -10,7 +11,7 @@ cdef enum:
     OVER = 2
 
 cdef extern from "awaitable.h":
-    int install_iternext "cede_install_iternext"(object kind, void *advance, void *value) except -1
+    int install_iternext "cede_install_iternext"(object kind, void *advance, void *value, void *may_give_way, void *fair) except -1
 
 cdef class StreamOperation:
     cdef int stage
@@ -26,6 +27,7 @@ cdef class StreamOperation:
     cdef int abandon(self) except -1
     cdef int step(self) except -1
     cdef int release(self) except -1
+    cdef bint may_give_way(self) noexcept
     @cython.locals(future=Future)
     cdef int settle(self) except -1
     @cython.locals(future=Future)
@@ -33,6 +35,7 @@ cdef class StreamOperation:
 
 cdef int advance_of(StreamOperation operation) except -1
 cdef object value_of(StreamOperation operation)
+cdef bint gives_way(StreamOperation operation) noexcept
 cpdef StreamOperation begin(StreamOperation operation, object owner, object argument)
 @cython.locals(spawner=Spawner)
 cpdef object new_waiter(object loop)

@@ -27,6 +27,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED, FAILED, SUSPENDED
+    from cede.core.fairness import fair_here, fair_iterator
     from cede.core.pure import FINISHED, PENDING
 
     FRESH = 0
@@ -76,6 +77,10 @@ class StreamOperation:
     def release(self) -> int:
         """The parked operation will not be resumed: let the object it works on forget `waiter`."""
         return 0
+
+    def may_give_way(self) -> bool:
+        """Whether a fair loop may let the others run before the operation begins."""
+        return self.stage == FRESH
 
     def advance(self) -> int:
         if self.stage == OVER:
@@ -227,12 +232,21 @@ def value_of(operation: StreamOperation) -> Any:
     return value
 
 
+def gives_way(operation: StreamOperation) -> bool:
+    return operation.may_give_way()
+
+
 if cython.compiled:
-    install_iternext(StreamOperation, cython.cast("void *", advance_of), cython.cast("void *", value_of))  # type: ignore # noqa: F821
+    install_iternext(  # type: ignore # noqa: F821
+        StreamOperation, cython.cast("void *", advance_of), cython.cast("void *", value_of), cython.cast("void *", gives_way), door()  # type: ignore # noqa: F821
+    )
+else:
+    fair_here(StreamOperation, "__await__", fair_iterator)
 
 
 def begin(operation: StreamOperation, owner: Any, argument: Any) -> Any:
-    """A new operation, with what it works on and for."""
+    """A new operation, or one that is used again, with what it works on and for."""
+    operation.stage = FRESH
     operation.owner = owner
     operation.argument = argument
     return operation

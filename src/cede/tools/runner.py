@@ -39,7 +39,13 @@ class ShutdownError(RuntimeError):
         self.transports = leftovers.transports
 
 
-def new_event_loop(*, driver: str | None = None, tasks: str | None = None) -> EventLoop:
+def new_event_loop(
+    *,
+    driver: str | None = None,
+    tasks: str | None = None,
+    fair: bool | int | None = None,
+    slow_cancel_duration: float | None = None,
+) -> EventLoop:
     """A new event loop.
 
     driver: "epoll" (the default where it is compiled in) or "selector" (works everywhere). None asks the environment
@@ -47,15 +53,36 @@ def new_event_loop(*, driver: str | None = None, tasks: str | None = None) -> Ev
     tasks: "cede", or "asyncio" for asyncio's own tasks by `stock_task_factory`. None asks the environment variable CEDE_TASKS first, and
     else means cede's.
 
-    Raises ValueError for an unknown name, RuntimeError where this install does not have the driver.
+    fair: how many awaits of cede's objects (queues, locks, streams, futures that are done...) a task may end in one step before the next
+        one has it give way for a turn; True for 128, False for as many as it likes. None asks the environment variable CEDE_FAIR ("on",
+        "off" or a number) first, and else means False. See ``loop.statistics()`` for who had to be made to.
+    slow_cancel_duration: a task that was asked to stop and still runs so many seconds later is logged, with the lines where it is. None: in
+        debug mode only, after 5 seconds. It can be set on the loop too, by this name.
+
+    Raises ValueError for an unknown name, TypeError and ValueError for a number that is none, RuntimeError where this install does not have
+    the driver.
     """
-    return EventLoop(driver, tasks=tasks)
+    seconds = checked_seconds("slow_cancel_duration", slow_cancel_duration)
+    loop: Any = EventLoop(driver, tasks=tasks, fair=fair)
+    loop.slow_cancel_duration = seconds
+    return loop  # type: ignore[no-any-return]
+
+
+def factory_for(loop_factory: Any, fair: Any, slow_cancel_duration: Any) -> Any:
+    """What makes the loop of a Runner."""
+    if loop_factory is None:
+        return functools.partial(new_event_loop, fair=fair, slow_cancel_duration=slow_cancel_duration)
+    for name, value in (("fair", fair), ("slow_cancel_duration", slow_cancel_duration)):
+        if value is not None:
+            raise TypeError(f"{name} is for the loop that cede makes: with a loop_factory, have that set it")
+    return loop_factory
 
 
 class Runner(asyncio.Runner):  # type: ignore[misc]
     """asyncio.Runner, which makes a cede loop unless `loop_factory` says otherwise.
 
     debug: True or False sets the loop's debug mode; None leaves it to the environment.
+    fair, slow_cancel_duration: for the loop, as `new_event_loop` takes them; not together with `loop_factory`.
     grace: how many seconds the end may take, None for as long as it takes. The time runs from Ctrl-C, from SIGTERM (which with a grace
         cancels the main task as Ctrl-C does, and then raises SystemExit(143)), or else from `close`. The loop is stopped in phases: accept
         no more, close idle connections, cancel the tasks, end threads, close and then abort what is open. When the time is up, what
@@ -71,9 +98,11 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
         debug: bool | None = None,
         loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
         grace: float | None = None,
+        fair: bool | int | None = None,
+        slow_cancel_duration: float | None = None,
     ) -> None:
-        super().__init__(debug=debug, loop_factory=new_event_loop if loop_factory is None else loop_factory)
-        self._grace = _checked_grace(grace)
+        super().__init__(debug=debug, loop_factory=factory_for(loop_factory, fair, slow_cancel_duration))
+        self._grace = checked_seconds("grace", grace)
         self._deadline: float | None = None
         self._watchdog: Watchdog | None = None
         self._terminated = False
@@ -180,14 +209,14 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
         leave()
 
 
-def _checked_grace(grace: Any) -> float | None:
-    if grace is None:
+def checked_seconds(name: str, seconds: Any) -> float | None:
+    if seconds is None:
         return None
-    if isinstance(grace, bool) or not isinstance(grace, (int, float)):
-        raise TypeError(f"grace must be a number of seconds or None, got {grace!r}")
-    if not 0 <= grace < math.inf:
-        raise ValueError(f"grace must be 0 or more seconds, and finite, got {grace!r}")
-    return float(grace)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds or None, got {seconds!r}")
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{name} must be 0 or more seconds, and finite, got {seconds!r}")
+    return float(seconds)
 
 
 def run(
@@ -196,14 +225,18 @@ def run(
     debug: bool | None = None,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
     grace: float | None = None,
+    fair: bool | int | None = None,
+    slow_cancel_duration: float | None = None,
 ) -> T:
     """Run the coroutine `main` on a new loop, then close that: pending tasks are cancelled, generators and threads
-    ended. With `grace`, within so many seconds: see `Runner`.
+    ended. With `grace`, within so many seconds: see `Runner`. `fair` and `slow_cancel_duration` are for the loop: see `new_event_loop`.
 
     Raises ValueError if `main` is no coroutine, RuntimeError where a loop runs on this thread already, ShutdownError where the
     grace was not enough.
     """
     if asyncio._get_running_loop() is not None:
         raise RuntimeError("cede.run() cannot be called from a running event loop")
-    with Runner(debug=debug, loop_factory=loop_factory, grace=grace) as runner:
+    with Runner(
+        debug=debug, loop_factory=loop_factory, grace=grace, fair=fair, slow_cancel_duration=slow_cancel_duration
+    ) as runner:
         return runner.run(main)

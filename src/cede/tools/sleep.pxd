@@ -10,6 +10,7 @@ cdef extern from "methods.h":
     object loop_function "cede_loop_function"(object general, object running_loop, object module)
 
 cdef class Sleep(StreamOperation):
+    cdef bint may_give_way(self) noexcept
     @cython.locals(kernel=Spawner, timer=SleepTimer, seconds=double)
     cdef int arm(self, object delay) except -1
     cdef int step(self) except -1

@@ -58,6 +58,9 @@ class Sleep(StreamOperation):
         self.value = self.owner
         return ENDED
 
+    def may_give_way(self) -> bool:
+        return False  # it does, or waits
+
     def arm(self, delay: Any) -> int:
         if delay <= 0:
             return self.park(None)

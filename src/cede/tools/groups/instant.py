@@ -20,6 +20,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
+    from cede.core.fairness import fair_here, fair_iterator
     from cede.core.pure import places
 
 
@@ -34,6 +35,10 @@ class Instant:
 
     def begin(self) -> int:
         return 0
+
+    def may_give_way(self) -> bool:
+        """Whether a fair loop may let the others run first: not at the end of a block, which would then be left by a cancellation."""
+        return False
 
     if cython.compiled:
 
@@ -105,5 +110,13 @@ def value_of(made: Instant) -> Any:
     return made.value
 
 
+def gives_way(made: Instant) -> bool:
+    return made.may_give_way()
+
+
 if cython.compiled:
-    install_iternext(Instant, cython.cast("void *", advance_of), cython.cast("void *", value_of))  # type: ignore # noqa: F821
+    install_iternext(  # type: ignore # noqa: F821
+        Instant, cython.cast("void *", advance_of), cython.cast("void *", value_of), cython.cast("void *", gives_way), door()  # type: ignore # noqa: F821
+    )
+else:
+    fair_here(Instant, "__await__", fair_iterator)

@@ -54,6 +54,7 @@ cdef class TaskGroup(Runnable):
     cpdef object create_task_in_full(self, object coro, object name, object context, dict options)
 
 cdef class EnteringGroup(Instant):
+    cdef bint may_give_way(self) noexcept
     @cython.locals(group=TaskGroup)
     cdef int begin(self) except -1
 
@@ -63,6 +64,7 @@ cdef EnteringGroup entering_group(TaskGroup group)
 cdef class GroupExit(StreamOperation):
     @cython.locals(group=TaskGroup)
     cdef int step(self) except -1
+    cdef bint may_give_way(self) noexcept
     @cython.locals(group=TaskGroup)
     cdef int go_on_after(self, object error) except -1
     @cython.locals(group=TaskGroup)

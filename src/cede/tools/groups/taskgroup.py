@@ -344,6 +344,9 @@ class EnteringGroup(Instant):
         group = self.value
         return group.enter()
 
+    def may_give_way(self) -> bool:
+        return True
+
 
 def entering_group(group: TaskGroup) -> EnteringGroup:
     entering = EnteringGroup.__new__(EnteringGroup)
@@ -369,6 +372,9 @@ class GroupExit(StreamOperation):
         self.argument = None
         self.value = group.conclude(error)
         return ENDED
+
+    def may_give_way(self) -> bool:
+        return False  # cancelled before it began, it would leave the tasks of the group behind
 
     def go_on_after(self, error: BaseException) -> int:
         group = self.owner

@@ -27,6 +27,7 @@ cpdef int ask_to_stop(object task, str why) except -1
 cdef class Timeout
 
 cdef class EnteringTimeout(Instant):
+    cdef bint may_give_way(self) noexcept
     @cython.locals(limit=Timeout)
     cdef int begin(self) except -1
 

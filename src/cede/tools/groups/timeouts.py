@@ -198,6 +198,9 @@ class EnteringTimeout(Instant):
         limit = self.value
         return limit.enter()
 
+    def may_give_way(self) -> bool:
+        return True
+
 
 def entering_timeout(limit: Timeout) -> EnteringTimeout:
     entering = EnteringTimeout.__new__(EnteringTimeout)

@@ -1,6 +1,7 @@
 cimport cython
 from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED
 from cede.core.call cimport RAISED, RETURNED, YIELDED, send_to
+from cede.core.fairness cimport door
 from cede.core.future cimport Future
 from cede.core.kernel cimport Kernel
 from cede.core.spawn cimport Spawner
@@ -9,7 +10,7 @@ from cede.tools.groups.timeouts cimport ask_to_stop, requests_of, task_on
 from cede.tools.operation cimport FRESH, OVER, PARKED
 
 cdef extern from "awaitable.h":
-    int install_iternext "cede_install_iternext"(object kind, void *advance, void *value) except -1
+    int install_iternext "cede_install_iternext"(object kind, void *advance, void *value, void *may_give_way, void *fair) except -1
 
 cdef object CancelledError
 cdef object get_running_loop
@@ -45,3 +46,4 @@ cdef object iterator_of(object awaitable)
 cpdef object wait_for(object fut, object timeout)
 cdef int advance_of(WaitFor made) except -1
 cdef object value_of(WaitFor made)
+cdef bint gives_way(WaitFor made) noexcept

@@ -266,6 +266,13 @@ def value_of(made: WaitFor) -> Any:
     return value
 
 
+def gives_way(made: WaitFor) -> bool:
+    """Only before a coroutine: where that is closed it has never begun, but a future would have to hear of a cancellation."""
+    return made.stage == FRESH and type(made.awaitable) is CoroutineType  # type: ignore # noqa: F821
+
+
 if cython.compiled:
     Coroutine.register(WaitFor)
-    install_iternext(WaitFor, cython.cast("void *", advance_of), cython.cast("void *", value_of))  # type: ignore # noqa: F821
+    install_iternext(  # type: ignore # noqa: F821
+        WaitFor, cython.cast("void *", advance_of), cython.cast("void *", value_of), cython.cast("void *", gives_way), door()  # type: ignore # noqa: F821
+    )

@@ -43,14 +43,14 @@ cdef class Channel(LoopBound):
     cdef int pass_on_items(self) except -1
     cdef int pass_on_room(self) except -1
 
-cdef class Sender:
+cdef class End:
     cdef Channel channel
     cdef bint closed
     cdef object __weakref__
+    cdef bint shut(self)
+
+cdef class Sender(End):
     cdef int check_open(self) except -1
 
-cdef class Receiver:
-    cdef Channel channel
-    cdef bint closed
-    cdef object __weakref__
+cdef class Receiver(End):
     cdef int check_open(self) except -1

@@ -16,7 +16,7 @@ import math
 import sys
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from cede.tools.operation import NAMES, begin
 from cede.tools.sync.bound import LoopBound
@@ -221,8 +221,8 @@ class Channel(LoopBound):
             self.senders.wake_all()
 
 
-class Sender:
-    """The end of a channel that items are put in. Made by `channel` and `clone`. Not thread-safe."""
+class End:
+    """What both ends of a channel do in the same way."""
 
     if not cython.compiled:
         closed = False
@@ -230,6 +230,57 @@ class Sender:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.closed = False
+
+    def clone(self) -> Self:
+        """Another end of this kind. Each item goes to one receiver; the channel ends when all its senders are closed."""
+        if self.closed:
+            raise ClosedResourceError(f"clone() of a {'sender' if isinstance(self, Sender) else 'receiver'} that was closed")
+        return type(self)(self.channel)
+
+    def close(self) -> None:
+        """Have no more to do with the channel."""
+        raise NotImplementedError
+
+    def shut(self) -> bool:
+        """Whether it was open until now."""
+        was_open = not self.closed
+        self.closed = True
+        return was_open
+
+    def aclose(self) -> Coroutine[Any, Any, None]:
+        """As `close`, for those who await it. It takes no turn."""
+        self.close()
+        return DONE  # type: ignore[return-value]
+
+    def statistics(self) -> ChannelStatistics:
+        """Counts of the whole channel."""
+        return self.channel.statistics()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        self.close()
+
+    def __aenter__(self) -> Any:
+        return entered(self)
+
+    def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
+        self.close()
+        return DONE
+
+    def __reduce__(self) -> Any:
+        raise TypeError("cannot pickle a channel's end")
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'closed' if self.closed else 'open'} at {id(self):#x}>"
+
+
+class Sender(End):
+    """The end of a channel that items are put in. Made by `channel` and `clone`. Not thread-safe."""
+
+    def __init__(self, channel: Channel) -> None:
+        End.__init__(self, channel)
         channel.opened(1, 0)
 
     def send(self, item: Any) -> Coroutine[Any, Any, None]:
@@ -250,26 +301,10 @@ class Sender:
         slow_send = send
         send = interpreted.send  # type: ignore[assignment]
 
-    def clone(self) -> Sender:
-        """Another sender of the same channel, which then ends when both are closed."""
-        if self.closed:
-            raise ClosedResourceError("clone() of a sender that was closed")
-        return type(self)(self.channel)
-
     def close(self) -> None:
         """Send no more. With the last sender the channel ends: the receivers get what is left, and then EndOfChannel."""
-        if not self.closed:
-            self.closed = True
+        if self.shut():
             self.channel.sender_closed(self)
-
-    def aclose(self) -> Coroutine[Any, Any, None]:
-        """As `close`, for those who await it. It takes no turn."""
-        self.close()
-        return DONE  # type: ignore[return-value]
-
-    def statistics(self) -> ChannelStatistics:
-        """Counts of the whole channel."""
-        return self.channel.statistics()
 
     def check_open(self) -> int:
         if self.closed:
@@ -278,35 +313,12 @@ class Sender:
             raise BrokenResourceError("no receiver is left")
         return 0
 
-    def __enter__(self) -> Sender:
-        return self
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        self.close()
-
-    def __aenter__(self) -> Any:
-        return entered(self)
-
-    def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
-        self.close()
-        return DONE
-
-    def __reduce__(self) -> Any:
-        raise TypeError("cannot pickle a channel's end")
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'closed' if self.closed else 'open'} at {id(self):#x}>"
-
-
-class Receiver:
+class Receiver(End):
     """The end of a channel that items come out of. Made by `channel` and `clone`. ``async for`` ends with the channel. Not thread-safe."""
 
-    if not cython.compiled:
-        closed = False
-
     def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self.closed = False
+        End.__init__(self, channel)
         channel.opened(0, 1)
 
     def receive(self) -> Coroutine[Any, Any, Any]:
@@ -336,26 +348,10 @@ class Receiver:
             raise WouldBlock
         return self.channel.pop()
 
-    def clone(self) -> Receiver:
-        """Another receiver of the same channel. Each item goes to one of them."""
-        if self.closed:
-            raise ClosedResourceError("clone() of a receiver that was closed")
-        return type(self)(self.channel)
-
     def close(self) -> None:
         """Receive no more. With the last receiver the channel breaks: what lies in it is dropped, and `send` raises BrokenResourceError."""
-        if not self.closed:
-            self.closed = True
+        if self.shut():
             self.channel.receiver_closed(self)
-
-    def aclose(self) -> Coroutine[Any, Any, None]:
-        """As `close`, for those who await it. It takes no turn."""
-        self.close()
-        return DONE  # type: ignore[return-value]
-
-    def statistics(self) -> ChannelStatistics:
-        """Counts of the whole channel."""
-        return self.channel.statistics()
 
     def check_open(self) -> int:
         if self.closed:
@@ -373,25 +369,6 @@ class Receiver:
         receive = interpreted.receive  # type: ignore[assignment]
         __anext__ = interpreted.next_item  # type: ignore[assignment]
 
-    def __enter__(self) -> Receiver:
-        return self
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        self.close()
-
-    def __aenter__(self) -> Any:
-        return entered(self)
-
-    def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
-        self.close()
-        return DONE
-
-    def __reduce__(self) -> Any:
-        raise TypeError("cannot pickle a channel's end")
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {'closed' if self.closed else 'open'} at {id(self):#x}>"
-
 
 def min_size(count: int) -> int:
     return min(count, sys.maxsize)
@@ -405,3 +382,8 @@ def channel(capacity: int | float = 0) -> tuple[Sender, Receiver]:
     """
     made = Channel(capacity)
     return Sender(made), Receiver(made)
+
+
+if not cython.compiled:
+    interpreted.take_part(Sender, "send")
+    interpreted.take_part(Receiver, "receive", "__anext__")

@@ -2,9 +2,13 @@ cimport cython
 from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED
 from cede.core.call cimport defined_in_python
 from cede.tools.operation cimport OVER, PARKED, begin
-from cede.tools.sync.bound cimport LoopBound
-from cede.tools.sync.lock cimport Acquire, Lock
-from cede.tools.sync.waiters cimport CompiledWaiters, Waiting, woken
+from cede.tools.sync.lined cimport Lined
+from cede.tools.sync.lock cimport Lock, acquiring
+from cede.tools.sync.waiters cimport Waiting, woken
+
+cdef extern from "spare.h":
+    object take_spare "cede_take_spare"(int kind)
+    void keep_spare "cede_keep_spare"(int kind, object operation)
 
 cdef class ConditionWait(Waiting):
     @cython.locals(condition=Condition, lock=Lock)
@@ -18,10 +22,8 @@ cdef class ConditionWait(Waiting):
     @cython.locals(condition=Condition, lock=Lock)
     cdef int release(self) except -1
 
-cdef class Condition(LoopBound):
+cdef class Condition(Lined):
     cdef readonly object _lock
-    cdef CompiledWaiters waiting
-    cdef CompiledWaiters line(self)
     @cython.locals(lock=Lock)
     cdef bint is_held(self) except -1
     @cython.locals(lock=Lock)

@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 
 from cede.core import originals
 from cede.tools.operation import NAMES, begin
-from cede.tools.sync.bound import LoopBound, described
+from cede.tools.sync.bound import described
 from cede.tools.sync.coroutines import acquire_for_body, release_after_body, wait_for_predicate
 from cede.tools.sync.done import DONE
 from cede.tools.sync.interpreted import wait_for_notification
-from cede.tools.sync.lock import Acquire, Lock
-from cede.tools.sync.waiters import Waiters, Waiting
+from cede.tools.sync.lined import Lined
+from cede.tools.sync.lock import Lock
+from cede.tools.sync.waiters import Waiting
 
 try:
     import cython
@@ -77,6 +78,10 @@ class ConditionWait(Waiting):
         self.waiter = None
         if self.argument is None:
             self.value = True
+            if cython.compiled:
+                self.owner = None
+                self.number = LISTENS
+                keep_spare(0, self)  # type: ignore # noqa: F821
             return ENDED
         if self.number == NOTIFIED:
             condition.wake(1)
@@ -135,14 +140,11 @@ class ConditionWait(Waiting):
         return 0
 
 
-class Condition(LoopBound):
+class Condition(Lined):
     """asyncio.Condition's API: a lock, and a place to wait for what others do under it. Not thread-safe.
 
     lock: the lock to use, a new one by default.
     """
-
-    if not cython.compiled:
-        waiting: Any = None
 
     def __init__(self, lock: Any = None) -> None:
         if lock is None:
@@ -162,7 +164,7 @@ class Condition(LoopBound):
     def acquire(self) -> Coroutine[Any, Any, bool]:
         """Acquire the lock."""
         if cython.compiled and type(self._lock) is Lock:
-            return begin(Acquire.__new__(Acquire), self._lock, True)  # type: ignore[no-any-return]
+            return acquiring(self._lock, True)  # type: ignore # noqa: F821
         return self._lock.acquire()  # type: ignore[no-any-return]
 
     def release(self) -> None:
@@ -176,7 +178,7 @@ class Condition(LoopBound):
                 defined_in_python(self) and type(self).acquire is not Condition.acquire  # type: ignore # noqa: F821
             ):
                 return acquire_for_body(self)
-            return begin(Acquire.__new__(Acquire), self._lock, None)
+            return acquiring(self._lock, None)  # type: ignore # noqa: F821
 
         def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
             if defined_in_python(self):  # type: ignore # noqa: F821
@@ -191,7 +193,8 @@ class Condition(LoopBound):
             """
             if type(self._lock) is not Lock or defined_in_python(self):  # type: ignore # noqa: F821
                 return wait_for_notification(self)
-            return begin(ConditionWait.__new__(ConditionWait), self, None)  # type: ignore[no-any-return]
+            spare = take_spare(0)  # type: ignore # noqa: F821
+            return begin(ConditionWait.__new__(ConditionWait) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
     else:
         __aenter__ = acquire_for_body  # type: ignore[assignment]
@@ -234,15 +237,6 @@ class Condition(LoopBound):
 
     def _notify(self, n: int) -> None:
         self.wake(n)
-
-    def line(self) -> Any:
-        if self.waiting is None:
-            self.waiting = Waiters()
-        return self.waiting
-
-    @property
-    def _waiters(self) -> Any:
-        return self.line()
 
     def __repr__(self) -> str:
         return described(self, "locked" if self.locked() else "unlocked", self.waiting)

@@ -21,4 +21,12 @@ class Done(Operation):
         return ENDED
 
 
+class Passing(Done):
+    """For coroutines that would end without an await: on a fair loop they count, and may give way."""
+
+    def may_give_way(self) -> bool:
+        return True
+
+
 DONE = Done()
+PASSING = Passing()

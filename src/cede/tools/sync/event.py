@@ -11,8 +11,9 @@ from typing import Any
 
 from cede.core import originals
 from cede.tools.operation import NAMES, begin
-from cede.tools.sync.bound import LoopBound, described
-from cede.tools.sync.waiters import Waiters, Waiting
+from cede.tools.sync.bound import described
+from cede.tools.sync.lined import Lined
+from cede.tools.sync.waiters import Waiting
 
 try:
     import cython
@@ -38,6 +39,9 @@ class EventWait(Waiting):
         elif not event._value:
             return self.stand(event.new_waiter(), event.line())
         self.value = self.argument
+        if cython.compiled and type(self) is EventWait:
+            self.owner = None
+            keep_spare(0, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
@@ -46,11 +50,17 @@ class EventWait(Waiting):
         return 0
 
 
-class Event(LoopBound):
+if cython.compiled:
+
+    def waiting_for(event: Any) -> Any:
+        spare = take_spare(0)  # type: ignore # noqa: F821
+        return begin(EventWait.__new__(EventWait) if spare is None else spare, event, True)
+
+
+class Event(Lined):
     """A flag that tasks can wait for: asyncio.Event's API. Not thread-safe. It starts down."""
 
     if not cython.compiled:
-        waiting: Any = None
         _value = False
 
     def __init__(self) -> None:
@@ -76,15 +86,10 @@ class Event(LoopBound):
 
         def wait(self) -> Coroutine[Any, Any, bool]:
             """Wait until the flag is up; at once where it is. The result is True."""
-            return begin(EventWait.__new__(EventWait), self, True)  # type: ignore[no-any-return]
+            return waiting_for(self)  # type: ignore[no-any-return]
 
     else:
         wait = interpreted.wait_for_event  # type: ignore[assignment]
-
-    def line(self) -> Any:
-        if self.waiting is None:
-            self.waiting = Waiters()
-        return self.waiting
 
     def raise_flag(self) -> int:
         if not self._value:
@@ -93,23 +98,13 @@ class Event(LoopBound):
                 self.waiting.wake_all()
         return 0
 
-    @property
-    def _waiters(self) -> Any:
-        return self.line()
-
-    def __reduce__(self) -> Any:
-        if self.waiting is not None and self.waiting.count:
-            raise TypeError(f"cannot copy {self!r}: tasks wait for it")
-        return rebuilt, (type(self), bool(self._value), self.__dict__ or None)
+    def kept(self) -> Any:
+        return {"_value": bool(self._value)}
 
     def __repr__(self) -> str:
         return described(self, "set" if self._value else "unset", self.waiting)
 
 
-def rebuilt(kind: type[Event], value: bool, attributes: dict[str, Any] | None) -> Event:
-    """For copies and pickles."""
-    event = kind.__new__(kind)
-    event._value = value
-    if attributes:
-        event.__dict__.update(attributes)
-    return event
+
+if not cython.compiled:
+    interpreted.take_part(Event, "wait")

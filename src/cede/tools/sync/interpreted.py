@@ -6,10 +6,13 @@ heads of lock.py, event.py, semaphore.py, condition.py and queue.py.
 
 from __future__ import annotations
 
+import functools
 from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from cede.core import fairness
+from cede.tools.coroutines import one_turn
 from cede.tools.sync.errors import QueueEmpty, QueueFull, QueueShutDown
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,6 +27,28 @@ def named(name: str) -> Callable[[F], F]:
         return function
 
     return rename
+
+
+def fairly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The same method while a loop is fair."""
+
+    @functools.wraps(method)
+    async def fair(*args: Any) -> Any:
+        if fairness.spent():
+            fairness.told()
+            await one_turn()
+        try:
+            return await method(*args)
+        finally:
+            fairness.ended()
+
+    return fair
+
+
+def take_part(owner: type, *names: str) -> None:
+    """On fair loops these coroutine methods of `owner` count."""
+    for name in names:
+        fairness.fair_here(owner, name, fairly)
 
 
 @named("Lock.acquire")

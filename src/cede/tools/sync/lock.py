@@ -14,9 +14,10 @@ from typing import Any
 
 from cede.core import originals
 from cede.tools.operation import NAMES, begin
-from cede.tools.sync.bound import LoopBound, described
+from cede.tools.sync.bound import described
 from cede.tools.sync.done import DONE
-from cede.tools.sync.waiters import Waiters, Waiting
+from cede.tools.sync.lined import Lined
+from cede.tools.sync.waiters import Waiting
 
 try:
     import cython
@@ -46,6 +47,9 @@ class Acquire(Waiting):
             self.waiter = None
         lock._locked = True
         self.value = self.argument
+        if cython.compiled:
+            self.owner = None
+            keep_spare(0, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
@@ -55,14 +59,20 @@ class Acquire(Waiting):
         return 0
 
 
-class Lock(LoopBound):
+if cython.compiled:
+
+    def acquiring(lock: Any, result: Any) -> Any:
+        spare = take_spare(0)  # type: ignore # noqa: F821
+        return begin(Acquire.__new__(Acquire) if spare is None else spare, lock, result)
+
+
+class Lock(Lined):
     """A mutual exclusion lock for tasks: asyncio.Lock's API. Not thread-safe.
 
     Those who wait get it in the order in which they asked, and nobody who comes later gets in between.
     """
 
     if not cython.compiled:
-        waiting: Any = None
         _locked = False
 
     def __init__(self) -> None:
@@ -84,12 +94,12 @@ class Lock(LoopBound):
 
         def acquire(self) -> Coroutine[Any, Any, bool]:
             """Wait until the lock is free and take it; the result is True."""
-            return begin(Acquire.__new__(Acquire), self, True)  # type: ignore[no-any-return]
+            return acquiring(self, True)  # type: ignore[no-any-return]
 
         def __aenter__(self) -> Any:
             if defined_in_python(self) and type(self).acquire is not Lock.acquire:  # type: ignore # noqa: F821
                 return acquire_for_body(self)
-            return begin(Acquire.__new__(Acquire), self, None)
+            return acquiring(self, None)
 
         def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
             if defined_in_python(self):  # type: ignore # noqa: F821
@@ -107,11 +117,6 @@ class Lock(LoopBound):
         """Whether a newcomer may take the lock."""
         return not self._locked and (self.waiting is None or self.waiting.idle())
 
-    def line(self) -> Any:
-        if self.waiting is None:
-            self.waiting = Waiters()
-        return self.waiting
-
     def let_go(self) -> int:
         if not self._locked:
             raise RuntimeError("Lock is not acquired.")
@@ -126,23 +131,13 @@ class Lock(LoopBound):
             self.waiting.wake_first()
         return 0
 
-    @property
-    def _waiters(self) -> Any:
-        return self.line()
-
-    def __reduce__(self) -> Any:
-        if self.waiting is not None and self.waiting.count:
-            raise TypeError(f"cannot copy {self!r}: tasks wait for it")
-        return rebuilt, (type(self), bool(self._locked), self.__dict__ or None)
+    def kept(self) -> Any:
+        return {"_locked": bool(self._locked)}
 
     def __repr__(self) -> str:
         return described(self, "locked" if self._locked else "unlocked", self.waiting)
 
 
-def rebuilt(kind: type[Lock], locked: bool, attributes: dict[str, Any] | None) -> Lock:
-    """For copies and pickles."""
-    lock = kind.__new__(kind)
-    lock._locked = locked
-    if attributes:
-        lock.__dict__.update(attributes)
-    return lock
+
+if not cython.compiled:
+    interpreted.take_part(Lock, "acquire")

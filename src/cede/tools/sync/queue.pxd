@@ -11,13 +11,19 @@ cdef extern from "deque.h":
     int append "cede_deque_append"(object items, object item) except -1
     object popleft "cede_deque_popleft"(object items)
 
+cdef extern from "spare.h":
+    object take_spare "cede_take_spare"(int kind)
+    void keep_spare "cede_keep_spare"(int kind, object operation)
+
 cdef class Put(Waiting):
+    cdef int over(self) except -1
     @cython.locals(queue=Queue)
     cdef int step(self) except -1
     @cython.locals(queue=Queue)
     cdef int release(self) except -1
 
 cdef class Get(Waiting):
+    cdef int over(self) except -1
     @cython.locals(queue=Queue)
     cdef int step(self) except -1
     @cython.locals(queue=Queue)

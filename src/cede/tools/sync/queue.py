@@ -58,7 +58,7 @@ class Put(Waiting):
             if (queue.putters.count or queue.is_full()) and not queue._is_shutdown:
                 return self.stand(queue.new_waiter(), queue.putters)
             queue.deliver(self.argument)
-            return ENDED
+            return self.over()
         self.check()
         if not queue._is_shutdown and queue.is_full():
             return self.stand_again(queue.new_waiter(), queue.putters)
@@ -66,11 +66,18 @@ class Put(Waiting):
         self.waiter = None
         if not queue.putters.count:
             queue.deliver(self.argument)
-            return ENDED
+            return self.over()
         try:
             queue.deliver(self.argument)
         finally:
             queue.pass_on_room()
+        return self.over()
+
+    def over(self) -> int:
+        if cython.compiled:
+            self.owner = None
+            self.argument = None
+            keep_spare(0, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
@@ -89,7 +96,7 @@ class Get(Waiting):
             if not queue._is_shutdown and (queue.getters.count or queue.is_empty()):
                 return self.stand(queue.new_waiter(), queue.getters)
             self.value = queue.take()
-            return ENDED
+            return self.over()
         self.check()
         if not queue._is_shutdown and queue.is_empty():
             return self.stand_again(queue.new_waiter(), queue.getters)
@@ -97,11 +104,17 @@ class Get(Waiting):
         self.waiter = None
         if not queue.getters.count:
             self.value = queue.take()
-            return ENDED
+            return self.over()
         try:
             self.value = queue.take()
         finally:
             queue.pass_on_items()
+        return self.over()
+
+    def over(self) -> int:
+        if cython.compiled:
+            self.owner = None
+            keep_spare(1, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
@@ -190,14 +203,16 @@ class Queue(LoopBound):
 
             Raises QueueShutDown where the queue was shut down, also while this waits.
             """
-            return begin(Put.__new__(Put), self, item)  # type: ignore[no-any-return]
+            spare = take_spare(0)  # type: ignore # noqa: F821
+            return begin(Put.__new__(Put) if spare is None else spare, self, item)  # type: ignore[no-any-return]
 
         def get(self) -> Coroutine[Any, Any, Any]:
             """Take an item out of the queue, as soon as there is one and all who came before have theirs.
 
             Raises QueueShutDown where the queue was shut down and is empty, also while this waits.
             """
-            return begin(Get.__new__(Get), self, None)  # type: ignore[no-any-return]
+            spare = take_spare(1)  # type: ignore # noqa: F821
+            return begin(Get.__new__(Get) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
     else:
         put = interpreted.put_in_queue  # type: ignore[assignment]
@@ -443,3 +458,7 @@ def has_hooks(kind: type) -> bool:
         if any(name in cls.__dict__ for name in HOOKS):
             return True
     return False
+
+
+if not cython.compiled:
+    interpreted.take_part(Queue, "put", "get", "join")

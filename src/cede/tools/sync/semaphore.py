@@ -15,10 +15,11 @@ from typing import Any
 
 from cede.core import originals
 from cede.tools.operation import NAMES, begin
-from cede.tools.sync.bound import LoopBound, described
+from cede.tools.sync.bound import described
 from cede.tools.sync.coroutines import acquire_for_body, release_after_body
 from cede.tools.sync.done import DONE
-from cede.tools.sync.waiters import Waiters, Waiting
+from cede.tools.sync.lined import Lined
+from cede.tools.sync.waiters import Waiting
 
 try:
     import cython
@@ -48,6 +49,9 @@ class TakePermit(Waiting):
             self.waiter = None
             semaphore.hand_out()
         self.value = self.argument
+        if cython.compiled:
+            self.owner = None
+            keep_spare(0, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
@@ -59,14 +63,20 @@ class TakePermit(Waiting):
         return 0
 
 
-class Semaphore(LoopBound):
+if cython.compiled:
+
+    def taking(semaphore: Any, result: Any) -> Any:
+        spare = take_spare(0)  # type: ignore # noqa: F821
+        return begin(TakePermit.__new__(TakePermit) if spare is None else spare, semaphore, result)
+
+
+class Semaphore(Lined):
     """A number of permits for tasks: asyncio.Semaphore's API. Not thread-safe.
 
     value: how many permits there are at first, 1 by default. Raises ValueError where that is negative.
     """
 
     if not cython.compiled:
-        waiting: Any = None
         _value: Any = 1
 
     def __init__(self, value: int = 1) -> None:
@@ -90,12 +100,12 @@ class Semaphore(LoopBound):
 
         def acquire(self) -> Coroutine[Any, Any, bool]:
             """Wait for a permit and take it; the result is True."""
-            return begin(TakePermit.__new__(TakePermit), self, True)  # type: ignore[no-any-return]
+            return taking(self, True)  # type: ignore[no-any-return]
 
         def __aenter__(self) -> Any:
             if defined_in_python(self) and type(self).acquire is not Semaphore.acquire:  # type: ignore # noqa: F821
                 return acquire_for_body(self)
-            return begin(TakePermit.__new__(TakePermit), self, None)
+            return taking(self, None)
 
         def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
             if defined_in_python(self):  # type: ignore # noqa: F821
@@ -110,11 +120,6 @@ class Semaphore(LoopBound):
 
     def closed(self) -> bool:
         return self._value == 0 or (self.waiting is not None and not self.waiting.idle())
-
-    def line(self) -> Any:
-        if self.waiting is None:
-            self.waiting = Waiters()
-        return self.waiting
 
     def give_back(self) -> int:
         self._value += 1
@@ -139,14 +144,8 @@ class Semaphore(LoopBound):
         # Subclasses that change `_value` know this name.
         return self.waiting is not None and self.wake_next()
 
-    @property
-    def _waiters(self) -> Any:
-        return self.line()
-
-    def __reduce__(self) -> Any:
-        if self.waiting is not None and self.waiting.count:
-            raise TypeError(f"cannot copy {self!r}: tasks wait for it")
-        return rebuilt, (type(self), self._value, getattr(self, "_bound_value", None), self.__dict__ or None)
+    def kept(self) -> Any:
+        return {"_value": self._value}
 
     def __repr__(self) -> str:
         return described(self, "locked" if self.locked() else f"unlocked, value:{self._value}", self.waiting)
@@ -166,18 +165,15 @@ class BoundedSemaphore(Semaphore):
     def __class__(self) -> Any:
         return originals.BoundedSemaphore if type(self) is BoundedSemaphore else type(self)
 
+    def kept(self) -> Any:
+        return {"_value": self._value, "_bound_value": self._bound_value}
+
     def give_back(self) -> int:
         if self._value >= self._bound_value:
             raise ValueError("BoundedSemaphore released too many times")
         return Semaphore.give_back(self)
 
 
-def rebuilt(kind: type[Semaphore], value: Any, bound: Any, attributes: dict[str, Any] | None) -> Semaphore:
-    """For copies and pickles."""
-    semaphore: Any = kind.__new__(kind)
-    semaphore._value = value
-    if bound is not None:
-        semaphore._bound_value = bound
-    if attributes:
-        semaphore.__dict__.update(attributes)
-    return semaphore  # type: ignore[no-any-return]
+
+if not cython.compiled:
+    interpreted.take_part(Semaphore, "acquire")

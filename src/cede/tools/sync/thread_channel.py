@@ -19,6 +19,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from cede.core.fairness import any_fair
+from cede.tools.sync.done import PASSING
 from cede.tools.sync.errors import ClosedResourceError, EndOfChannel, WouldBlock
 
 
@@ -301,6 +303,8 @@ class ThreadChannel:
 
     async def wait(self, line: deque[Any], work: Callable[[], bool]) -> None:
         """The same for tasks."""
+        if any_fair():
+            await PASSING
         with self.lock:
             if (not line or self.closed) and self.attempt(work):
                 return
