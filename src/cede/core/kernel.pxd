@@ -1,7 +1,7 @@
 from cede.core.announce cimport tell_current
 from cede.core.call cimport copy_context, monotonic, nobody_else_holds, seconds_of
 from cede.core.handle cimport Handle, Runnable, creation_stack
-from cede.core.inbox cimport Inbox
+from cede.core.inbox cimport STORM_PAUSE, Inbox
 from cede.core.ports cimport DriverPort, OrderPort
 from cede.core.ring cimport CompiledRing, slot_put, slot_take
 from cede.core.threadsafe cimport ThreadSafeHandle
@@ -9,8 +9,6 @@ from cede.core.timers cimport CompiledHeap, TimerHandle
 cimport cython
 
 cdef int SPARE_HANDLES
-cdef Py_ssize_t STORM
-cdef double STORM_PAUSE
 cdef int PATIENCE
 cdef int LOOKS_SKIPPED
 cdef double LOOK_WITHIN
@@ -64,7 +62,7 @@ cdef class Kernel:
     @cython.locals(driver=DriverPort, timeout=double)
     cdef int _wait(self, bint look) except -1
     cpdef int expect_post(self, double seconds) except -1
-    @cython.locals(left=double)
+    @cython.locals(left=double, most=double)
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
     cdef bint _look_is_due(self) noexcept
@@ -82,7 +80,7 @@ cdef class Kernel:
 
 @cython.locals(handle=Handle)
 cdef Handle quick_call_soon(Kernel kernel, object callback, object again, tuple args, object context)
-@cython.locals(handle=ThreadSafeHandle, inbox=Inbox, count=Py_ssize_t)
+@cython.locals(handle=ThreadSafeHandle, inbox=Inbox)
 cdef Handle quick_call_soon_threadsafe(Kernel kernel, object callback, object again, tuple args, object context)
 cdef TimerHandle quick_call_later(Kernel kernel, object delay, object callback, tuple args, object context)
 cdef TimerHandle quick_call_at(Kernel kernel, object when, object callback, tuple args, object context)

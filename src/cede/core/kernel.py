@@ -40,6 +40,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.announce import tell_current
+    from cede.core.inbox import STORM_PAUSE
     from cede.core.pure import copy_context, monotonic, new, places, real_number
 
 NO_DRIVER = NoDriver()
@@ -60,12 +61,6 @@ LONGEST_SLEEP = 24 * 3600.0
 PATIENCE = 64
 LOOKS_SKIPPED = 15
 LOOK_WITHIN = 50e-6
-
-# So many posts that wait, and so many seconds for which whoever posts then lets the loop have its turn. Otherwise it would go on for the
-# whole switch interval, 5 ms: the memory of so many handles is out of the cache, and has been through the collector, before the loop sees
-# the first.
-STORM = 1024
-STORM_PAUSE = 100e-6
 
 # Shells of handles kept for reuse, a loop: what one busy turn uses up.
 SPARE_HANDLES = 256
@@ -302,7 +297,7 @@ class Kernel:
         if timeout != 0.0:
             # A thread that asks asyncio.current_task(loop) of a sleeping loop is told the truth.
             self.enter_callback()
-            if self._hope and self._spin(timeout):
+            if (self._hope or self._inbox.stormy) and self._spin(timeout):
                 if driver.quiet:
                     return 0
                 timeout = 0.0
@@ -321,11 +316,13 @@ class Kernel:
 
     def _spin(self, timeout: float) -> bool:
         """Whether what was hoped for has come."""
-        left = self._hope - monotonic()
+        left = STORM_PAUSE if self._inbox.stormy else self._hope - monotonic()
+        most = 3 * STORM_PAUSE
         self._hope = 0.0
-        if 0.0 <= timeout < left:
-            left = timeout
-        return left > 0.0 and self._inbox.spin(left)
+        if timeout >= 0.0:
+            left = min(left, timeout)
+            most = min(most, timeout)
+        return left > 0.0 and self._inbox.spin(left, most)
 
     def _look_is_due(self) -> bool:
         """Whether a busy loop is to look at the world before its next turn."""
@@ -521,10 +518,8 @@ if cython.compiled:
             handle._source_traceback = creation_stack()
         inbox = kernel._inbox
         inbox.post(handle)
-        count = len(inbox.items)
-        # At 1,024, 2,048 and so on: a storm, and the loop cannot get at the interpreter lock.
-        if count >= STORM and not count & (count - 1) and kernel._thread_id != threading.get_ident():
-            inbox.let_drain(STORM_PAUSE)
+        if inbox.is_storm() and kernel._thread_id != threading.get_ident():
+            inbox.let_drain()
         return handle
 
     def quick_call_later(kernel: Kernel, delay: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
