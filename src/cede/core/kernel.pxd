@@ -26,6 +26,9 @@ cdef extern from "methods.h":
     int install_call_later "cede_install_call_later"(object kind, void *quick) except -1
     int install_call_at "cede_install_call_at"(object kind, void *quick) except -1
 
+cdef extern from "fetch.h":
+    int fetch_handles "cede_fetch_handles"(list handles) except -1
+
 cdef class Kernel:
     cdef readonly DriverPort driver
     cdef public OrderPort order

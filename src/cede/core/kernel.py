@@ -338,6 +338,8 @@ class Kernel:
 
     def _take_posts(self) -> int:
         posted = self._inbox.take_all()
+        if cython.compiled and self._inbox.stormy:
+            fetch_handles(posted)  # type: ignore # noqa: F821
         for item in posted:
             self._ready.append(item)
         return 0
