@@ -1,12 +1,9 @@
 cimport cython
+from cede.core.attributed cimport OpenRunnable
 from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED, Operation, install_await
 from cede.core.call cimport CANCELLED, FINISHED, PENDING, copy_context, defined_in_python
 from cede.core.handle cimport Runnable, creation_stack
 from cede.core.kernel cimport Kernel
-
-cdef extern from "attributes.h":
-    int no_attributes "cede_no_attributes"(Py_ssize_t *before)
-    int install_attributes "cede_install_attributes"(object kind, object example, Py_ssize_t *before) except -1
 
 cdef extern from "pool.h":
     """
@@ -23,12 +20,6 @@ cdef extern from "finalizer.h":
 cdef object CancelledError
 
 cdef class FutureIterator(Operation)
-
-cdef class OpenRunnable(Runnable):
-    cdef Py_ssize_t state  # the field before the dictionary's place, which has no address in Cython's eyes
-    cdef object attributes
-    cdef int hold_no_attributes(self)
-    cdef int expose_attributes(self) except -1
 
 cdef class Future(OpenRunnable):
     cdef object loop
@@ -66,8 +57,6 @@ cdef class FutureIterator(Operation):
     @cython.locals(future=Future, outcome=int)
     cdef int advance(self) except -1
     cdef int abandon(self) except -1
-
-cdef int expose_attributes(OpenRunnable example) except -1
 
 cdef int await_step(Future future) except -1
 cdef object await_value(Future future)

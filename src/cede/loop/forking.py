@@ -18,7 +18,7 @@ import weakref
 from asyncio import events
 from typing import Any
 
-from cede.core.kernel import CLOSED, FORKED, OPEN
+from cede.core.scheduling import CLOSED, FORKED, OPEN
 from cede.drivers.base import Owned
 from cede.loop.part import Part
 from cede.process.pipes import ChildInput

@@ -37,7 +37,7 @@ from asyncio import set_event_loop as set_event_loop
 from asyncio import to_thread as to_thread
 from typing import Any
 
-from cede.core.future import wrap_future as wrap_future
+from cede.core.wrap import wrap_future as wrap_future
 
 TimeoutError = asyncio.TimeoutError
 
