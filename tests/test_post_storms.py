@@ -12,10 +12,15 @@ POSTS = 6000
 
 
 async def joined(*threads: threading.Thread) -> None:
-    """Wait for threads that need the loop to turn meanwhile."""
+    """Wait for threads that need the loop to turn meanwhile, and until what they posted has run, and what that posted."""
     for thread in threads:
         while thread.is_alive():
             await asyncio.sleep(0.001)
+    loop = asyncio.get_running_loop()
+    for _ in range(2):
+        passed: asyncio.Future[None] = loop.create_future()
+        loop.call_soon_threadsafe(passed.set_result, None)
+        await passed
 
 
 def test_each_of_several_storms_keeps_its_order_and_nothing_is_lost(run: Callable[..., Any]) -> None:
@@ -31,7 +36,6 @@ def test_each_of_several_storms_keeps_its_order_and_nothing_is_lost(run: Callabl
         for thread in threads:
             thread.start()
         await joined(*threads)
-        await asyncio.sleep(0)
         assert all(numbers == list(range(POSTS)) for numbers in told.values())
 
     run(main)
@@ -114,7 +118,6 @@ def test_a_post_cancelled_before_its_turn_never_runs(run: Callable[..., Any]) ->
         loop.call_soon(go.set)
         loop.call_soon(posted.wait)  # the loop stands still: all of it is posted and cancelled before it goes on
         await joined(thread)
-        await asyncio.sleep(0)
         assert ran == list(range(0, POSTS, 2))
 
     run(main)
@@ -139,8 +142,6 @@ def test_callbacks_of_a_storm_may_post_and_fail(run: Callable[..., Any]) -> None
         thread = threading.Thread(target=storm)
         thread.start()
         await joined(thread)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
         assert ran == list(range(POSTS))
         assert [error.args[0] for error in failures] == list(range(0, POSTS, 1000))
 

@@ -22,8 +22,8 @@ except ModuleNotFoundError:
 class Attributed:
     """An object with an instance dictionary that is made when the first attribute is set.
 
-    The collector leaves the dictionary's place alone: it would put None there, which is no dictionary, while finalizers may still look; a cycle
-    through the dictionary is broken by the dictionary itself.
+    The collector leaves the dictionary's place alone: it would put None there, which is no dictionary, while finalizers may still look; a
+    cycle through the dictionary is broken by the dictionary itself.
     """
 
     if cython.compiled:

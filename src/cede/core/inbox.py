@@ -26,9 +26,9 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
-# So many posts that wait are a storm: whoever posts them holds the interpreter lock, and would go on for the whole switch interval, 5 ms. The memory
-# of so many handles is out of the cache, and has been through the collector, before the loop sees the first. So they are handed over in
-# portions of this size, and each side looks out for the other for so many seconds.
+# So many posts that wait are a storm: whoever posts them holds the interpreter lock, and would go on for the whole switch interval, 5 ms.
+# The memory of so many handles is out of the cache, and has been through the collector, before the loop sees the first. So they are handed
+# over in portions of this size, and each side looks out for the other for so many seconds.
 STORM = 1024
 STORM_PAUSE = 100e-6
 

@@ -3,8 +3,8 @@
 
 Invariants
 ----------
-* What cannot be called, comes from the wrong thread in debug mode, or comes to a loop that is closed, forked away or not initialized, is refused where it
-  is handed in, in words that say what to do.
+* What cannot be called, comes from the wrong thread in debug mode, or comes to a loop that is closed, forked away or not initialized, is
+  refused where it is handed in, in words that say what to do.
 * What was posted before a call of `call_soon` runs before what that schedules.
 * Only the inbox may be touched by another thread.
 """
@@ -309,7 +309,7 @@ if cython.compiled:
             handle._source_traceback = creation_stack()
         inbox = scheduler._inbox
         inbox.post(handle)
-        if inbox.is_storm() and scheduler._thread_id != threading.get_ident():
+        if inbox.is_storm() and scheduler._thread_id != threading.get_ident():  # type: ignore[attr-defined]
             inbox.let_drain()
         return handle
 
