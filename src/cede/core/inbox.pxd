@@ -21,7 +21,6 @@ cdef class Inbox:
     cdef readonly DriverPort driver
     cdef cede_patience patience
     cdef cede_patience posters_patience
-    cdef int offered
     cdef readonly bint stormy
 
     # At 1,024, 2,048 and so on.
@@ -38,7 +37,7 @@ cdef class Inbox:
 
 cdef inline int give_way(Inbox inbox, Hints hints, double seconds):
     cdef int64_t within = <int64_t>(seconds * 1e9)
-    inbox.offered = 1
+    hints.offered = 1
     with nogil:
         hand_over(&inbox.pending, &hints.away, within, &inbox.posters_patience)
     return 0
@@ -56,5 +55,5 @@ cdef inline bint look_out_for_portion(Inbox inbox, Hints hints, list items, doub
     cdef bint came
     cdef void *posted = <void *>items
     with nogil:
-        came = spin_for_storm(&inbox.pending, &inbox.offered, posted, &hints.away, within, altogether, &inbox.patience)
+        came = spin_for_storm(&inbox.pending, &hints.offered, posted, &hints.away, within, altogether, &inbox.patience)
     return came

@@ -43,13 +43,12 @@ class Inbox:
         self.idle = False
         self.driver = driver
         self.stormy = False
-        if cython.compiled:
-            self.offered = 0
 
     def post(self, item: Any) -> None:
         """Leave `item` for the loop and wake it if it sleeps. Any thread, any signal handler."""
         self.items.append(item)
-        self.pending = True
+        if not cython.compiled or not self.pending:  # the loop may be looking at it: each writing would cost both a cache line
+            self.pending = True
         if self.idle:
             self.idle = False
             if self.driver is not None:
@@ -62,7 +61,7 @@ class Inbox:
             self.pending = False
             posted: list[Any] = self.items
             self.items = fresh
-            self.offered = 0
+            self.hints.offered = 0
             self.stormy = len(posted) >= STORM
             return posted
         self.pending = False
