@@ -47,7 +47,7 @@ class Inbox:
     def post(self, item: Any) -> None:
         """Leave `item` for the loop and wake it if it sleeps. Any thread, any signal handler."""
         self.items.append(item)
-        if not cython.compiled or not self.pending:  # the loop may be looking at it: each writing would cost both a cache line
+        if not cython.compiled or not self.pending:  # each writing would cost a loop that looks at it a cache line
             self.pending = True
         if self.idle:
             self.idle = False
