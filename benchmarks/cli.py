@@ -70,7 +70,7 @@ def settings(quick: bool, rounds: int | None, pinned: bool, limit: float) -> Set
     """How much is measured."""
     server, client = two_cpus() if pinned else (None, None)
     if quick:
-        return Settings(rounds or 1, 0.02, NetSettings(150, 400, server, client), connections_allowed(1000), 200, 20_000, 40_000, limit)
+        return Settings(rounds or 1, 0.02, NetSettings(150, 400, server, client), connections_allowed(1000), 200, 20_000, 200_000, limit)
     net = NetSettings(250, 1000, server, client)
     return Settings(rounds or 5, 0.04, net, connections_allowed(10_000), connections_allowed(2000), 100_000, 200_000, limit)
 

@@ -209,8 +209,9 @@ def test_programs_keep_working() -> None:
         assert isinstance(asyncio.Queue(), EarlyQueue) and isinstance(asyncio.Lock(), EarlyLock)
         assert isinstance(Mine(), asyncio.Queue) and issubclass(asyncio.LifoQueue, asyncio.Queue)
         assert not isinstance(asyncio.Event(), asyncio.Lock)
-        for error in (asyncio.QueueEmpty("x"), asyncio.CancelledError("x"), asyncio.TimeoutError("x"), asyncio.IncompleteReadError(b"ab", 3),
-                      asyncio.LimitOverrunError("x", 3), asyncio.InvalidStateError("x"), asyncio.BrokenBarrierError("x")):
+        for error in (asyncio.QueueEmpty("x"), asyncio.CancelledError("x"), asyncio.TimeoutError("x"),
+                      asyncio.LimitOverrunError("x", 3), asyncio.InvalidStateError("x"),
+                      asyncio.IncompleteReadError(b"ab", 3), asyncio.BrokenBarrierError("x")):
             again = pickle.loads(pickle.dumps(error))
             assert type(again) is type(error) and again.args == error.args, error
         if hasattr(asyncio, "QueueShutDown"):

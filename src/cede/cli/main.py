@@ -66,11 +66,6 @@ def make_parser() -> tuple[Parser, Parser]:
         allow_abbrev=False,
     )
     run.add_argument(
-        "--stock",
-        action="store_true",
-        help="asyncio's locks, queues, groups and other tools stay its own; only the loop and its tasks are cede's",
-    )
-    run.add_argument(
         "--debug",
         action="store_true",
         help="start loops in asyncio's debug mode (sets PYTHONASYNCIODEBUG), and keep cede's own frames in tracebacks",

@@ -1,3 +1,5 @@
+from cede.core.handle cimport Runnable
+
 cdef extern from "attributes.h":
     int no_attributes "cede_no_attributes"(Py_ssize_t *before)
     int install_attributes "cede_install_attributes"(object kind, object example, Py_ssize_t *before) except -1
@@ -9,4 +11,11 @@ cdef class Attributed:
     cdef int hold_no_attributes(self) except -1
     cdef int expose_attributes(self) except -1
 
+cdef class OpenRunnable(Runnable):
+    cdef Py_ssize_t state  # likewise, and what a future has there
+    cdef object attributes
+    cdef int hold_no_attributes(self) except -1
+    cdef int expose_attributes(self) except -1
+
 cdef int lay_open(Attributed example) except -1
+cdef int lay_runnable_open(OpenRunnable example) except -1

@@ -1,13 +1,10 @@
 cimport cython
+from cede.core.attributed cimport OpenRunnable
 from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED, Operation, install_await
 from cede.core.call cimport CANCELLED, FINISHED, PENDING, copy_context, defined_in_python
 from cede.core.fairness cimport door
 from cede.core.handle cimport Runnable, creation_stack
 from cede.core.kernel cimport Kernel
-
-cdef extern from "attributes.h":
-    int no_attributes "cede_no_attributes"(Py_ssize_t *before)
-    int install_attributes "cede_install_attributes"(object kind, object example, Py_ssize_t *before) except -1
 
 cdef extern from "pool.h":
     """
@@ -24,12 +21,6 @@ cdef extern from "finalizer.h":
 cdef object CancelledError
 
 cdef class FutureIterator(Operation)
-
-cdef class OpenRunnable(Runnable):
-    cdef Py_ssize_t state  # the field before the dictionary's place, which has no address in Cython's eyes
-    cdef object attributes
-    cdef int hold_no_attributes(self)
-    cdef int expose_attributes(self) except -1
 
 cdef class Future(OpenRunnable):
     cdef object loop
@@ -68,8 +59,6 @@ cdef class FutureIterator(Operation):
     cdef int advance(self) except -1
     cdef int abandon(self) except -1
     cdef bint may_give_way(self) noexcept
-
-cdef int expose_attributes(OpenRunnable example) except -1
 
 cdef int await_step(Future future) except -1
 cdef object await_value(Future future)

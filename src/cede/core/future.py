@@ -12,17 +12,16 @@ Invariants
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import types
 from asyncio import events, exceptions
 from typing import Any
 
 from cede.core import originals
+from cede.core.attributed import OpenRunnable
 from cede.core.awaitable import Operation
-from cede.core.handle import Runnable, creation_stack
+from cede.core.handle import creation_stack
 from cede.core.kernel import Kernel
-from cede.core.telling import future_text
+from cede.core.telling import awaited_by, future_text
 
 try:
     import cython
@@ -43,38 +42,6 @@ InvalidStateError = exceptions.InvalidStateError
 def loop_of_thread() -> Any:
     """The loop that asyncio would take where none is given."""
     return events.get_event_loop()
-
-
-@cython.no_gc_clear
-@cython.cclass
-class OpenRunnable(Runnable):
-    """A runnable that takes attributes of any name. The collector leaves the dictionary's place alone: it would put None there,
-    which is no dictionary, while finalizers may still look; a cycle through the dictionary is broken by the dictionary itself.
-    """
-
-    if not cython.compiled:
-        __slots__ = ()
-
-    if cython.compiled:
-
-        def __cinit__(self, *args: Any, **kwargs: Any) -> None:
-            self.hold_no_attributes()
-
-        def hold_no_attributes(self) -> int:
-            no_attributes(cython.address(self.state))  # type: ignore # noqa: F821
-            return 0
-
-        def expose_attributes(self) -> int:
-            return install_attributes(OpenRunnable, self, cython.address(self.state))  # type: ignore # noqa: F821
-
-
-def expose_attributes(example: OpenRunnable) -> int:
-    """Give futures their instance dictionary, which compiled code has to lay open by hand."""
-    return example.expose_attributes()
-
-
-if cython.compiled:
-    expose_attributes(OpenRunnable.__new__(OpenRunnable))
 
 
 class Future(OpenRunnable):
@@ -446,14 +413,7 @@ class Future(OpenRunnable):
 
     @property
     def _asyncio_awaited_by(self) -> Any:
-        """The tasks that wait for this future now, or None."""
-        found = set()
-        for callback, _ in self._callbacks or ():
-            owner = getattr(callback, "__self__", None)
-            owner = getattr(owner, "awaiting_task", owner)  # a group, for one, waits in the name of a task
-            if owner is not None and asyncio.isfuture(owner):
-                found.add(owner)
-        return found or None
+        return awaited_by(self)
 
     def _make_cancelled_error(self) -> Any:
         """The CancelledError of this future; the one that caused the cancellation where there is one, handed out once."""
@@ -583,12 +543,3 @@ else:
     Future.may_give_way = await_gives_way  # type: ignore[attr-defined]
     fair_here(Future, "__await__", fair_iterator)
     fair_here(Future, "__iter__", fair_iterator)
-
-
-def wrap_future(future: Any, *, loop: Any = None) -> Any:
-    """Wrap a ``concurrent.futures.Future`` for this loop; a future of asyncio is returned as it is."""
-    if asyncio.isfuture(future):
-        return future
-    if not isinstance(future, concurrent.futures.Future):
-        raise TypeError(f"wrap_future(): future must be a concurrent.futures.Future, got {future!r}")
-    return originals.wrap_future(future, loop=loop)

@@ -2,5 +2,8 @@ cimport cython
 
 @cython.final
 cdef class Hints:
+    cdef char apart[64]
     cdef int away
     cdef int released
+    cdef int offered
+    cdef char behind[64]

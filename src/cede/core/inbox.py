@@ -26,6 +26,12 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
+# So many posts that wait are a storm: whoever posts them holds the interpreter lock, and would go on for the whole switch interval, 5 ms.
+# The memory of so many handles is out of the cache, and has been through the collector, before the loop sees the first. So they are handed
+# over in portions of this size, and each side looks out for the other for so many seconds.
+STORM = 1024
+STORM_PAUSE = 100e-6
+
 
 class Inbox:
     """Items posted from anywhere, drained by the loop's own thread."""
@@ -36,11 +42,13 @@ class Inbox:
         self.pending = False
         self.idle = False
         self.driver = driver
+        self.stormy = False
 
     def post(self, item: Any) -> None:
         """Leave `item` for the loop and wake it if it sleeps. Any thread, any signal handler."""
         self.items.append(item)
-        self.pending = True
+        if not cython.compiled or not self.pending:  # each writing would cost a loop that looks at it a cache line
+            self.pending = True
         if self.idle:
             self.idle = False
             if self.driver is not None:
@@ -53,6 +61,8 @@ class Inbox:
             self.pending = False
             posted: list[Any] = self.items
             self.items = fresh
+            self.hints.offered = 0
+            self.stormy = len(posted) >= STORM
             return posted
         self.pending = False
         taken = []
@@ -60,16 +70,24 @@ class Inbox:
             taken.append(self.items.popleft())
         return taken
 
-    def let_drain(self, seconds: float) -> int:
-        """Let go of the interpreter lock until the loop has taken what was posted, for so many seconds at most."""
+    # is_storm is inline, in inbox.pxd: whether a portion is complete.
+
+    def let_drain(self) -> int:
+        """Hand a portion over: let go of the interpreter lock until the loop has run it, for a moment at most."""
         if cython.compiled:
-            give_way(self, seconds)  # type: ignore # noqa: F821
+            give_way(self, self.hints, STORM_PAUSE)  # type: ignore # noqa: F821
         return 0
 
-    def spin(self, seconds: float) -> bool:
-        """Whether something was posted within so many seconds, a few millionths, in which this thread does not sleep."""
+    def spin(self, seconds: float, most: float) -> bool:
+        """Whether something was posted within so many seconds, a few millionths, in which this thread does not sleep.
+
+        In a storm the rest of the portion is waited for, `most` seconds in all.
+        """
         if cython.compiled:
-            return look_out(self, self.hints, seconds)  # type: ignore # noqa: F821
+            if not self.stormy:
+                return look_out(self, self.hints, seconds)  # type: ignore # noqa: F821
+            self.stormy = False
+            return look_out_for_portion(self, self.hints, self.items, seconds, most)  # type: ignore # noqa: F821
         return False
 
     def about_to_sleep(self) -> bool:

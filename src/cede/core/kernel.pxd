@@ -1,93 +1,45 @@
 from cede.core.announce cimport tell_current
-from cede.core.call cimport copy_context, monotonic, nobody_else_holds, seconds_of
-from cede.core.handle cimport Handle, Runnable, creation_stack
-from cede.core.inbox cimport Inbox
+from cede.core.call cimport monotonic
+from cede.core.handle cimport Handle, Runnable
+from cede.core.inbox cimport STORM_PAUSE
 from cede.core.ports cimport DriverPort, OrderPort
-from cede.core.ring cimport CompiledRing, slot_put, slot_take
-from cede.core.threadsafe cimport ThreadSafeHandle
-from cede.core.timers cimport CompiledHeap, TimerHandle
+from cede.core.ring cimport CompiledRing
+from cede.core.scheduling cimport Scheduler
 cimport cython
 
-cdef int SPARE_HANDLES
-cdef Py_ssize_t STORM
-cdef double STORM_PAUSE
 cdef int PATIENCE
 cdef int LOOKS_SKIPPED
 cdef double LOOK_WITHIN
 cdef double LONGEST_SLEEP
 
-cdef extern from "methods.h":
-    """
-    CEDE_SCHEDULING_METHOD(call_soon, 1)
-    CEDE_SCHEDULING_METHOD(call_soon_threadsafe, 1)
-    CEDE_SCHEDULING_METHOD(call_later, 2)
-    CEDE_SCHEDULING_METHOD(call_at, 2)
-    """
-    int install_call_soon "cede_install_call_soon"(object kind, void *quick) except -1
-    int install_call_soon_threadsafe "cede_install_call_soon_threadsafe"(object kind, void *quick) except -1
-    int install_call_later "cede_install_call_later"(object kind, void *quick) except -1
-    int install_call_at "cede_install_call_at"(object kind, void *quick) except -1
-
-cdef class Kernel:
-    cdef readonly DriverPort driver
+cdef class Kernel(Scheduler):
     cdef public OrderPort order
     cdef readonly unsigned long long steps
-    cdef CompiledRing _ready
-    cdef CompiledHeap _timers
-    cdef list spares
-    cdef Py_ssize_t spare_count
-    cdef readonly Inbox _inbox
     cdef int _fruitless
     cdef int _skipped
     cdef double _looked
     cdef double _hope
     cdef readonly object _shown
     cdef public bint _stopping
-    cdef public bint _debug
-    cdef public int _state
-    cdef public bint clock_replaced
-    cdef public object _thread_id
     cdef public object slow_callback_duration
     cdef public object slow_cancel_duration
     cdef readonly unsigned long long turns
     cdef public bint watch_steps
     cdef public double longest_step
     cdef public object longest_step_of
-    cdef object __weakref__
 
-    cdef double later(self, double delay) except? -1.0
-    cdef double now(self) except? -1.0
-    @cython.locals(handle=Handle)
-    cdef Handle _new_handle(self, object callback, tuple args, object context)
-    @cython.locals(timer=TimerHandle)
-    cdef TimerHandle _new_timer(self, double when, object callback, tuple args, object context, str name)
-    cdef int push(self, Runnable runnable) except -1
     cdef int show(self, object task) except -1
-    cdef int recycle(self, Handle handle) except -1
     cdef int enter_callback(self) except -1
     cpdef int run_until_stopped(self) except -1
     @cython.locals(driver=DriverPort, timeout=double)
     cdef int _wait(self, bint look) except -1
     cpdef int expect_post(self, double seconds) except -1
-    @cython.locals(left=double)
+    @cython.locals(left=double, most=double)
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
     cdef bint _look_is_due(self) noexcept
-    @cython.locals(posted=list)
-    cdef int _take_posts(self) except -1
     @cython.locals(ring=CompiledRing, count=Py_ssize_t, runnable=Runnable, now=double)
     cdef int turn(self) except -1
     cdef Runnable take(self, Py_ssize_t index)
     @cython.locals(began=double)
     cpdef int run_one(self, Runnable runnable) except -1
-    cdef int _refuse(self) except -1
-    cdef int _check_home(self) except -1
-    cdef int _check(self, object callback, str method) except -1
-    cpdef int _drop_all(self) except -1
-
-@cython.locals(handle=Handle)
-cdef Handle quick_call_soon(Kernel kernel, object callback, object again, tuple args, object context)
-@cython.locals(handle=ThreadSafeHandle, inbox=Inbox, count=Py_ssize_t)
-cdef Handle quick_call_soon_threadsafe(Kernel kernel, object callback, object again, tuple args, object context)
-cdef TimerHandle quick_call_later(Kernel kernel, object delay, object callback, tuple args, object context)
-cdef TimerHandle quick_call_at(Kernel kernel, object when, object callback, tuple args, object context)

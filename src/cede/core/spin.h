@@ -34,7 +34,7 @@ typedef struct {
 static inline int
 cede_may_spin(cede_patience *patience)
 {
-    if (patience->left == 0)
+    if (patience->left <= 0) /* below: two threads that share it have counted at once */
         return 1;
     patience->left--;
     return 0;
@@ -94,6 +94,43 @@ cede_spin_for_post(int *posted, int *away, int *released, int64_t within, cede_p
     came = cede_changes(posted, 0, within);
     if (came)
         cede_changes(released, 0, CEDE_LETTING_GO);
+    __atomic_store_n(away, 0, __ATOMIC_RELEASE);
+    cede_has_spun(patience, came);
+    return came;
+}
+
+/* A storm of posts goes from its thread to the loop's in portions, and each of the two looks out for the moment at which the other lets go of the
+   interpreter lock: neither sleeps on it, and neither has to be woken. `offered` is raised where a portion is complete.
+
+   The poster's side, without the lock: until the loop has taken the portion, and then until it has run it, for so many nanoseconds each. */
+static inline void
+cede_hand_over(int *posted, int *away, int64_t within, cede_patience *patience)
+{
+    if (!cede_changes(posted, 1, within) || !cede_may_spin(patience))
+        return;
+    cede_has_spun(patience, cede_changes(away, 0, within));
+}
+
+/* The loop's side: whether something was posted within so many nanoseconds. If so, the rest of the portion is waited for as long as more keeps
+   coming, for `most` nanoseconds in all. */
+static inline int
+cede_spin_for_storm(int *posted, int *offered, PyObject *items, int *away, int64_t within, int64_t most, cede_patience *patience)
+{
+    int came;
+    if (!cede_may_spin(patience))
+        return 0;
+    int64_t until = cede_nanoseconds() + most;
+    __atomic_store_n(away, 1, __ATOMIC_RELEASE);
+    came = cede_changes(posted, 0, within);
+    if (came) {
+        Py_ssize_t *count = &((PyVarObject *)items)->ob_size, before, now = 0;
+        do {
+            before = now;
+            if (cede_changes(offered, 0, CEDE_LETTING_GO))
+                break;
+            now = __atomic_load_n(count, __ATOMIC_RELAXED);
+        } while (now != before && cede_nanoseconds() < until);
+    }
     __atomic_store_n(away, 0, __ATOMIC_RELEASE);
     cede_has_spun(patience, came);
     return came;

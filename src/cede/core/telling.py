@@ -5,6 +5,7 @@ asyncio's own functions for the whole text are not used: they would write the cl
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import reprlib
 from asyncio import base_futures, base_tasks, coroutines
@@ -33,6 +34,17 @@ def task_text(task: Any) -> str:
         if task._fut_waiter is not None:
             info.insert(3, f"wait_for={task._fut_waiter!r}")
     return f"<{type(task).__name__} {' '.join(info)}>"
+
+
+def awaited_by(future: Any) -> set[Any] | None:
+    """The tasks that wait for a future now, or None."""
+    found = set()
+    for callback, _ in future._callbacks or ():
+        owner = getattr(callback, "__self__", None)
+        owner = getattr(owner, "awaiting_task", owner)  # a group, for one, waits in the name of a task
+        if owner is not None and asyncio.isfuture(owner):
+            found.add(owner)
+    return found or None
 
 
 def where_in(generator: Any) -> str:

@@ -29,7 +29,8 @@ from typing import Any
 
 from cede.core.handle import Runnable
 from cede.core.hints import Hints
-from cede.core.kernel import OPEN, Kernel
+from cede.core.kernel import Kernel
+from cede.core.scheduling import OPEN
 
 try:
     import cython

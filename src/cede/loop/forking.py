@@ -19,7 +19,7 @@ from asyncio import events
 from typing import Any
 
 from cede.core import fairness
-from cede.core.kernel import CLOSED, FORKED, OPEN
+from cede.core.scheduling import CLOSED, FORKED, OPEN
 from cede.drivers.base import Owned
 from cede.loop.part import Part
 from cede.process.pipes import ChildInput

@@ -12,8 +12,8 @@ import warnings
 from asyncio import events
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cede.core.kernel import FORKED, OPEN
 from cede.core.register import unregister
+from cede.core.scheduling import FORKED, OPEN
 from cede.loop.part import Part
 
 if TYPE_CHECKING:

@@ -47,9 +47,9 @@ def accelerate(*, names: bool = True) -> None:
         return
     replaced: dict[int, Any] = {}
     for name in set(cede.__all__) - STAYS:  # more than asyncio's own __all__, which leaves some out in some versions
-        ours, theirs = vars(cede)[name], vars(asyncio).get(name)
-        if theirs is not None and theirs is not ours and not name.startswith("_"):
-            ours = STAND_INS.get(name, ours)
+        theirs = vars(asyncio).get(name)
+        if theirs is not None and theirs is not getattr(cede, name) and not name.startswith("_"):
+            ours = STAND_INS.get(name, getattr(cede, name))
             replaced[id(theirs)] = ours
             setattr(asyncio, name, ours)
     for name in ("Process", "SubprocessStreamProtocol"):

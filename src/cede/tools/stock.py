@@ -36,7 +36,7 @@ from asyncio import run_coroutine_threadsafe as run_coroutine_threadsafe
 from asyncio import set_event_loop as set_event_loop
 from typing import Any
 
-from cede.core.future import wrap_future as wrap_future
+from cede.core.wrap import wrap_future as wrap_future
 
 TimeoutError = asyncio.TimeoutError
 
