@@ -14,6 +14,10 @@ as ``loop_factory``, or call `cede.run`.
 from typing import TYPE_CHECKING
 
 from cede._version import __version__ as __version__
+from cede.cluster.entry import cluster as cluster
+from cede.cluster.entry import to_cluster as to_cluster
+from cede.cluster.errors import ClusterLost as ClusterLost
+from cede.cluster.errors import ClusterWorkerDied as ClusterWorkerDied
 from cede.core.factory import stock_task_factory as stock_task_factory
 from cede.core.future import Future as Future
 from cede.core.handle import Handle as Handle
@@ -179,6 +183,10 @@ __all__ = [
     "future_discard_from_awaited_by",
     "create_eager_task_factory",
     "eager_task_factory",
+    "cluster",
+    "to_cluster",
+    "ClusterWorkerDied",
+    "ClusterLost",
     "BaseEventLoop",
     "SelectorEventLoop",
     "__version__",

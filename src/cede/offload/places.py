@@ -1,0 +1,91 @@
+"""Places: so many at once, and a line of those who wait.
+
+Invariants
+----------
+* Whoever was given a place gives it back exactly once, by `leave`.
+* Places are given in the order in which they were asked for: nobody overtakes whoever waits longest. A waiter that is cancelled has no
+  place, and passes on one that it was given a moment ago.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import deque
+from typing import Any
+
+
+class Waiter:
+    """A call that has no place yet. It wants one of `size`."""
+
+    __slots__ = ("caller", "future", "since", "size")
+
+    def __init__(self, future: asyncio.Future[None], size: int, caller: str) -> None:
+        self.future = future
+        self.size = size
+        self.caller = caller
+        self.since = time.monotonic()
+
+
+class Places:
+    """How many are taken, and who waits. How many there are is told by whoever asks for one."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self.waiters: deque[Waiter] = deque()
+
+    def take(self, size: int) -> bool:
+        """Take one of `size` places, where that is free and nobody waits."""
+        if self.waiters or self.busy >= size:
+            return False
+        self.busy += 1
+        return True
+
+    async def wait(self, size: int, caller: str) -> float:
+        """Wait for one of `size` places. Returns how many seconds that took."""
+        waiter = Waiter(asyncio.get_running_loop().create_future(), size, caller)
+        self.waiters.append(waiter)
+        try:
+            await waiter.future
+        except BaseException:
+            if waiter in self.waiters:
+                self.waiters.remove(waiter)
+                self.admit()  # the next one may want less
+            elif not waiter.future.cancelled() and waiter.future.exception() is None:
+                self.leave()  # the place was ours, for a moment
+            raise
+        return time.monotonic() - waiter.since
+
+    def leave(self) -> None:
+        """A place is free again: whoever waits longest has it."""
+        self.busy -= 1
+        self.admit()
+
+    def admit(self) -> None:
+        """Let in whoever there is a place for."""
+        while self.waiters and self.busy < self.waiters[0].size:
+            waiter = self.waiters.popleft()
+            if not waiter.future.done():
+                self.busy += 1
+                waiter.future.set_result(None)
+
+    def refuse(self, error: Exception) -> None:
+        """Nobody who waits will have a place."""
+        while self.waiters:
+            waiter = self.waiters.popleft()
+            if not waiter.future.done():
+                waiter.future.set_exception(error)
+
+
+def calling_line(function: Any) -> str:
+    """Who waits for `function`: the innermost line of the current task that is not ours, or else the task's name."""
+    called = getattr(function, "__qualname__", None) or type(function).__qualname__
+    task = asyncio.current_task()
+    outermost = None if task is None else getattr(task.get_coro(), "cr_frame", None)
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if not frame.f_globals.get("__name__", "").startswith("cede."):
+            return f"{called} in {frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})"
+        frame = None if frame is outermost else frame.f_back
+    return called if task is None else f"{called} in task {task.get_name()!r}"
