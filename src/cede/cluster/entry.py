@@ -19,11 +19,11 @@ def cluster(
     retries: int = 0,
     **options: Any,
 ) -> Cluster:
-    """``async with cluster("tcp://scheduler:8786") as c``: work on the workers of a Dask scheduler. Without an address a local one is started: processes
-    that end with the block.
+    """``async with cluster("tcp://scheduler:8786") as c``: work on the workers of a Dask scheduler. Without an address a local one is
+    started: processes that end with the block.
 
-    workers, threads: how many processes of how many threads, for a local one; `options` go to ``distributed.LocalCluster``. timeout: seconds in which
-    the scheduler must answer. retries: how often work is done again whose worker died.
+    workers, threads: how many processes of how many threads, for a local one; `options` go to ``distributed.LocalCluster``. timeout:
+    seconds in which the scheduler must answer. retries: how often work is done again whose worker died.
 
     Raises ModuleNotFoundError where `distributed` is not installed; entering it raises ConnectionError where no scheduler answers.
     """
@@ -41,8 +41,8 @@ def cluster(
 async def to_cluster(function: Any, /, *args: Any, limit: Any = None, retries: int | None = None, **kwargs: Any) -> Any:
     """``function(*args, **kwargs)`` on a worker of the cluster in whose block we are; its result, or its error.
 
-    limit: how many calls of this function are under way at a time, or a limiter such as a semaphore. retries: how often it is done again where its
-    worker dies. Raises RuntimeError outside of a ``async with cede.cluster()`` block; see ``Cluster.run`` for the rest.
+    limit: how many calls of this function are under way at a time, or a limiter such as a semaphore. retries: how often it is done again
+    where its worker dies. Raises RuntimeError outside of a ``async with cede.cluster()`` block; see ``Cluster.run`` for the rest.
     """
     here = current.get(None)
     if here is None:

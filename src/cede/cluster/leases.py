@@ -2,8 +2,8 @@
 
 Invariants
 ----------
-* A lease is given at most once. The scheduler sends a job to another worker when it believes the first one dead; without a lease the job's function
-  is not called there.
+* A lease is given at most once. The scheduler sends a job to another worker when it believes the first one dead; without a lease the
+  job's function is not called there.
 * A job that was cancelled before its lease was given is never given one, even where the cancellation comes before the job.
 * Who waits for a job is told when the worker that has its lease is gone, unless the result is safe.
 * Nothing is kept of a job that the scheduler has forgotten, nor of a client that is gone.

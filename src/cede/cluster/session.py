@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from distributed import Client, LocalCluster
+from distributed.client import FutureCancelledError, FuturesCancelledError
 from distributed.scheduler import KilledWorker
 
 from cede.cluster.current import current
@@ -73,8 +74,7 @@ class Cluster:
         try:
             await self.open()
         except BaseException:
-            with CancelScope(shield=True):
-                await self.close()
+            await unhurried(self.close())
             raise
         self.token = current.set(self)
         return self
@@ -82,26 +82,14 @@ class Cluster:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         with contextlib.suppress(ValueError):  # left in another context than it was entered in
             current.reset(self.token)
-        closing = asyncio.ensure_future(self.close())
-        cancelled = None
-        with CancelScope(shield=True):
-            while not closing.done():
-                try:
-                    await asyncio.shield(closing)
-                except asyncio.CancelledError as request:
-                    if closing.cancelled():
-                        break
-                    cancelled = request  # processes are not left behind: it is raised when they have ended
-        if cancelled is not None:
-            raise cancelled
-        closing.result()
+        await unhurried(self.close())
 
     async def open(self) -> None:
         """Start what is local, connect, and bring the leases to the scheduler."""
         target: Any = self.address
         if target is None:
-            self.local = LocalCluster(asynchronous=True, processes=True, **{"dashboard_address": None, **self.options})
-            await self.local
+            self.local = LocalCluster(asynchronous=True, processes=True, **{"dashboard_address": "127.0.0.1:0", **self.options})
+            await unhurried(self.local)
             target = self.local
         where = "the local cluster" if self.address is None else self.address
         try:
@@ -111,10 +99,13 @@ class Cluster:
                 await self.client.register_plugin(Leases())
         except (TimeoutError, OSError, ValueError) as error:
             raise ConnectionError(
-                f"no Dask scheduler could be reached at {where} within {self.timeout:g} s: is the address right, and does `dask scheduler` run there?"
+                f"no Dask scheduler could be reached at {where} within {self.timeout:g} s: is the address right, "
+                "and does `dask scheduler` run there?"
             ) from error
         except ModuleNotFoundError as error:
-            raise RuntimeError(f"the scheduler at {where} cannot import {error.name}: install cede[cluster] there and on the workers") from error
+            raise RuntimeError(
+                f"the scheduler at {where} cannot import {error.name}: install cede[cluster] there and on the workers"
+            ) from error
         self.client.subscribe_topic(topic_of(self.client.id), self.told)
 
     async def close(self) -> None:
@@ -134,12 +125,12 @@ class Cluster:
     # -- work
 
     async def run(self, function: Any, /, *args: Any, retries: int | None = None, **kwargs: Any) -> Any:
-        """``function(*args, **kwargs)`` on a worker: a coroutine function on its loop, any other on one of its threads. Its result, or its error
-        with the remote traceback as its cause.
+        """``function(*args, **kwargs)`` on a worker: a coroutine function on its loop, any other on one of its threads. Its result, or its
+        error with the remote traceback as its cause.
 
-        retries: how often it is done again where its worker dies; the cluster's own number by default. Cancelled, a coroutine is cancelled on its
-        worker and waited for; a function that runs on a thread runs to its end, and the wait stops. Raises ClusterWorkerDied, ClusterLost,
-        and Unpicklable where something cannot travel.
+        retries: how often it is done again where its worker dies; the cluster's own number by default. Cancelled, a coroutine is cancelled
+        on its worker and waited for; a function that runs on a thread runs to its end, and the wait stops. Raises ClusterWorkerDied,
+        ClusterLost, and Unpicklable where something cannot travel.
         """
         attempts = 1 + (self.retries if retries is None else checked_retries(retries))
         if not callable(function):
@@ -165,7 +156,7 @@ class Cluster:
         loop = asyncio.get_running_loop()
         died = self.deaths[job] = loop.create_future()
         future = self.client.submit(perform, job, call, on_loop, key=job, pure=False, retries=0)
-        getter = asyncio.ensure_future(future._result())
+        getter = asyncio.ensure_future(fetched(future))
         over = True
         try:
             await asyncio.wait((getter, died), return_when=asyncio.FIRST_COMPLETED)
@@ -187,11 +178,13 @@ class Cluster:
 
     def outcome(self, getter: Any, died: Any) -> Any:
         """What the worker says, or what became of it."""
-        error = None if getter.cancelled() else getter.exception()
-        if getter.cancelled() or isinstance(error, asyncio.CancelledError):
+        error = asyncio.CancelledError("the client was closed") if getter.cancelled() else getter.exception()
+        if error is None and getter.result()[0] == "lost":
+            error = getter.result()[1]
+        if isinstance(error, asyncio.CancelledError):
             if died.done():
                 raise death(*died.result())
-            raise ClusterLost(f"the scheduler has dropped the work, or is gone: {error or 'the connection was closed'}") from error
+            raise ClusterLost(f"the scheduler has dropped the work, or is gone: {error}") from None
         if isinstance(error, KilledWorker):
             raise death(error.last_worker.address, None) from error
         if error is not None:
@@ -256,7 +249,7 @@ class Cluster:
 
     # -- work in numbers
 
-    def TaskGroup(self, *, limit: int | None = None, retries: int | None = None) -> ClusterTaskGroup:  # noqa: N802 - asyncio's word
+    def TaskGroup(self, *, limit: int | None = None, retries: int | None = None) -> ClusterTaskGroup:
         """``async with c.TaskGroup() as group``: as `cede.TaskGroup`, and its ``create_task(function, *args)`` runs on the cluster."""
         return ClusterTaskGroup(self, limit, retries)
 
@@ -272,16 +265,16 @@ class Cluster:
         """`cede.map`, on the cluster: at most `limit` items are taken from the iterables and not yet read as results."""
         if not callable(function):
             raise TypeError(f"map(): function must be callable, got {function!r}")
-        return map_locally(functools.partial(self.run, function, retries=retries), *iterables, limit=limit, ordered=ordered, progress=progress)
+        call = functools.partial(self.run, function, retries=retries)
+        return map_locally(call, *iterables, limit=limit, ordered=ordered, progress=progress)
 
     def as_completed(self, awaitables: Iterable[Any], *, timeout: float | None = None, limit: int | None = None) -> Any:
         """`cede.as_completed`, over tasks of a group or calls of `run`."""
         return as_completed(awaitables, timeout=timeout, limit=limit)
 
-    @property
-    def workers(self) -> dict[str, Any]:
-        """The workers the scheduler last told of: address -> what Dask knows of it."""
-        return dict(self.client.scheduler_info(n_workers=-1)["workers"])
+    async def workers(self) -> dict[str, Any]:
+        """The workers there are: address -> what the scheduler knows of it."""
+        return dict((await self.client.scheduler.identity())["workers"])
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "open" if self.client is not None else "not entered"
@@ -318,10 +311,39 @@ class ClusterTaskGroup:
         self.group.cancel()
 
 
+async def unhurried(work: Any) -> None:
+    """Wait for what must come to its end, or leave processes behind. A cancellation is raised afterwards."""
+    task = asyncio.ensure_future(work)
+    cancelled = None
+    with CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as request:
+                cancelled = request
+    try:
+        if cancelled is not None:
+            if not task.cancelled() and task.exception() is not None:
+                logger.error("the cluster could not start or end in order: %r", task.exception())
+            raise cancelled
+        task.result()
+    finally:
+        cancelled = None
+
+
+async def fetched(future: Any) -> Any:
+    """The worker's answer, or ("lost", why)."""
+    try:
+        return await future._result()
+    except (FutureCancelledError, FuturesCancelledError) as error:
+        return "lost", asyncio.CancelledError(str(error))
+
+
 def death(worker: str, pid: int | None) -> ClusterWorkerDied:
     process = "" if pid is None else f" (process {pid} there)"
     return ClusterWorkerDied(
-        f"the worker {worker or 'that had the work'}{process} is gone before its result was here: whether the work had an effect is not known",
+        f"the worker {worker or 'that had the work'}{process} was gone before its result was here: "
+        "whether the work had an effect is not known",
         worker,
         pid,
     )

@@ -1,7 +1,7 @@
 """What travels: functions, arguments, results and context variables, as bytes.
 
-A context variable cannot be pickled. It travels by name where it is a global of a module, and by its value where that can be pickled. The modules of the
-machinery itself (asyncio, distributed, cede and such) keep theirs at home.
+A context variable cannot be pickled. It travels by name where it is a global of a module, and its value where that can be pickled. The
+modules of the machinery itself (asyncio, distributed, cede and such) keep theirs at home.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import logging
 import pickle
 import sys
+from collections import ChainMap
 from typing import Any
 
 import cloudpickle
@@ -25,21 +26,6 @@ AT_HOME = frozenset(sys.stdlib_module_names - {"__main__"}) | {"cede", "dask", "
 # Where each variable is found; those of a program's main file are made anew in a worker that has not got them.
 _places: dict[contextvars.ContextVar[Any], tuple[str, str] | None] = {}
 _made: dict[tuple[str, str], contextvars.ContextVar[Any]] = {}
-
-
-class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
-    """cloudpickle's, for which context variables have a name."""
-
-    def __init__(self, file: Any) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
-        self.dispatch_table = self.dispatch_table.new_child({contextvars.ContextVar: reduce_variable})
-
-
-def dumps(value: Any) -> bytes:
-    """Pickle it, by value where it comes from the program's main file or was made on the spot."""
-    file = io.BytesIO()
-    Pickler(file).dump(value)
-    return file.getvalue()
 
 
 def place_of(variable: contextvars.ContextVar[Any]) -> tuple[str, str] | None:
@@ -60,6 +46,19 @@ def reduce_variable(variable: contextvars.ContextVar[Any]) -> Any:
     if place is None:
         raise pickle.PicklingError(f"{variable!r} is no global of a module, and so cannot travel")
     return found_variable, place
+
+
+class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+    """cloudpickle's, for which context variables have a name."""
+
+    dispatch_table: Any = ChainMap({contextvars.ContextVar: reduce_variable}, cloudpickle.CloudPickler.dispatch_table)
+
+
+def dumps(value: Any) -> bytes:
+    """Pickle it, by value where it comes from the program's main file or was made on the spot."""
+    file = io.BytesIO()
+    Pickler(file, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+    return file.getvalue()
 
 
 def found_variable(module: str, name: str) -> contextvars.ContextVar[Any]:
