@@ -13,7 +13,7 @@ import logging
 import pickle
 import sys
 from collections import ChainMap
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
 
@@ -51,7 +51,7 @@ def reduce_variable(variable: contextvars.ContextVar[Any]) -> Any:
 class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
     """cloudpickle's, for which context variables have a name."""
 
-    dispatch_table: Any = ChainMap({contextvars.ContextVar: reduce_variable}, cloudpickle.CloudPickler.dispatch_table)
+    dispatch_table: ClassVar[Any] = ChainMap({contextvars.ContextVar: reduce_variable}, cloudpickle.CloudPickler.dispatch_table)
 
 
 def dumps(value: Any) -> bytes:
