@@ -296,7 +296,7 @@ def test_what_cannot_travel_is_told() -> None:
 def test_a_second_client_by_address_and_a_scheduler_that_goes() -> None:
     async def main() -> None:
         async with cede.cluster(workers=1, threads=1) as local:
-            async with cede.cluster(local.local.scheduler_address, timeout=PATIENCE) as remote:
+            async with cede.cluster(local.local.scheduler_address, timeout=5) as remote:
                 assert await remote.run(jobs.double, 21) == 42
                 assert await cede.to_cluster(jobs.double, 1) == 2
                 lost = asyncio.ensure_future(remote.run(jobs.wait_for_ever, os.devnull))
