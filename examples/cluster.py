@@ -30,7 +30,7 @@ async def process() -> int:
 
 
 async def main(address: str | None, pieces: int, size: int, kill: bool) -> int:
-    local = {} if address else {"workers": 2, "threads": 2, "silence_logs": logging.ERROR}
+    local = {} if address else {"workers": 2, "threads": 2, "silence_logs": logging.CRITICAL}
     async with cede.cluster(address, retries=2, **local) as cluster:
         total, done, killed = 0, 0, None
         workers: set[int] = set()

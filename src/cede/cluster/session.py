@@ -116,6 +116,8 @@ class Cluster:
         try:
             if self.stopping:
                 await asyncio.wait(self.stopping, timeout=self.timeout)
+            for task in list(self.stopping):
+                task.cancel()
             if self.client is not None:
                 await self.client.close()
         finally:
@@ -171,10 +173,7 @@ class Cluster:
         finally:
             del self.deaths[job]
             if over:
-                getter.cancel()
-                future.release()
-            if getter.done() and not getter.cancelled():
-                getter.exception()
+                self.let_go(future, getter)
 
     def outcome(self, getter: Any, died: Any) -> Any:
         """What the worker says, or what became of it."""
@@ -215,11 +214,15 @@ class Cluster:
         finally:
             if answer == "not here yet":
                 await asyncio.wait([getter], timeout=self.timeout)  # it comes, and is refused
-            getter.cancel()
-            future.release()
-            await asyncio.wait([getter])
-            if not getter.cancelled():
-                getter.exception()
+            self.let_go(future, getter)
+
+    def let_go(self, future: Any, getter: Any) -> None:
+        """The result is not wanted any more. Dask's own wait for it ends by that: cancelled half-way, it leaves errors nobody reads."""
+        future.release()
+        if not getter.done():
+            self.stopping.add(getter)
+            getter.add_done_callback(self.stopping.discard)
+        getter.add_done_callback(read)
 
     def told(self, event: Any) -> None:
         """The scheduler says that a worker which had begun a job is gone."""
@@ -329,6 +332,12 @@ async def unhurried(work: Any) -> None:
         task.result()
     finally:
         cancelled = None
+
+
+def read(task: Any) -> None:
+    """So that nobody complains that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def fetched(future: Any) -> Any:
