@@ -88,6 +88,12 @@ $(VENV)/.deps-conformance: pyproject.toml | $(VENV)/.python
 	@"$*/bin/python" tests/libraries/wheels.py "$@.txt"
 	@touch "$@"
 
+%/.deps-cluster: pyproject.toml tests/libraries/wheels.py | %/.deps
+	@echo "== Dask's distributed into $*"
+	@"$*/bin/python" -c "$$REQUIREMENTS" cluster > "$@.txt"
+	@"$*/bin/python" tests/libraries/wheels.py "$@.txt"
+	@touch "$@"
+
 $(VENV)/.installed: $(VENV)/.deps $(SOURCES)
 	@echo "== cede, compiled, into $(VENV) (about a minute the first time)"
 	@touch "$@.begun" # what is edited while the compiler runs must count as newer
@@ -129,12 +135,12 @@ test: compiled-test pure-test  ## the whole suite, on the compiled and on the pu
 .PHONY: compiled-test
 compiled-test: $(VENV)/.installed  ## the suite on the compiled install
 	@echo "== tests, compiled"
-	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries $(ARGS)
+	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster $(ARGS)
 
 .PHONY: pure-test
 pure-test: $(PURE)/.installed  ## the suite on the pure install
 	@echo "== tests, pure"
-	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries $(ARGS)
+	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster $(ARGS)
 
 # Apart from the suite for what they need: nineteen libraries, and two services.
 .PHONY: test-libraries
@@ -151,6 +157,12 @@ pure-test-libraries: $(PURE)/.installed $(PURE)/.deps-libraries  ## the same on 
 test-services: $(VENV)/.installed $(VENV)/.deps-libraries  ## of these, the tests that need Redis or PostgreSQL
 	@echo "== libraries at work with Redis and PostgreSQL"
 	@$(call with_services,$(VENV)) -m pytest $(addprefix tests/libraries/test_,redis.py asyncpg.py psycopg.py) $(ARGS)
+
+# Apart from the suite for what it needs, and one after the other: each test starts processes of its own.
+.PHONY: test-cluster
+test-cluster: $(VENV)/.installed $(VENV)/.deps-cluster  ## work on a cluster of real processes, some of which are killed
+	@echo "== cluster"
+	@"$(VENV)/bin/python" -m pytest tests/cluster $(ARGS)
 
 .PHONY: services
 services:  ## start Redis and PostgreSQL for the tests (installed if missing), print their addresses
@@ -185,7 +197,7 @@ SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omi
 UNDER_SANITIZERS = env PYTHONMALLOC=malloc UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	ASAN_OPTIONS=detect_leaks=0:handle_abort=1:allocator_may_return_null=1:max_free_fill_size=65536:free_fill_byte=219 \
 	LD_PRELOAD="$$(ldd "$(SANITIZED)"/lib/python*/site-packages/cede/core/kernel.*.so | awk '/lib(a|ub)san/ { print $$3 }' | xargs)"
-NOT_SLOW = -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks --ignore tests/libraries
+NOT_SLOW = -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster
 
 .PHONY: asan-build
 asan-build:

@@ -15,6 +15,10 @@ from typing import TYPE_CHECKING
 
 from cede import offload as _offload
 from cede._version import __version__ as __version__
+from cede.cluster.entry import cluster as cluster
+from cede.cluster.entry import to_cluster as to_cluster
+from cede.cluster.errors import ClusterLost as ClusterLost
+from cede.cluster.errors import ClusterWorkerDied as ClusterWorkerDied
 from cede.core.factory import stock_task_factory as stock_task_factory
 from cede.core.fairness import GreedyPlace as GreedyPlace
 from cede.core.future import Future as Future
@@ -218,6 +222,10 @@ __all__ = [
     "WorkerDied",
     "RemoteTraceback",
     "Unpicklable",
+    "cluster",
+    "to_cluster",
+    "ClusterWorkerDied",
+    "ClusterLost",
     "BaseEventLoop",
     "SelectorEventLoop",
     "__version__",
