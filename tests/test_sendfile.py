@@ -515,3 +515,43 @@ def test_a_file_that_does_not_know_its_size(world: World) -> None:
         assert (await receiving).startswith(b"Linux version")
 
     world.run(main)
+
+
+@pytest.mark.parametrize("buffered", [False, True], ids=["plain", "buffered"])
+@each_of_ours
+def test_what_arrives_meanwhile_is_the_protocols(world: World, buffered: bool) -> None:
+    """Where the program resumes reading while a file is read and written. (asyncio ends the connection with an error.)"""
+
+    class Pieces(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.got = bytearray()
+            self.piece = bytearray(7)
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            pass
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return self.piece
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.got += self.piece[:nbytes]
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        protocol: Any = Pieces() if buffered else Notes()
+        transport, far = await connect(protocol, buffer=8192)
+        sending = loop.create_task(loop.sendfile(transport, io.BytesIO(DATA)))
+        while transport.get_protocol() is protocol:
+            await asyncio.sleep(0)
+        transport.resume_reading()
+        await loop.sock_sendall(far, DATA[:1000])
+        received = protocol.got if buffered else protocol.data
+        await until(lambda: len(received) >= 1000)
+        assert received == DATA[:1000]
+        reading = loop.create_task(read_all(far))
+        assert await sending == len(DATA)
+        assert transport.get_protocol() is protocol
+        transport.close()
+        assert await reading == DATA
+
+    world.run(main)

@@ -34,7 +34,10 @@ def check_sendfile(file: Any, offset: Any, count: Any) -> None:
 
 
 class _WriteGate(asyncio.Protocol):
-    """Stands in for a transport's protocol while a file is read and written: nothing but flow control."""
+    """Stands in for a transport's protocol while a file is read and written, for its flow control.
+
+    Reading is paused meanwhile. Where the program resumes it all the same, what arrives goes to the protocol that it is meant for.
+    """
 
     def __init__(self, loop: Any, transport: Any) -> None:
         self._loop = loop
@@ -58,6 +61,20 @@ class _WriteGate(asyncio.Protocol):
         gate, self._open = self._open, None
         if gate is not None and not gate.done():
             gate.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        if not isinstance(self._outer, asyncio.BufferedProtocol):
+            self._outer.data_received(data)
+            return
+        rest = memoryview(data)
+        while rest:
+            buffer = memoryview(self._outer.get_buffer(len(rest))).cast("B")
+            size = min(len(buffer), len(rest))
+            if not size:
+                raise RuntimeError("get_buffer() returned an empty buffer")
+            buffer[:size] = rest[:size]
+            self._outer.buffer_updated(size)
+            rest = rest[size:]
 
     def eof_received(self) -> bool | None:
         return self._outer.eof_received()  # type: ignore[no-any-return]
