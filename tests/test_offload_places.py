@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cede.offload.places import Places
 from cede.offload.pool import Pool
+from cede.tools.groups.places import Places
 
 examples = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 

@@ -107,6 +107,7 @@ from cede.tools.sync.thread_channel import thread_channel as thread_channel
 
 if TYPE_CHECKING:
     from cede.offload import InterpreterPool as InterpreterPool
+    from cede.offload import Pool as Pool
     from cede.offload import PoolFull as PoolFull
     from cede.offload import PoolStatistics as PoolStatistics
     from cede.offload import ProcessPool as ProcessPool
@@ -210,18 +211,6 @@ __all__ = [
     "future_discard_from_awaited_by",
     "create_eager_task_factory",
     "eager_task_factory",
-    "to_thread",
-    "to_process",
-    "to_interpreter",
-    "ThreadPool",
-    "ProcessPool",
-    "InterpreterPool",
-    "PoolFull",
-    "PoolStatistics",
-    "pools",
-    "WorkerDied",
-    "RemoteTraceback",
-    "Unpicklable",
     "cluster",
     "to_cluster",
     "ClusterWorkerDied",
@@ -230,4 +219,5 @@ __all__ = [
     "SelectorEventLoop",
     "__version__",
 ]
+__all__ += _offload.__all__
 __all__ += _stock.__all__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from cede.cluster.current import current
@@ -38,13 +39,26 @@ def cluster(
     return Cluster(address, workers=workers, threads=threads, timeout=timeout, retries=retries, options=options)
 
 
-async def to_cluster(function: Any, /, *args: Any, limit: Any = None, retries: int | None = None, **kwargs: Any) -> Any:
+async def to_cluster(function: Any, /, *args: Any, retries: int | None = None, **kwargs: Any) -> Any:
     """``function(*args, **kwargs)`` on a worker of the cluster in whose block we are; its result, or its error.
 
-    limit: how many calls of this function are under way at a time, or a limiter such as a semaphore. retries: how often it is done again
-    where its worker dies. Raises RuntimeError outside of a ``async with cede.cluster()`` block; see ``Cluster.run`` for the rest.
+    limit: how many calls of this function are waited for at a time, or a limiter such as a semaphore, as for the verbs beside it. retries:
+    how often it is done again where its worker dies. Raises RuntimeError outside of a ``async with cede.cluster()`` block; see
+    ``Cluster.run`` for the rest.
     """
     here = current.get(None)
     if here is None:
         raise RuntimeError("to_cluster() needs a cluster: call it inside of `async with cede.cluster()`")
-    return await here.limited(limit, function, retries, args, kwargs)
+    if "limit" not in kwargs:
+        return await here.run(function, *args, retries=retries, **kwargs)
+    from cede.offload.keeper import keeper_of
+    from cede.offload.limits import enter, take_limit
+
+    limit = take_limit(function, kwargs)
+    if limit is None:
+        return await here.run(function, *args, retries=retries, **kwargs)
+    leave = await enter(keeper_of(asyncio.get_running_loop()), "to_cluster", function, limit)
+    try:
+        return await here.run(function, *args, retries=retries, **kwargs)
+    finally:
+        leave()

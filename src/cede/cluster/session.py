@@ -32,7 +32,6 @@ from cede.cluster.travel import pack_call
 from cede.offload.errors import unpack_error
 from cede.tools.flows.flow import Flow
 from cede.tools.flows.mapping import map as map_locally
-from cede.tools.groups.gate import Gate
 from cede.tools.groups.scopes import CancelScope
 from cede.tools.groups.taskgroup import TaskGroup
 from cede.tools.groups.waiting import as_completed
@@ -59,7 +58,6 @@ class Cluster:
         self.client: Any = None
         self.local: Any = None
         self.deaths: dict[str, Any] = {}  # job -> the future that tells of its worker's death
-        self.gates: dict[Any, Gate] = {}
         self.stopping: set[Any] = set()
         self.entered = False
         self.closed = False
@@ -230,25 +228,6 @@ class Cluster:
         died = self.deaths.get(message["job"])
         if died is not None and not died.done():
             died.set_result((message["worker"], message["pid"]))
-
-    async def limited(self, limit: Any, function: Any, retries: int | None, args: Any, kwargs: Any) -> Any:
-        """`run`, of which `limit` calls of the same function are under way at a time."""
-        if limit is None:
-            return await self.run(function, *args, retries=retries, **kwargs)
-        if hasattr(limit, "__aenter__"):
-            async with limit:
-                return await self.run(function, *args, retries=retries, **kwargs)
-        key = (function, limit)
-        gate = self.gates.get(key)
-        if gate is None:
-            gate = self.gates[key] = Gate(limit, "to_cluster()")
-        await gate.enter()
-        try:
-            return await self.run(function, *args, retries=retries, **kwargs)
-        finally:
-            gate.leave()
-            if gate.free == limit and not gate.waiting:
-                self.gates.pop(key, None)
 
     # -- work in numbers
 

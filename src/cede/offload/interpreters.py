@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from cede.offload import worker
+from cede.offload.errors import unpack_error
 from cede.offload.pool import Pool
 from cede.offload.processes import outcome, pack_call, preparation
 from cede.offload.threads import in_thread
@@ -29,9 +30,9 @@ found.loader.exec_module(module)
 class InterpreterPool(Pool):
     """Calls in sub-interpreters of its own, at most `size` at once, each on a thread and one call after the other.
 
-    An interpreter has imported the program's main module, and shares nothing with this one: what travels is what travels to a process,
-    and modules that do not know sub-interpreters cannot be imported there. It is started when it is needed (some milliseconds) and used
-    again. It cannot be stopped: a cancelled call stops waiting, and keeps its place until the function has returned.
+    An interpreter shares nothing with this one, and imports the program's main module only for a call that needs it: what travels is what
+    travels to a process, and modules that do not know sub-interpreters cannot be imported there. It is started when it is needed (some
+    milliseconds) and used again. It cannot be stopped: a cancelled call stops waiting, and keeps its place until the function has returned.
 
     Raises RuntimeError before Python 3.14.
     """
@@ -90,7 +91,9 @@ class Seat:
         self.has_main = False
         try:
             self.interpreter.exec(LOAD)
-            self.set_up({key: value for key, value in told.items() if not key.startswith("init_main")})
+            unfit = self.set_up({key: value for key, value in told.items() if not key.startswith("init_main")})
+            if unfit is not None:
+                raise unpack_error(unfit)
         except BaseException:
             self.interpreter.close()
             raise

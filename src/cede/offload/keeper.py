@@ -13,7 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cede.offload.places import Places
+    from cede.tools.groups.places import Places
 
 
 class Keeper:

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from cede.offload.callers import calling_line
 from cede.offload.keeper import keeper_of
-from cede.offload.places import Places, calling_line
+from cede.tools.groups.places import Places
 
 T = TypeVar("T")
 P = ParamSpec("P")

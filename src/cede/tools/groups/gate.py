@@ -1,17 +1,16 @@
-"""Gate: at most so many at a time, the others in order of arrival. What `limit=` is made of.
+"""Gate: `limit=` of what runs coroutines: at most so many at a time, the others in order of arrival.
 
-Invariants
-----------
-* A place is given up exactly once by whoever got it, and goes to the one who has waited longest; nobody overtakes.
+Invariant
+---------
 * A coroutine that never gets its turn is closed, so nobody is told that it was never awaited.
 """
 
 from __future__ import annotations
 
-from asyncio import events
-from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any
+
+from cede.tools.groups.places import Places
 
 
 class Gate:
@@ -22,36 +21,17 @@ class Gate:
             raise TypeError(f"{caller}: limit must be a whole number or None, got {limit!r}")
         if limit < 1:
             raise ValueError(f"{caller}: limit must be 1 or more, got {limit!r}")
-        self.free = limit
-        self.waiting: deque[Any] = deque()
+        self.limit = limit
+        self.places = Places()
 
     async def enter(self) -> None:
         """Take a place, when it is our turn."""
-        if self.free > 0 and not self.waiting:
-            self.free -= 1
-            return
-        waiter = events.get_running_loop().create_future()
-        self.waiting.append(waiter)
-        try:
-            await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                self.leave()  # it was our turn already
-            elif waiter in self.waiting:
-                self.waiting.remove(waiter)
-            raise
+        if not self.places.take(self.limit):
+            await self.places.wait(self.limit)
 
     def leave(self) -> None:
         """Give the place up."""
-        self.free += 1
-        self.admit()
-
-    def admit(self) -> None:
-        while self.free > 0 and self.waiting:
-            waiter = self.waiting.popleft()
-            if not waiter.done():
-                self.free -= 1
-                waiter.set_result(None)
+        self.places.leave()
 
 
 class InTurn(Coroutine[Any, Any, Any]):

@@ -1,4 +1,4 @@
-"""Places: so many at once, and a line of those who wait.
+"""Places: so many at once, and a line of those who wait. What every `limit=` is made of.
 
 Invariants
 ----------
@@ -10,14 +10,12 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections import deque
-from typing import Any
 
 
 class Waiter:
-    """A call that has no place yet. It wants one of `size`."""
+    """Whoever has no place yet and wants one of `size`; `caller` says who, where somebody may ask."""
 
     __slots__ = ("caller", "future", "since", "size")
 
@@ -42,7 +40,7 @@ class Places:
         self.busy += 1
         return True
 
-    async def wait(self, size: int, caller: str) -> float:
+    async def wait(self, size: int, caller: str = "") -> float:
         """Wait for one of `size` places. Returns how many seconds that took."""
         waiter = Waiter(asyncio.get_running_loop().create_future(), size, caller)
         self.waiters.append(waiter)
@@ -76,16 +74,3 @@ class Places:
             waiter = self.waiters.popleft()
             if not waiter.future.done():
                 waiter.future.set_exception(error)
-
-
-def calling_line(function: Any) -> str:
-    """Who waits for `function`: the innermost line of the current task that is not ours, or else the task's name."""
-    called = getattr(function, "__qualname__", None) or type(function).__qualname__
-    task = asyncio.current_task()
-    outermost = None if task is None else getattr(task.get_coro(), "cr_frame", None)
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        if not frame.f_globals.get("__name__", "").startswith("cede."):
-            return f"{called} in {frame.f_code.co_name} ({frame.f_code.co_filename}:{frame.f_lineno})"
-        frame = None if frame is outermost else frame.f_back
-    return called if task is None else f"{called} in task {task.get_name()!r}"
