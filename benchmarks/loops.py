@@ -84,9 +84,9 @@ def probe_here(name: str) -> Installed:
     try:
         loop = new_loop(name)
         loop.run_until_complete(asyncio.sleep(0))
-        loop.close()
         pure = name == OURS and is_pure()
-        driver = type(getattr(loop, "driver", None)).__name__ if name == OURS else ""
+        driver = type(getattr(loop, "driver", None)).__name__ if name == OURS else ""  # before close, which lets go of it
+        loop.close()
     except Exception as error:
         return Installed(name, f"failed: {type(error).__name__}: {error}", version)
     return Installed(name, "ok", version, pure, driver)
