@@ -13,6 +13,9 @@ as ``loop_factory``, or call `cede.run`. `accelerate` puts the whole process on 
 
 from typing import TYPE_CHECKING
 
+from cede import core as _core  # noqa: F401 - first of all: it refuses an interpreter in which cede cannot run, and leaves that as it was
+
+# isort: split
 from cede import offload as _offload
 from cede._version import __version__ as __version__
 from cede.cluster.entry import cluster as cluster

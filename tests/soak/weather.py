@@ -109,4 +109,5 @@ class Proxy:
             if writer.can_write_eof():
                 writer.write_eof()
         except OSError:
-            pass
+            for end in ends:  # one side is gone: the other would wait for ever
+                end.transport.abort()
