@@ -127,6 +127,7 @@ ROWS = (
     Row("sync.semaphore", "task", "`async with` a free semaphore", NS, True, FOUR_TENTHS),
     Row("sync.condition", "task", "two tasks in turn by one condition", NS, True, FOUR_TENTHS),
     Row("sync.channel", "task", "channel of 100 places (elsewhere: queue)", NS, True, FOUR_TENTHS),
+    Row("sync.thread-channel", "task", "item from a thread to a task, by a thread channel (elsewhere: queue)", NS, True, FOUR_TENTHS),
     Row(
         "net.protocol",
         "net",

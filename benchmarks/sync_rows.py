@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.clocks import active
@@ -156,6 +157,43 @@ async def channel(b: Bench, n: int) -> float:
     return active() - start
 
 
+async def thread_channel(b: Bench, n: int) -> float:
+    """A thread hands items to a task, one by one, at most 4,096 ahead; elsewhere by a queue and `call_soon_threadsafe`."""
+    if b.contestant != OWN:
+        loop, line = asyncio.get_running_loop(), asyncio.Queue[int]()
+        room = threading.BoundedSemaphore(4096)
+
+        def hand_over() -> None:
+            for i in range(n):
+                room.acquire()
+                loop.call_soon_threadsafe(line.put_nowait, i)
+
+        thread = threading.Thread(target=hand_over)
+        start = active()
+        thread.start()
+        for _ in range(n):
+            await line.get()
+            room.release()
+        taken = active() - start
+        thread.join()
+        return taken
+    channel = names_of(b).thread_channel(4096)
+
+    def put() -> None:
+        with channel:
+            for i in range(n):
+                channel.put(i)
+
+    thread = threading.Thread(target=put)
+    start = active()
+    thread.start()
+    async for _ in channel:
+        pass
+    taken = active() - start
+    thread.join()
+    return taken
+
+
 BODIES: dict[str, Body] = {
     "sync.queue": queue,
     "sync.queue-free": queue_free,
@@ -165,4 +203,5 @@ BODIES: dict[str, Body] = {
     "sync.semaphore": semaphore,
     "sync.condition": condition,
     "sync.channel": channel,
+    "sync.thread-channel": thread_channel,
 }

@@ -23,6 +23,8 @@ from cede.core.fairness import any_fair
 from cede.tools.sync.done import PASSING
 from cede.tools.sync.errors import ClosedResourceError, EndOfChannel, WouldBlock
 
+NOTHING: Any = object()
+
 
 class ThreadChannelStatistics(NamedTuple):
     """What `statistics` tells: counts of items and of those who wait, threads and tasks together."""
@@ -94,13 +96,8 @@ class ThreadChannel:
         Raises TimeoutError, ClosedResourceError where the channel was closed, and RuntimeError in the thread of a running loop where it
         would have to wait.
         """
-        with self.lock:
-            if not self.closed and not self.putters and len(self.buffer) < self.capacity:
-                self.buffer.append(item)
-                if self.getters:
-                    self.wake(self.getters)
-                return
-        self.block("put", self.putters, lambda: self.place([item], 0) == 1, timeout)
+        if not self.put_at_once(item):
+            self.block("put", self.putters, lambda: self.place([item], 0) == 1, timeout)
 
     def put_many(self, items: Iterable[Any], timeout: float | None = None) -> None:
         """Put all `items`, in order, as there is room. TimeoutError says in `put` how many went in before the time was up."""
@@ -130,7 +127,8 @@ class ThreadChannel:
         Raises TimeoutError, EndOfChannel where the channel was closed and is empty, and RuntimeError in the thread of a running loop where
         it would have to wait.
         """
-        return self.get_many(1, timeout)[0]
+        item = self.take_at_once()
+        return self.get_many(1, timeout)[0] if item is NOTHING else item
 
     def get_many(self, max: int | None = None, timeout: float | None = None) -> list[Any]:
         """A list of the items that are there, `max` at most; waits for the first, and raises, as `get` does."""
@@ -160,7 +158,8 @@ class ThreadChannel:
 
     async def send(self, item: Any) -> None:
         """As `put`, for tasks."""
-        await self.wait(self.putters, lambda: self.place([item], 0) == 1)
+        if any_fair() or not self.put_at_once(item):
+            await self.wait(self.putters, lambda: self.place([item], 0) == 1)
 
     async def send_many(self, items: Iterable[Any]) -> None:
         """As `put_many`, for tasks. Cancelled, what was put before stays put."""
@@ -176,7 +175,8 @@ class ThreadChannel:
 
     async def receive(self) -> Any:
         """As `get`, for tasks."""
-        return (await self.receive_many(1))[0]
+        item = NOTHING if any_fair() else self.take_at_once()
+        return (await self.receive_many(1))[0] if item is NOTHING else item
 
     async def receive_many(self, max: int | None = None) -> list[Any]:
         """As `get_many`, for tasks."""
@@ -189,6 +189,9 @@ class ThreadChannel:
         return self
 
     async def __anext__(self) -> Any:
+        item = NOTHING if any_fair() else self.take_at_once()
+        if item is not NOTHING:
+            return item
         try:
             return await self.receive()
         except EndOfChannel:
@@ -218,6 +221,28 @@ class ThreadChannel:
     def __repr__(self) -> str:
         held = f"{len(self.buffer)} items of {self.capacity}"
         return f"<{type(self).__name__} {'closed' if self.closed else 'open'}, {held}, at {id(self):#x}>"
+
+    # -- where nobody has to wait, which is nearly always
+
+    def put_at_once(self, item: Any) -> bool:
+        """Put `item`, where there is room and nobody waits for some. Whether it is put."""
+        with self.lock:
+            if self.closed or self.putters or len(self.buffer) >= self.capacity:
+                return False
+            self.buffer.append(item)
+            if self.getters:
+                self.wake(self.getters)
+            return True
+
+    def take_at_once(self) -> Any:
+        """The next item, where there is one and nobody waits for it, or NOTHING."""
+        with self.lock:
+            if self.getters or not self.buffer:
+                return NOTHING
+            item = self.buffer.popleft()
+            if self.putters:
+                self.wake(self.putters)
+            return item
 
     # -- under the lock
 
