@@ -147,7 +147,8 @@ def test_a_worker_is_killed_half_way_through_a_map(tmp_path: Path, retries: int)
         died = {number for number, result in enumerate(results) if isinstance(result, WorkerDied)}
         assert [result for result in results if not isinstance(result, WorkerDied)] == [n for n in range(count) if n not in died]
         begun = Counter(int(line.split()[1]) for line in lines(journal) if line.startswith("begin"))
-        assert set(begun) == set(range(count))
+        # A worker that dies between the lease and the first line has done nothing, and nobody can know: such a job is told as died.
+        assert set(range(count)) - set(begun) <= died
         killed = next(line.split()[2] for line in lines(journal) if line.startswith("begin 30 "))
         if retries:
             assert not died
