@@ -158,6 +158,7 @@ def test_a_worker_is_killed_half_way_through_a_map(tmp_path: Path, retries: int)
             assert {number for number, times in begun.items() if times == 2} <= begun_there
         else:
             assert 30 in died
+            assert {str(results[number].pid) for number in died} == {killed}
             assert set(begun.values()) == {1}
             error = results[30]
             assert isinstance(error, cede.ClusterWorkerDied)
