@@ -59,10 +59,9 @@ def run_all(units: list[str], subject: str, options: argparse.Namespace) -> list
     results = []
 
     def run(unit: str) -> supervise.Result | None:
-        left = end - time.monotonic()
-        if left <= 0:
+        if time.monotonic() >= end:
             return None
-        return supervise.run_unit(unit, subject, options.only, supervise.Limits(limits.test, min(limits.unit, left)))
+        return supervise.run_unit(unit, subject, options.only, supervise.Limits(limits.test, limits.unit, end))
 
     with ThreadPoolExecutor(max(1, min(options.jobs, 2))) as pool:
         jobs = [pool.submit(run, unit) for unit in units]
@@ -72,7 +71,8 @@ def run_all(units: list[str], subject: str, options: argparse.Namespace) -> list
                 continue
             results.append(result)
             counts = ", ".join(f"{result.count(key)} {head}" for key, head in HEADS.items() if result.count(key)) or "no tests"
-            print(f"[{number}/{len(units)}] {result.unit} on {subject}: {counts} ({result.seconds:.1f} s)", flush=True)
+            cut = ", cut short" if result.cut else ""
+            print(f"[{number}/{len(units)}] {result.unit} on {subject}: {counts}{cut} ({result.seconds:.1f} s)", flush=True)
     for result in results if not options.once else ():
         if result.bad() and time.monotonic() < end:
             # Now that nothing runs beside it: what fails by chance on a busy machine is told apart from what is broken.
@@ -116,7 +116,7 @@ def main() -> int:
         type=float,
         default=0.0,
         metavar="S",
-        help="begin no module after S seconds, and say which were not run (default: no limit)",
+        help="stop after S seconds, and say which modules were not run, or not to their end (default: no limit)",
     )
     option("--once", action="store_true", help="do not run a failed test once more, alone in a fresh process")
     option("--jobs", type=int, default=2, metavar="N", help="processes side by side, two at most (default: 2)")
@@ -143,6 +143,7 @@ def main() -> int:
         for name in result.unsteady:
             print(f"unsteady: {result.unit} {name}: failed, and passed when it was run again")
     absent += [f"{unit}: the time was used up" for unit in units if unit not in {result.unit for result in results}]
+    absent += [f"{result.unit}: not to its end, the time was used up" for result in results if result.cut]
     for problem in absent:
         print(f"not run: {problem}")
     print(table(results))

@@ -28,6 +28,7 @@ class Result:
     seconds: float = 0.0
     tests: dict[str, tuple[str, str]] = field(default_factory=dict)
     unsteady: dict[str, str] = field(default_factory=dict)  # what failed, and then did not when it was run again: the first text
+    cut: bool = False  # the time for everything was used up before it was done: its other tests were not run, and have not failed
 
     def count(self, outcome: str) -> int:
         return sum(found == outcome for found, _ in self.tests.values())
@@ -40,6 +41,7 @@ class Result:
 class Limits:
     test: float  # seconds for one test
     unit: float  # seconds for the whole unit, with every process it takes
+    end: float = float("inf")  # of `time.monotonic`: when the time for everything is used up
 
 
 def run_unit(unit: str, subject: str, only: str, limits: Limits) -> Result:
@@ -51,6 +53,9 @@ def run_unit(unit: str, subject: str, only: str, limits: Limits) -> Result:
     with tempfile.TemporaryDirectory() as scratch:
         while True:
             left = limits.unit - (time.monotonic() - began)
+            if time.monotonic() >= limits.end:
+                result.cut = True
+                break
             if left <= 0:
                 result.tests["(the rest)"] = (journal.FAILED, f"not run: the unit's {limits.unit:.0f} s were used up\n")
                 break
@@ -58,11 +63,15 @@ def run_unit(unit: str, subject: str, only: str, limits: Limits) -> Result:
             log.unlink(missing_ok=True)
             done.write_text("\n".join(result.tests))
             words = [str(log), unit, only, str(limits.test), str(done)]
+            left = min(left, limits.end - time.monotonic())
             code = run_process(log, [sys.executable, "-P", "-c", START, *words], environment, folder, output, left)
             ended, running, complete = journal.read(log)
             result.tests.update(ended)
             if complete:
                 break  # whatever happened to the process after its last test, when the interpreter ended
+            if code is None and time.monotonic() >= limits.end:
+                result.cut = True
+                break
             text = how_it_ended(code, output, limits)
             result.tests[running or "(before the first test)"] = (journal.FAILED, text)
             if not running:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,33 @@ def test_each_kind_of_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     # of the entry that matches nothing, only the pattern for this module
     assert [name for name in result.tests if name.startswith("ledger:")] == ["ledger: made_up.Some.test_gone"]
     assert len(result.bad()) == 5
+
+
+HANGS = """
+import time, unittest
+
+class Some(unittest.TestCase):
+    def test_a_passes(self):
+        pass
+    def test_b_hangs(self):
+        time.sleep(1000)
+    def test_c_passes(self):
+        pass
+"""
+
+
+@pytest.mark.slow
+def test_what_there_was_no_time_for_has_not_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite, book = tmp_path / "suite.py", tmp_path / "book.toml"
+    suite.write_text(HANGS)
+    book.write_text("")
+    monkeypatch.setattr(supervise, "START", START.replace("sys.argv[7:]", repr([str(suite), str(book)])).replace("[1:7]", "[1:]"))
+    surroundings = ({**os.environ, "PYTHONPATH": str(PACKAGES)}, tmp_path)
+    monkeypatch.setattr(supervise.sources, "surroundings", lambda suite: surroundings)
+    result = supervise.run_unit("cpython/made_up", "cede", "", supervise.Limits(test=60.0, unit=60.0, end=time.monotonic() + 5.0))
+    assert result.cut
+    assert not result.bad()
+    assert set(result.tests) <= {"made_up.Some.test_a_passes"}
 
 
 UNSTEADY = """
