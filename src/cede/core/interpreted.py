@@ -93,9 +93,12 @@ def turn(kernel: Any) -> int:
             kernel.run_one(ring.popleft())
         return 0
     take = ring.popleft
+    driver = kernel.driver
     direct = None
     try:
         for _ in range(len(ring)):
+            if driver.holding:
+                driver.release()
             item = take()
             kind = type(item)
             if kind is Task:
@@ -190,6 +193,8 @@ def turn(kernel: Any) -> int:
                         item._failed(error)
             else:
                 item.run_ready()
+        if driver.holding:
+            driver.release()
     finally:
         item = result = waited = waiter = pair = handle = None
     return 0

@@ -38,7 +38,7 @@ cdef class Kernel(Scheduler):
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
     cdef bint _look_is_due(self) noexcept
-    @cython.locals(ring=CompiledRing, count=Py_ssize_t, runnable=Runnable, now=double)
+    @cython.locals(driver=DriverPort, ring=CompiledRing, count=Py_ssize_t, runnable=Runnable, now=double)
     cdef int turn(self) except -1
     cdef Runnable take(self, Py_ssize_t index)
     @cython.locals(began=double)

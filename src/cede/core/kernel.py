@@ -116,6 +116,8 @@ class Kernel(Scheduler):
         finally:
             self._inbox.awake()
             self.enter_callback()
+            if self.driver.holding:
+                self.driver.release()
 
     def _wait(self, look: bool) -> int:
         """Look at the world, asleep until the next timer where nothing is ready."""
@@ -124,6 +126,8 @@ class Kernel(Scheduler):
             if look or (not driver.quiet and self._look_is_due()):
                 self._fruitless = 0 if driver.wait(0.0) else self._fruitless + 1
             return 0
+        if driver.holding:
+            driver.release()
         self._fruitless = 0
         timeout = -1.0
         if self._timers.size():
@@ -178,6 +182,7 @@ class Kernel(Scheduler):
         """Run what is ready now: posts, due timers, the ring."""
         self.turns += 1
         ring = self._ready
+        driver = self.driver
         if self._inbox.pending:
             self._take_posts()
         if self._timers.size():
@@ -198,10 +203,14 @@ class Kernel(Scheduler):
             self.steps += 1
             if runnable.is_task:
                 runnable.run_ready()
+                if driver.holding:
+                    driver.release()
                 continue
             if self._shown is not None:
                 self.show(None)
             runnable.run_ready()
+            if driver.holding:
+                driver.release()
             if cython.compiled and type(runnable) is Handle:
                 self.recycle(cython.cast(Handle, runnable))  # type: ignore[attr-defined]
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
@@ -214,6 +223,8 @@ class Kernel(Scheduler):
             self.turn()
         finally:
             self.enter_callback()
+            if self.driver.holding:
+                self.driver.release()
 
     def take(self, index: int) -> Runnable:
         """Remove from the ring the item `index` places behind its head, for an order of one's own."""
@@ -244,6 +255,8 @@ class Kernel(Scheduler):
                 runnable.run_ready()
             finally:
                 report_if_slow(self, runnable, monotonic() - began)
+        if self.driver.holding:
+            self.driver.release()
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
         return 0
 

@@ -17,6 +17,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
 if TYPE_CHECKING:
     from cede.core.kernel import Kernel
 
@@ -25,10 +30,15 @@ class DriverPort:
     """How the kernel meets the world.
 
     ``quiet`` is true while nothing is registered: a look at the world could tell nothing, and the kernel then leaves out
-    the looks it makes between two turns (it still comes here to sleep).
+    the looks it makes between two turns (it still comes here to sleep). ``asleep`` is true while `wait` has given up the GIL.
+    ``holding`` is true while something was written that waits for the end of the running step: the kernel calls `release` then.
     """
 
     quiet: bool
+
+    if not cython.compiled:
+        asleep = False
+        holding = False
 
     def wait(self, timeout: float) -> int:
         """Wait at most `timeout` seconds (below 0: for ever; 0: only look) and dispatch what happened.
@@ -39,6 +49,10 @@ class DriverPort:
 
     def wake(self) -> None:
         """Make a sleeping `wait()` return soon. May be called from any thread and from a signal handler, any number of times."""
+        raise NotImplementedError
+
+    def release(self) -> int:
+        """A step of the program is over: send what was held until now."""
         raise NotImplementedError
 
 

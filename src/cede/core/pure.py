@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from threading import get_ident
 from typing import Any
 
 __all__ = (
@@ -22,6 +23,7 @@ __all__ = (
     "copy_context",
     "current_frame",
     "failure_of",
+    "is_this_thread",
     "monotonic",
     "new",
     "places",
@@ -56,6 +58,11 @@ def real_number(value: Any) -> float:
 def current_frame() -> Any:
     """The innermost Python frame, which is this function's."""
     return sys._getframe(0)
+
+
+def is_this_thread(number: int | None) -> bool:
+    """Whether a thread's number, as `threading.get_ident` gives it, is that of the running one."""
+    return number == get_ident()
 
 
 def call_in(context: Context, callback: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -1,3 +1,4 @@
+cimport cython
 from cede.core.attributed cimport Attributed
 from cede.core.ports cimport DriverPort
 
@@ -15,6 +16,7 @@ cdef class Sink(Attributed):
     cdef int datagram_failed(self, object error) except -1
     cdef int read_failed(self, object error) except -1
     cdef int writable(self) except -1
+    cdef int release(self) except -1
 
 cdef class Channel:
     cdef readonly int fd
@@ -60,6 +62,10 @@ cdef class Acceptor(Channel):
     cpdef int close(self) except -1
 
 cdef class Driver(DriverPort):
+    cdef list held
+    cdef int hold(self, Sink sink) except -1
+    @cython.locals(sink=Sink)
+    cpdef int release(self) except -1
     cpdef int attach(self, object kernel) except -1
     cpdef int wakeup_fd(self) except -2
     cpdef Stream open_stream(self, object sock, Sink sink)

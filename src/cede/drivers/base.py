@@ -19,6 +19,7 @@ Invariants
 * A sink handles the errors of the user's code. KeyboardInterrupt and SystemExit leave `wait`; the rest of the batch is dispatched
   by the next `wait`, nothing of it is lost.
 * `quiet` is true exactly while no channel wants anything.
+* `holding` is true exactly while a sink is held. A sink may be held again by its own release.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class Sink(Attributed):
 
     def writable(self) -> int:
         """There is room again; asked for with ``want_writable(True)``, and told until that is taken back."""
+        raise NotImplementedError
+
+    def release(self) -> int:
+        """The step in which `Driver.hold` was called is over: send."""
         raise NotImplementedError
 
 
@@ -212,9 +217,25 @@ class Driver(DriverPort):
     only if it must, and a cancelled one has taken no data and left nothing behind.
     """
 
+    held: list[Sink]
+
     def attach(self, kernel: Any) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
         raise NotImplementedError
+
+    def hold(self, sink: Sink) -> int:
+        """Call ``sink.release()`` when the running step of the program is over."""
+        self.held.append(sink)
+        self.holding = True
+        return 0
+
+    def release(self) -> int:
+        """A step is over: whoever holds something sends it."""
+        while self.held:
+            sink = self.held.pop()
+            self.holding = len(self.held) > 0
+            sink.release()
+        return 0
 
     def wakeup_fd(self) -> int:
         """A descriptor for `signal.set_wakeup_fd`: a byte written to it makes `wait` return, and Python's signal handlers run.

@@ -204,12 +204,14 @@ cdef class EpollWaiter(PortableDriver):
                 raise RuntimeError("the driver is closed")
             if timeout == 0.0:
                 count = wait_coarse(self.epoll, self.events, BATCH, 0.0)
-            elif self.fine:
-                with nogil:
-                    count = wait_fine(self.epoll, self.events, BATCH, timeout)
             else:
+                self.asleep = True
                 with nogil:
-                    count = wait_coarse(self.epoll, self.events, BATCH, timeout)
+                    if self.fine:
+                        count = wait_fine(self.epoll, self.events, BATCH, timeout)
+                    else:
+                        count = wait_coarse(self.epoll, self.events, BATCH, timeout)
+                self.asleep = False
             if count < 0:
                 if errno_now != EINTR:
                     raise os_error(errno_now)

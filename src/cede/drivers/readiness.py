@@ -49,6 +49,7 @@ class ReadinessDriver(Driver):
 
     def __init__(self) -> None:
         self.quiet = True
+        self.held = []
         self.kernel = None
         self.channels = {}
         self.interests = 0

@@ -67,6 +67,7 @@ class SelectorDriver(PortableDriver):
 
     def wait(self, timeout: float) -> int:
         if not self.rest:
+            self.asleep = True
             try:
                 if timeout < 0.0:
                     events = self.selector.select(None)
@@ -78,6 +79,8 @@ class SelectorDriver(PortableDriver):
                 # select(2) refuses the lot where one descriptor was closed, instead of forgetting that one as epoll does.
                 self.evict_closed()
                 return 0
+            finally:
+                self.asleep = False
             if not events:
                 return 0
             # Oldest last: an interrupt in the middle leaves the others for the next wait.

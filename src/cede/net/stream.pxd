@@ -1,11 +1,12 @@
 from cede.core.call cimport call_in, call_method_in
 from cede.net.pieces cimport checked, drop, gather, keep, keep_rest
-from cede.net.stream_state cimport StreamState
+from cede.net.bursts cimport BurstState
 
-cdef class StreamTransport(StreamState):
+cdef class StreamTransport(BurstState):
     cdef int start_reading(self) except -1
     cdef int count_lost_write(self) except -1
     cdef int check_write(self, str method) except -1
     cdef int drained(self) except -1
     cdef int shutdown(self) except -1
+    cdef int end_step(self) except -1
     cdef int end_file(self, object error) except -1

@@ -5,6 +5,7 @@ Invariants
 ----------
 * The beginning and the end are those of every transport: see `transport`.
 * Bytes that `write` accepted before `close` are sent, or `connection_lost` is told why not. `queued` is the sum of what `queue` holds.
+* Where something is held (see `bursts`) the queue is empty, and what is held goes first.
 * Bytes objects are kept as they are; what the caller could still change is copied before `write` returns.
 * User code that is called from here may do anything to this transport, closing it included: after such a call all state is looked at anew.
 """
@@ -18,8 +19,8 @@ from contextvars import Context
 from typing import Any
 
 from cede.core.kernel import Kernel
+from cede.net.bursts import BurstState
 from cede.net.file_send import FileSend
-from cede.net.stream_state import StreamState
 
 try:
     import cython
@@ -34,7 +35,7 @@ if not cython.compiled:
 WARN_AFTER_WRITES = constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES
 
 
-class StreamTransport(StreamState):
+class StreamTransport(BurstState):
     """A connection over a stream socket, for `protocol`.
 
     ``isinstance(transport, asyncio.Transport)`` holds, and the methods are those of asyncio's. The transport owns `sock`, which must be
@@ -62,6 +63,10 @@ class StreamTransport(StreamState):
         self.sockname = None
         self.queue = None  # until something has to wait
         self.queued = 0
+        self.step = 0
+        self.writes = 0
+        self.habit = 0
+        self.held = None
         self.protocol_paused = False
         self.reading_paused = False
         self.started = False
@@ -105,7 +110,7 @@ class StreamTransport(StreamState):
             raise
         except BaseException as error:
             self.fail(error, "Fatal error: protocol.data_received() call failed.")
-        return 0
+        return self.end_step()
 
     def get_buffer(self) -> Any:
         if self.kernel._shown is not None:
@@ -134,7 +139,13 @@ class StreamTransport(StreamState):
             raise
         except BaseException as error:
             self.fail(error, "Fatal error: protocol.buffer_updated() call failed.")
-        return 0
+        return self.end_step()
+
+    def end_step(self) -> int:
+        """The driver has called the program: that was a step, and the next call is another."""
+        self.step = 0
+        driver = self.kernel.driver
+        return driver.release() if driver.holding else 0
 
     def eof(self) -> int:
         self.eof_seen = True
@@ -198,6 +209,9 @@ class StreamTransport(StreamState):
             self.count_lost_write()
             return
         taken = 0
+        if self.held is not None or (not self.queue and self.begins_burst(size)):
+            self.hold(data)
+            return
         if not self.queue:
             try:
                 taken = self.stream.write(data, 0)
@@ -229,6 +243,9 @@ class StreamTransport(StreamState):
             self.count_lost_write()
             return
         taken = 0
+        if self.held is not None or (not self.queue and self.begins_burst(size)):
+            self.hold_all(pieces)
+            return
         if not self.queue:
             try:
                 taken = self.stream.writev(pieces)
@@ -249,6 +266,8 @@ class StreamTransport(StreamState):
         """Close the sending side once everything is sent; what the peer sends is received on."""
         if self.closing or self.eof_wanted:
             return
+        if self.held is not None:
+            self.release()
         self.eof_wanted = True
         self.refusing = True
         if not self.queue:
@@ -326,11 +345,15 @@ class StreamTransport(StreamState):
 
     def wind_up(self) -> bool:
         """Receive no more. Whether everything is sent."""
+        if self.held is not None:
+            self.release()
         self.stream.pause()
         return not self.queue
 
     def stop(self) -> int:
         """Neither send nor receive from now on."""
+        if self.held is not None:
+            self.release()
         if self.queue:
             self.queue.clear()
             self.queued = 0
@@ -339,7 +362,7 @@ class StreamTransport(StreamState):
 
     def fail(self, error: BaseException, message: str) -> int:
         """Something went wrong for good: whoever sends a file hears of it too."""
-        StreamState.fail(self, error, message)
+        BurstState.fail(self, error, message)
         return self.end_file(error)
 
     def end_file(self, error: BaseException) -> int:
@@ -358,7 +381,7 @@ class StreamTransport(StreamState):
 
     def finish_closing(self) -> int:
         """Give the descriptor back, and leave the server."""
-        StreamState.finish_closing(self)
+        BurstState.finish_closing(self)
         server = self.server
         if server is not None:
             self.server = None
@@ -370,6 +393,8 @@ class StreamTransport(StreamState):
     def _make_empty_waiter(self) -> Any:
         if self.empty_waiter is not None:
             raise RuntimeError("Empty waiter is already set")
+        if self.held is not None:
+            self.release()
         loop: Any = self.kernel
         self.empty_waiter = loop.create_future()
         self.refusing = True

@@ -243,6 +243,8 @@ class TLSSending(TLSState):
 
     def get_write_buffer_size(self) -> int:
         """Bytes that were accepted by `write` and that the system has not taken yet."""
+        if self.plain is not None:
+            self.plain.get_write_buffer_size()  # what it holds until the end of the step goes out first
         return self.waiting()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
