@@ -19,11 +19,39 @@ from hypothesis import strategies as st
 
 from tests.support.driver_worlds import OURS, WORLDS, Notes, World, connect, connect_tcp, read_all, reports, reset
 
+pytestmark = pytest.mark.usefixtures("steps_are_short")
+
 each_world = pytest.mark.parametrize("world", WORLDS, ids=repr)
 each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
 
 HABIT = 2
 FORGIVEN = 64
+BARRED = 1024
+FEW = 4
+
+
+@pytest.fixture
+def steps_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step is too long, however long the machine does something else."""
+    monkeypatch.setattr(World, "run", lambda world, main, **options: run(world, lambda: patiently(main), **options))
+
+
+run = World.run
+
+
+async def patiently(main: Callable[[], Any]) -> Any:
+    driver = getattr(asyncio.get_running_loop(), "driver", None)
+    if driver is not None:
+        driver.patience = 3600.0
+    return await main()
+
+
+def impatient() -> None:
+    asyncio.get_running_loop().driver.patience = 0.001  # type: ignore[attr-defined]
+
+
+def patient() -> None:
+    asyncio.get_running_loop().driver.patience = 3600.0  # type: ignore[attr-defined]
 
 
 def arrived(far: socket.socket) -> bytes:
@@ -146,21 +174,164 @@ def test_held_in_vain_is_a_lesson(world: World) -> None:
 
 
 @each_of_ours
-def test_a_step_that_blocks_is_a_lesson_for_good(world: World) -> None:
+def test_a_step_that_blocks_is_a_lesson_for_long(world: World) -> None:
     async def main() -> None:
         transport, far = await connect(Notes())
         await bursts(transport, far)
+        impatient()
         transport.write(b"working on it")
         time.sleep(0.002)
         transport.write(b"done")
         await asyncio.sleep(0)
+        patient()
         assert arrived(far) == b"working on itdone"
-        await bursts(transport, far, 2 * FORGIVEN)
-        transport.write(b"working on it")
-        assert arrived(far) == b"working on it"
+        for _ in range(BARRED):
+            transport.write(b"head")
+            assert arrived(far) == b"head"
+            transport.write(b"body")
+            assert arrived(far) == b"body"
+            await asyncio.sleep(0)
+        transport.write(b"held again")
+        assert arrived(far) == b""
         transport.close()
         far.close()
 
+    world.run(main)
+
+
+class Crowd:
+    """Connections that are written to by tasks of their own, one after the other in the same turn; and what can be read after each."""
+
+    def __init__(self, pairs: list[tuple[Any, socket.socket]]) -> None:
+        self.pairs = pairs
+
+    @classmethod
+    async def connect(cls, size: int) -> Crowd:
+        crowd = cls([await connect(Notes()) for _ in range(size)])
+        for transport, far in crowd.pairs:
+            transport.write(b"the first")
+            assert arrived(far) == b"the first"
+        await asyncio.sleep(0)
+        return crowd
+
+    async def write(self, between: Callable[[int], None] = lambda place: None) -> list[list[bytes]]:
+        """Have everybody written to. For each step what had arrived after it, and last what the turn left to arrive."""
+        seen: list[list[bytes]] = []
+
+        async def step(place: int) -> None:
+            self.pairs[place][0].write(b"%d" % place)
+            between(place)
+            seen.append([arrived(far) for _, far in self.pairs])
+
+        tasks = [asyncio.ensure_future(step(place)) for place in range(len(self.pairs))]
+        await asyncio.wait(tasks)
+        for task in tasks:
+            task.result()
+        seen.append([arrived(far) for _, far in self.pairs])
+        return seen
+
+    def close(self) -> None:
+        for transport, far in self.pairs:
+            transport.close()
+            far.close()
+
+
+@each_of_ours
+def test_what_a_turn_writes_leaves_together(world: World) -> None:
+    async def main() -> None:
+        size = FEW + 4
+        crowd = await Crowd.connect(size)
+        for _ in range(3):
+            seen = await crowd.write()
+            assert seen[:-1] == [[b""] * size] * size
+            assert seen[-1] == [b"%d" % place for place in range(size)]
+        crowd.close()
+
+    world.run(main)
+
+
+@each_world
+def test_what_a_few_write_leaves_at_once(world: World) -> None:
+    async def main() -> None:
+        crowd = await Crowd.connect(FEW)
+        for _ in range(3):
+            seen = await crowd.write()
+            assert seen[:-1] == [[b"%d" % place if place == step else b"" for place in range(FEW)] for step in range(FEW)]
+            assert seen[-1] == [b""] * FEW
+        crowd.close()
+
+    world.run(main)
+
+
+@each_world
+def test_the_first_that_is_written_leaves_at_once(world: World) -> None:
+    async def main() -> None:
+        crowd = Crowd([await connect(Notes()) for _ in range(10)])
+        seen = await crowd.write()
+        assert [row[place] for place, row in enumerate(seen[:-1])] == [b"%d" % place for place in range(10)]
+        crowd.close()
+
+    world.run(main)
+
+
+@each_of_ours
+def test_nobody_waits_for_a_second_long_step(world: World) -> None:
+    async def main() -> None:
+        size = FEW + 4
+        crowd = await Crowd.connect(size)
+        impatient()
+        seen = await crowd.write(lambda place: time.sleep(0.002) if place == 2 else None)
+        together = [b"%d" % place if place <= 2 else b"" for place in range(size)]
+        assert [b"".join(column) for column in zip(*seen[:4], strict=True)][:3] == together[:3]
+        seen = await crowd.write()
+        assert [row[place] for place, row in enumerate(seen[:-1])] == [b"%d" % place for place in range(size)]
+        crowd.close()
+
+    world.run(main)
+
+
+@each_of_ours
+def test_what_is_held_does_not_wait_for_all_of_a_long_turn(world: World) -> None:
+    async def main() -> None:
+        size = FEW + 26
+        crowd = await Crowd.connect(size)
+        impatient()
+        seen = await crowd.write(lambda place: time.sleep(0.0003))
+        # After ten steps of 0.3 ms what the first wrote has left, long before the turn is over; and everything has when it is.
+        assert b"0" in {row[0] for row in seen[:10]}
+        assert [b"".join(column) for column in zip(*seen, strict=True)] == [b"%d" % place for place in range(size)]
+        crowd.close()
+
+    world.run(main)
+
+
+@each_of_ours
+def test_answers_to_one_batch_of_events_leave_together(world: World) -> None:
+    class Echo(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data)
+            seen.append([arrived(far) for _, far in pairs])
+
+    async def main() -> None:
+        pairs.extend([await connect(Echo()) for _ in range(FEW + 4)])
+        for _ in range(2):
+            seen.clear()
+            for _, far in pairs:
+                far.send(b"x")
+            while len(seen) < len(pairs):
+                await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert seen == [[b""] * len(pairs)] * len(pairs)
+        assert [arrived(far) for _, far in pairs] == [b"x"] * len(pairs)
+        for transport, far in pairs:
+            transport.close()
+            far.close()
+
+    pairs: list[Any] = []
+    seen: list[Any] = []
     world.run(main)
 
 
@@ -384,7 +555,7 @@ def test_a_step_may_hold_on_many(world: World) -> None:
     world.run(main)
 
 
-NAMES = ["write", "write", "write", "big", "lines", "step", "step", "wait", "look", "view", "debug"]
+NAMES = ["write", "write", "write", "crowd", "big", "lines", "step", "step", "wait", "look", "view", "debug"]
 ACTIONS = st.lists(st.sampled_from(NAMES), max_size=60)
 ENDS = st.sampled_from(["close", "abort", "eof", "eof, close"])
 
@@ -409,6 +580,9 @@ def test_nothing_is_lost_and_the_order_kept(world: World, actions: list[str], en
             match action:
                 case "write":
                     transport.write(piece(8))
+                case "crowd":
+                    for _ in range(FEW):
+                        loop.call_soon(lambda: transport.write(piece(8)))
                 case "big":
                     transport.write(piece(40_000) if len(expected) < 100_000 else b"")
                 case "lines":
@@ -423,6 +597,7 @@ def test_nothing_is_lost_and_the_order_kept(world: World, actions: list[str], en
                     transport.get_extra_info("socket")
                 case "debug":
                     loop.set_debug(not loop.get_debug())
+        await asyncio.sleep(0)
         for name in end.split(", "):
             getattr(transport, "write_eof" if name == "eof" else name)()
         if end == "eof":

@@ -98,7 +98,7 @@ def turn(kernel: Any) -> int:
     try:
         for _ in range(len(ring)):
             if driver.holding:
-                driver.release()
+                driver.end_step()
             item = take()
             kind = type(item)
             if kind is Task:
@@ -194,7 +194,7 @@ def turn(kernel: Any) -> int:
             else:
                 item.run_ready()
         if driver.holding:
-            driver.release()
+            driver.end_step()
     finally:
         item = result = waited = waiter = pair = handle = None
     return 0

@@ -111,6 +111,8 @@ class Kernel(Scheduler):
                     self._wait(first)  # where it would do nothing, the call is spared
                     first = False
                 self.turn()
+                if self.driver.holding:
+                    self.driver.release()
                 if self._stopping:
                     return 0
         finally:
@@ -126,8 +128,6 @@ class Kernel(Scheduler):
             if look or (not driver.quiet and self._look_is_due()):
                 self._fruitless = 0 if driver.wait(0.0) else self._fruitless + 1
             return 0
-        if driver.holding:
-            driver.release()
         self._fruitless = 0
         timeout = -1.0
         if self._timers.size():
@@ -204,13 +204,13 @@ class Kernel(Scheduler):
             if runnable.is_task:
                 runnable.run_ready()
                 if driver.holding:
-                    driver.release()
+                    driver.end_step()
                 continue
             if self._shown is not None:
                 self.show(None)
             runnable.run_ready()
             if driver.holding:
-                driver.release()
+                driver.end_step()
             if cython.compiled and type(runnable) is Handle:
                 self.recycle(cython.cast(Handle, runnable))  # type: ignore[attr-defined]
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
@@ -256,7 +256,7 @@ class Kernel(Scheduler):
             finally:
                 report_if_slow(self, runnable, monotonic() - began)
         if self.driver.holding:
-            self.driver.release()
+            self.driver.end_step()
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
         return 0
 

@@ -4,6 +4,7 @@ cdef class DriverPort:
     cdef public bint holding
     cpdef int wait(self, double timeout) except -1
     cpdef wake(self)
+    cpdef int end_step(self) except -1
     cpdef int release(self) except -1
 
 cdef class OrderPort:

@@ -31,7 +31,8 @@ class DriverPort:
 
     ``quiet`` is true while nothing is registered: a look at the world could tell nothing, and the kernel then leaves out
     the looks it makes between two turns (it still comes here to sleep). ``asleep`` is true while `wait` has given up the GIL.
-    ``holding`` is true while something was written that waits for the end of the running step: the kernel calls `release` then.
+    ``holding`` is true while something was written that waits to be sent: the kernel calls `end_step` after each step of the program
+    then, and `release` after each turn.
     """
 
     quiet: bool
@@ -51,8 +52,12 @@ class DriverPort:
         """Make a sleeping `wait()` return soon. May be called from any thread and from a signal handler, any number of times."""
         raise NotImplementedError
 
+    def end_step(self) -> int:
+        """A step of the program is over: send what can wait no longer."""
+        raise NotImplementedError
+
     def release(self) -> int:
-        """A step of the program is over: send what was held until now."""
+        """A turn is over: send what was held until now."""
         raise NotImplementedError
 
 

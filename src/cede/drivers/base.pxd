@@ -1,10 +1,14 @@
 cimport cython
+from cede.core.call cimport monotonic
 from cede.core.attributed cimport Attributed
 from cede.core.ports cimport DriverPort
 
 cdef enum:
     READ = 1
     WRITE = 2
+    FEW = 4
+
+cdef double WARY
 
 cdef class Sink(Attributed):
     cdef readonly bint buffered
@@ -63,9 +67,20 @@ cdef class Acceptor(Channel):
 
 cdef class Driver(DriverPort):
     cdef list held
+    cdef public double patience
+    cdef readonly bint late
+    cdef long long calls
+    cdef double held_since
+    cdef double step_seen
+    cdef bint wary
+    cdef double wary_until
     cdef int hold(self, Sink sink) except -1
-    @cython.locals(sink=Sink)
+    cdef bint may_share(self, Py_ssize_t others) except -1
+    @cython.locals(now=double)
+    cpdef int end_step(self) except -1
+    @cython.locals(sink=Sink, index=Py_ssize_t)
     cpdef int release(self) except -1
+    cdef Py_ssize_t untold(self) except -1
     cpdef int attach(self, object kernel) except -1
     cpdef int wakeup_fd(self) except -2
     cpdef Stream open_stream(self, object sock, Sink sink)

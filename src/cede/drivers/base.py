@@ -19,7 +19,8 @@ Invariants
 * A sink handles the errors of the user's code. KeyboardInterrupt and SystemExit leave `wait`; the rest of the batch is dispatched
   by the next `wait`, nothing of it is lost.
 * `quiet` is true exactly while no channel wants anything.
-* `holding` is true exactly while a sink is held. A sink may be held again by its own release.
+* `holding` is true exactly while `held` has a sink, and what it holds is sent before the turn is over: after the step in which the
+  oldest of it was written `patience` seconds ago, at the latest. A sink may be held again by its own release.
 """
 
 from __future__ import annotations
@@ -28,6 +29,19 @@ from typing import Any
 
 from cede.core.attributed import Attributed
 from cede.core.ports import DriverPort
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.pure import monotonic
+
+    FEW = 4  # others that are ready: for fewer, holding is not worth it
+
+PATIENCE = 0.001  # seconds, of a driver that was not told otherwise
+WARY = 1.0  # seconds
 
 
 class Sink(Attributed):
@@ -218,23 +232,63 @@ class Driver(DriverPort):
     """
 
     held: list[Sink]
+    calls: int  # of sinks, those after which the program may have gone on: each is a step, as those that the kernel counts are
+    patience: float  # seconds for which something is held, and the step that is then running
+    late: bool  # the last step took more than `patience` seconds, with something held
+    held_since: float
+    step_seen: float  # when the running step began, or held something first
+    wary: bool  # what is held leaves with the step, see `may_share`
+    wary_until: float
 
     def attach(self, kernel: Any) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
         raise NotImplementedError
 
     def hold(self, sink: Sink) -> int:
-        """Call ``sink.release()`` when the running step of the program is over."""
+        """Call ``sink.release()`` when the running step of the program is over, or the turn."""
+        if not self.holding:
+            self.holding = True
+            self.late = False
+            self.held_since = self.step_seen = monotonic()
+            self.wary = self.held_since < self.wary_until
         self.held.append(sink)
-        self.holding = True
+        return 0
+
+    def may_share(self, others: int) -> bool:
+        """Whether what is held now will leave together with what others write in this turn; `others` are ready to run in it.
+
+        Not so for WARY seconds after a step that took longer than `patience`: who waits for what is held would wait for such a step too.
+        """
+        if self.holding:
+            return not self.wary
+        return others + self.untold() >= FEW and monotonic() >= self.wary_until
+
+    def untold(self) -> int:
+        """How many events there are that `wait` has still to tell."""
+        raise NotImplementedError
+
+    def end_step(self) -> int:
+        """A step is over: whoever holds something sends it, if one of them has waited for long."""
+        now = monotonic()
+        if now - self.step_seen > self.patience:
+            self.late = self.wary = True
+            self.wary_until = now + WARY
+        self.step_seen = now
+        if self.wary or now - self.held_since > self.patience:
+            return self.release()
         return 0
 
     def release(self) -> int:
-        """A step is over: whoever holds something sends it."""
-        while self.held:
-            sink = self.held.pop()
+        """A turn is over: whoever holds something sends it, in the order in which they began to."""
+        index = 0
+        try:
+            while index < len(self.held):
+                sink = self.held[index]
+                index += 1
+                sink.release()
+        finally:
+            del self.held[:index]
             self.holding = len(self.held) > 0
-            sink.release()
         return 0
 
     def wakeup_fd(self) -> int:

@@ -237,6 +237,9 @@ cdef class EpollWaiter(PortableDriver):
                 self.signal_sink(numbers)
         return count
 
+    cdef Py_ssize_t untold(self) except -1:
+        return self.count - self.position
+
     cdef int dispatch(self) except -1:
         cdef epoll_event *event
         cdef uint32_t fd, bits

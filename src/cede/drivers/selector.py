@@ -93,6 +93,9 @@ class SelectorDriver(PortableDriver):
         self.dispatch()
         return count
 
+    def untold(self) -> int:
+        return len(self.rest)
+
     def evict_closed(self) -> int:
         """Forget the channels whose descriptors were closed, and tell whoever counts on them."""
         for channel in list(self.channels.values()):

@@ -1,15 +1,19 @@
 # cython: auto_pickle=False, nonecheck=True
-"""Bursts: what one step of the program writes in pieces goes out as one.
+"""Bursts: what the program writes in pieces leaves as one, and what many connections write in one turn leaves together.
 
 A web server writes the head of an answer, then its body; each `write` that goes out at once is a system call, a segment and a wake-up of
-the peer. asyncio sends at once, and a program may count on it: it writes "working on it", then computes for a second. So a piece is held
-only where others have followed before, and is sent when the step that wrote it is over.
+the peer. And where many requests are answered in one turn, answers sent one by one wake a peer that has gone to sleep since the last one,
+each time, which costs more than the sending (a quarter of all the time that the server of a small answer takes). asyncio sends at once,
+and a program may count on it: it writes "working on it", then computes for a second. So a piece is held only where that is known to pay,
+and not for long.
 
 Invariants
 ----------
-* A connection holds the first piece of a step only when each of the HABIT steps before it that wrote at all wrote more than once.
-  Held in vain (nothing followed), it must show that habit FORGIVEN times longer; held for more than LATE seconds, never again: then the
-  step had something else to do, and a peer waited for it.
+* A connection holds the first piece of a step only when each of the HABIT steps before it that wrote at all wrote more than once, or
+  when it has written before and others are about to run or hold something already (`Driver.may_share`). What is held leaves at the end
+  of the turn, and before that at the end of the step in which the oldest of it was written `patience` seconds ago (`Driver.end_step`).
+* Held in vain (nothing followed), it must show that habit FORGIVEN times longer; held in a step that took longer than that, nothing is
+  held in the BARRED steps after it: that step had something else to do, and a peer waited for it.
 * Nothing is held while something is queued, nor outside of a step (no running loop, a loop that sleeps, another thread), nor in debug mode.
 * Whoever asks can tell no difference: what is held is not counted as queued, and it is sent before anything else is done with the socket
   (end of file, close, abort, a file, a look at the socket or at the size of the buffer).
@@ -28,51 +32,58 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import is_this_thread, monotonic
+    from cede.core.pure import is_this_thread
     from cede.net.pieces import keep, keep_rest
 
     HABIT = 2  # steps in a row that wrote more than once
     FORGIVEN = 64  # further such steps, after one that did not
-    NEVER = -(1 << 30)
+    BARRED = 1024
     MOST = 64 * 1024  # bytes that are held; more go out at once
-
-LATE = 0.001
 
 
 class BurstState(StreamState):
-    """What a stream transport holds until the end of a step, and whether it does so."""
+    """What a stream transport holds until the end of a step or a turn, and whether it does so."""
 
-    step: int  # of the kernel, in which was written last
+    step: int  # in which was written last
     writes: int  # in that step
     habit: int
+    barred: int
     held: list[Any] | None
     held_size: int
-    held_since: float
 
-    def begins_burst(self, size: int) -> bool:
+    def is_held(self, size: int) -> bool:
         """Take note of a write that could go out at once: whether it is to be held instead."""
         kernel = self.kernel
-        if self.step == kernel.steps:
+        driver: Driver = kernel.driver
+        step = kernel.steps + driver.calls
+        if self.step == step:
             self.writes += 1
-            return False
+            return self.held is not None
+        known = self.writes > 0
         if self.writes > 1:
             if self.habit < HABIT:
                 self.habit += 1
         elif self.habit > 0:
             self.habit = 0
-        self.step = kernel.steps
+        self.step = step
         self.writes = 1
+        if self.held is not None:
+            return True
+        if self.barred > 0:
+            self.barred -= 1
+            return False
         return (
-            self.habit == HABIT
-            and size <= MOST
+            size <= MOST
             and not kernel._debug
-            and not kernel.driver.asleep
+            and not driver.asleep
             and is_this_thread(kernel._thread_id)
+            and (self.habit == HABIT or (known and driver.may_share(kernel._ready.size())))
         )
 
     def hold(self, data: Any) -> int:
-        """Hold a piece until the step is over; what is too much goes out, all in one."""
-        self.open_burst()
+        """Hold a piece; what is too much goes out, all in one."""
+        if self.held is None:
+            self.open_burst()
         self.held_size += keep(self.held, data, 0)
         if self.held_size > MOST:
             self.release()
@@ -80,7 +91,8 @@ class BurstState(StreamState):
 
     def hold_all(self, pieces: list[Any]) -> int:
         """As `hold`, for what was written together."""
-        self.open_burst()
+        if self.held is None:
+            self.open_burst()
         for data in pieces:
             self.held_size += keep(self.held, data, 0)
         if self.held_size > MOST:
@@ -88,14 +100,9 @@ class BurstState(StreamState):
         return 0
 
     def open_burst(self) -> int:
-        """The first piece, or one more."""
-        if self.held is not None:
-            self.writes += 1
-            return 0
-        driver: Driver = self.kernel.driver
         self.held = []
         self.held_size = 0
-        self.held_since = monotonic()
+        driver: Driver = self.kernel.driver
         driver.hold(self)
         return 0
 
@@ -105,10 +112,12 @@ class BurstState(StreamState):
         if pieces is None:
             return 0
         self.held = None
-        if self.writes < 2:
+        kernel = self.kernel
+        driver: Driver = kernel.driver
+        if self.habit == HABIT and self.writes < 2:
             self.habit = HABIT - FORGIVEN
-        if monotonic() - self.held_since > LATE:
-            self.habit = NEVER
+        if driver.late and self.step == kernel.steps + driver.calls:
+            self.barred = BARRED
         if self.lost:
             return 0
         try:

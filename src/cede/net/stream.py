@@ -19,6 +19,7 @@ from contextvars import Context
 from typing import Any
 
 from cede.core.kernel import Kernel
+from cede.drivers.base import Driver
 from cede.net.bursts import BurstState
 from cede.net.file_send import FileSend
 
@@ -63,9 +64,10 @@ class StreamTransport(BurstState):
         self.sockname = None
         self.queue = None  # until something has to wait
         self.queued = 0
-        self.step = 0
+        self.step = -1
         self.writes = 0
         self.habit = 0
+        self.barred = 0
         self.held = None
         self.protocol_paused = False
         self.reading_paused = False
@@ -110,7 +112,7 @@ class StreamTransport(BurstState):
             raise
         except BaseException as error:
             self.fail(error, "Fatal error: protocol.data_received() call failed.")
-        return self.end_step()
+        return self.told()
 
     def get_buffer(self) -> Any:
         if self.kernel._shown is not None:
@@ -139,13 +141,15 @@ class StreamTransport(BurstState):
             raise
         except BaseException as error:
             self.fail(error, "Fatal error: protocol.buffer_updated() call failed.")
-        return self.end_step()
+        return self.told()
 
-    def end_step(self) -> int:
+    def told(self) -> int:
         """The driver has called the program: that was a step, and the next call is another."""
-        self.step = 0
-        driver = self.kernel.driver
-        return driver.release() if driver.holding else 0
+        driver: Driver = self.kernel.driver
+        if driver.holding:
+            driver.end_step()
+        driver.calls += 1
+        return 0
 
     def eof(self) -> int:
         self.eof_seen = True
@@ -209,7 +213,7 @@ class StreamTransport(BurstState):
             self.count_lost_write()
             return
         taken = 0
-        if self.held is not None or (not self.queue and self.begins_burst(size)):
+        if not self.queue and self.is_held(size):
             self.hold(data)
             return
         if not self.queue:
@@ -243,7 +247,7 @@ class StreamTransport(BurstState):
             self.count_lost_write()
             return
         taken = 0
-        if self.held is not None or (not self.queue and self.begins_burst(size)):
+        if not self.queue and self.is_held(size):
             self.hold_all(pieces)
             return
         if not self.queue:
