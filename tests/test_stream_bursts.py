@@ -46,8 +46,8 @@ async def patiently(main: Callable[[], Any]) -> Any:
     return await main()
 
 
-def impatient() -> None:
-    asyncio.get_running_loop().driver.patience = 0.001  # type: ignore[attr-defined]
+def impatient(seconds: float = 0.001) -> None:
+    asyncio.get_running_loop().driver.patience = seconds  # type: ignore[attr-defined]
 
 
 def patient() -> None:
@@ -279,8 +279,8 @@ def test_nobody_waits_for_a_second_long_step(world: World) -> None:
     async def main() -> None:
         size = FEW + 4
         crowd = await Crowd.connect(size)
-        impatient()
-        seen = await crowd.write(lambda place: time.sleep(0.002) if place == 2 else None)
+        impatient(0.05)
+        seen = await crowd.write(lambda place: time.sleep(0.06) if place == 2 else None)
         together = [b"%d" % place if place <= 2 else b"" for place in range(size)]
         assert [b"".join(column) for column in zip(*seen[:4], strict=True)][:3] == together[:3]
         seen = await crowd.write()

@@ -7,8 +7,7 @@ cdef enum:
     READ = 1
     WRITE = 2
     FEW = 4
-
-cdef double WARY
+    WARY = 100
 
 cdef class Sink(Attributed):
     cdef readonly bint buffered

@@ -39,9 +39,9 @@ if not cython.compiled:
     from cede.core.pure import monotonic
 
     FEW = 4  # others that are ready: for fewer, holding is not worth it
+    WARY = 100  # times `patience`
 
 PATIENCE = 0.001  # seconds, of a driver that was not told otherwise
-WARY = 1.0  # seconds
 
 
 class Sink(Attributed):
@@ -257,7 +257,7 @@ class Driver(DriverPort):
     def may_share(self, others: int) -> bool:
         """Whether what is held now will leave together with what others write in this turn; `others` are ready to run in it.
 
-        Not so for WARY seconds after a step that took longer than `patience`: who waits for what is held would wait for such a step too.
+        Not so for WARY times `patience` after a step that took longer than that: who waits for what is held would wait for it too.
         """
         if self.holding:
             return not self.wary
@@ -272,7 +272,7 @@ class Driver(DriverPort):
         now = monotonic()
         if now - self.step_seen > self.patience:
             self.late = self.wary = True
-            self.wary_until = now + WARY
+            self.wary_until = now + WARY * self.patience
         self.step_seen = now
         if self.wary or now - self.held_since > self.patience:
             return self.release()
