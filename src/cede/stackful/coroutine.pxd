@@ -8,6 +8,7 @@ cdef extern from "stacks.h":
     int import_stacks "cede_import_stacks"() except -1
     object current_stack "cede_current_stack"()
     object switch_to "cede_switch_to"(object stack)
+    object switch_step "cede_switch_step"(object stack, object args, object kwargs, object error, int *outcome)
 
 cdef enum:
     FRESH = 0
@@ -15,6 +16,7 @@ cdef enum:
     PARKED = 2
     OVER = 3
 
+@cython.final
 cdef class StackCoroutine(Operation):
     cdef int state
     cdef object function
@@ -27,8 +29,10 @@ cdef class StackCoroutine(Operation):
     cdef object handed
     cdef object __weakref__
     cdef int go_on(self, object error) except -1
-    cdef int begin(self) except -1
-    cdef int look(self, object handed) except -1
+    cdef int begin(self, object driver) except -1
+    @cython.locals(outcome=int)
+    cdef int run_on(self, object args, object kwargs, object error) except -1
+    cdef int look(self, object handed, int outcome) except -1
     @cython.locals(outcome=int)
     cdef int feed(self, object error) except -1
     cdef int finish(self) except -1
@@ -42,7 +46,12 @@ cdef class StackCoroutine(Operation):
     @cython.locals(outcome=int)
     cdef object wait_for(self, object awaitable)
 
+cdef StackCoroutine running
+cdef tuple NOTHING
+
 cdef object iterator_of(object awaitable)
+@cython.locals(coroutine=StackCoroutine)
+cdef StackCoroutine coroutine_of(object stack)
 
 @cython.locals(coroutine=StackCoroutine)
 cpdef object wait(object awaitable)

@@ -8,7 +8,11 @@ Invariants
   which may itself run on a stack of this kind.
 * The function runs in the context that its driver was in at the first step; a task's own, if a task drives it.
 * What is thrown in rises at the `wait`, after what is awaited there has had it first, as with ``await``.
-* An exception never crosses a switch by itself: it is carried in `value` or `thrown`, and raised on the other side.
+* What is thrown in is carried across the switch in `thrown`, and raised on the other side. What ends the function, greenlet hands to the
+  driver.
+
+A switch copies the part of the machine's stack that lies between the two sides, out and back, so each frame of ours there costs at every
+switch: the function is the first thing on its stack, and `wait` reaches the switch in two calls.
 """
 
 from __future__ import annotations
@@ -44,18 +48,13 @@ else:
         """Go on with `stack` until it, or somebody else, comes back here."""
         return stack.switch()
 
+    running: Any = None
+
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 CoroutineType = types.CoroutineType
-
-
-class Stack(greenlet):  # type: ignore[misc]
-    """The stack itself. SQLAlchemy's `await_only` recognises by the second attribute that it may hand an awaitable to the parent."""
-
-    coroutine: Any
-    __sqlalchemy_greenlet_provider__ = True
 
 
 class StackCoroutine(Operation):
@@ -93,8 +92,7 @@ class StackCoroutine(Operation):
 
     def advance(self) -> int:
         if self.state == PARKED and self.handed is None and self.driver is current_stack():
-            self.state = RUNNING
-            return self.look(switch_to(self.stack))
+            return self.run_on(NOTHING, None, None)
         return self.go_on(None)
 
     def go_on(self, error: Any) -> int:
@@ -103,42 +101,81 @@ class StackCoroutine(Operation):
             raise RuntimeError("cannot reuse already awaited coroutine")
         if self.state == RUNNING:
             raise ValueError("coroutine already executing")
+        driver = current_stack()
         if self.state == FRESH:
             if error is not None:
                 self.finish()
                 raise error
-            self.begin()
-        driver = current_stack()
+            return self.begin(driver)
         if self.driver is not driver:
             self.stack.parent = driver
             self.driver = driver
         if self.handed is not None:
             return self.feed(error)
         self.thrown = error
-        self.state = RUNNING
-        return self.look(switch_to(self.stack))
+        return self.run_on(NOTHING, None, None)
 
-    def begin(self) -> int:
-        stack: Any = Stack(self._run)
+    def begin(self, driver: Any) -> int:
+        """The first step, on a new stack."""
+        # Not a subclass: greenlet checks the type of whatever it handles, many times in each switch, and the exact one at no cost.
+        stack: Any = greenlet(self.function, driver)
         stack.coroutine = self
+        # By this SQLAlchemy's `await_only` recognises that it may hand an awaitable to the parent.
+        stack.__sqlalchemy_greenlet_provider__ = True
         # Of the running greenlet this is the very context that is entered, no copy: what the function sets there stays set.
-        stack.gr_context = current_stack().gr_context
+        stack.gr_context = driver.gr_context
         self.stack = stack
-        return 0
+        self.driver = driver
+        args, kwargs = self.args, self.kwargs
+        self.args = self.kwargs = None
+        return self.run_on(args, kwargs or None, None)
 
-    def look(self, handed: Any) -> int:
-        """Control is back: why?"""
+    def run_on(self, args: Any, kwargs: Any, error: Any) -> int:
+        """Switch to the function, until it gives way or ends.
+
+        It is called with `args` and `kwargs` at the first step; later that is what its own switch returns, unless `error` is to rise
+        there. `wait` looks at neither.
+        """
+        global running  # noqa: PLW0603 - compiled, a C variable
+        outcome = YIELDED
+        self.state = RUNNING
+        running = self
+        if cython.compiled:
+            handed = switch_step(self.stack, args, kwargs, error, cython.address(outcome))  # type: ignore # noqa: F821
+        else:
+            try:
+                handed = self.stack.switch(*args, **kwargs or {}) if error is None else self.stack.throw(error)
+            except BaseException as failure:
+                handed = failure
+                outcome = RAISED
+            error = None  # its traceback holds this frame
+        running = None
         if self.state == PARKED:
             return SUSPENDED
-        if self.state == RUNNING:
-            # Somebody switched to the driver without `wait`, and expects that it awaits what it is handed.
-            self.handed = iterator_of(handed)
-            return self.feed(None)
-        if self.thrown is None:
+        return self.look(handed, outcome)
+
+    def look(self, handed: Any, outcome: int) -> int:
+        """Control is back, and it was not `wait` that gave it: why?"""
+        try:
+            if not self.stack.dead:
+                if outcome == RAISED:
+                    raise handed
+                # Somebody switched to the driver without `wait`, and expects that it awaits what it is handed.
+                self.handed = iterator_of(handed)
+                return self.feed(None)
+            self.finish()
+            self.value = handed
+            if outcome == RAISED:
+                if isinstance(handed, StopIteration):
+                    # It would look like the end of an iteration to whoever awaits this.
+                    self.value = RuntimeError("stackful function raised StopIteration")
+                    self.value.__cause__ = handed
+                return FAILED
+            if isinstance(handed, GreenletExit):
+                self.value = None  # the stack was thrown away, and nobody waits for an answer
             return ENDED
-        self.value = self.thrown
-        self.thrown = None
-        return FAILED
+        finally:
+            handed = None  # the error's traceback holds this frame
 
     def feed(self, error: Any) -> int:
         """Drive what was handed over; when it ends, switch back with its result or its error."""
@@ -149,30 +186,14 @@ class StackCoroutine(Operation):
         value = self.value
         self.value = None
         self.handed = None
-        self.state = RUNNING
+        if outcome == RETURNED:
+            return self.run_on((value,), None, None)
         try:
-            handed = self.stack.switch(value) if outcome == RETURNED else self.stack.throw(value)
+            return self.run_on(NOTHING, None, value)
         finally:
             value = None  # the error's traceback holds this frame
-        return self.look(handed)
 
     # -- the function's side
-
-    def _run(self) -> None:
-        """The first thing on the new stack, and the last."""
-        try:
-            self.value = self.function(*self.args, **self.kwargs)
-            self.thrown = None
-        except GreenletExit:
-            self.value = self.thrown = None  # the stack was thrown away, and nobody waits for an answer
-        except StopIteration as error:
-            # It would look like the end of an iteration to whoever awaits this.
-            failure = RuntimeError("stackful function raised StopIteration")
-            failure.__cause__ = error
-            self.thrown = failure
-        except BaseException as error:
-            self.thrown = error
-        self.finish()
 
     def finish(self) -> int:
         self.state = OVER
@@ -369,6 +390,7 @@ class StackCoroutine(Operation):
             warnings.warn(f"stackful coroutine '{self.__qualname__}' was never awaited", RuntimeWarning, stacklevel=2, source=self)
 
 
+NOTHING = ()
 PHASES = ("fresh", "running", "suspended", "over")
 
 
@@ -383,6 +405,16 @@ def iterator_of(awaitable: Any) -> Any:
     if code is not None and code.co_flags & 0x100:  # CO_ITERABLE_COROUTINE: made by types.coroutine
         return awaitable
     raise TypeError(f"an awaitable is expected, not {type(awaitable).__name__!r}")
+
+
+def coroutine_of(stack: Any) -> Any:
+    """The stackful coroutine that runs on `stack`, or None."""
+    found = getattr(stack, "coroutine", None)
+    if type(found) is StackCoroutine:
+        coroutine: StackCoroutine = found
+        if coroutine.stack is stack:
+            return coroutine
+    return None
 
 
 def run_sync(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> StackCoroutine:
@@ -401,14 +433,16 @@ def wait(awaitable: Awaitable[T]) -> T:
     coroutine, TypeError for what cannot be awaited.
     """
     stack = current_stack()
-    if type(stack) is not Stack:
+    coroutine = running
+    if coroutine is None or coroutine.stack is not stack:
+        coroutine = coroutine_of(stack)
+    if coroutine is None:
         if type(awaitable) is CoroutineType:
             awaitable.close()  # the error below says enough; it was never awaited, indeed
         raise RuntimeError(
             "stackful.wait() was called outside of a stackful coroutine: start the function with stackful.spawn() or "
             "stackful.run_sync(), or use await in an async function"
         )
-    coroutine: StackCoroutine = stack.coroutine
     if type(awaitable) is Future or type(awaitable) is Task:
         return coroutine.wait_for_future(awaitable)  # type: ignore[no-any-return]
     if isinstance(awaitable, StreamOperation):

@@ -6,12 +6,15 @@
 #define CEDE_STACKS_H
 
 #include <Python.h>
+#include "../core/call.h"
 
 #define CEDE_GREENLET_CURRENT 4
+#define CEDE_GREENLET_THROW 5
 #define CEDE_GREENLET_SWITCH 6
 
 static PyObject *(*cede_greenlet_current)(void);
 static PyObject *(*cede_greenlet_switch)(PyObject *, PyObject *, PyObject *);
+static PyObject *(*cede_greenlet_throw)(PyObject *, PyObject *, PyObject *, PyObject *);
 static PyObject *cede_no_arguments;
 
 static inline int
@@ -21,6 +24,7 @@ cede_import_stacks(void)
     if (table == NULL)
         return -1;
     cede_greenlet_current = (PyObject *(*)(void))table[CEDE_GREENLET_CURRENT];
+    cede_greenlet_throw = (PyObject *(*)(PyObject *, PyObject *, PyObject *, PyObject *))table[CEDE_GREENLET_THROW];
     cede_greenlet_switch = (PyObject *(*)(PyObject *, PyObject *, PyObject *))table[CEDE_GREENLET_SWITCH];
     cede_no_arguments = PyTuple_New(0);
     return cede_no_arguments == NULL ? -1 : 0;
@@ -48,6 +52,23 @@ cede_switch_to(PyObject *stack)
 {
     CEDE_FORGET_MARKS();
     return cede_greenlet_switch(stack, cede_no_arguments, NULL);
+}
+
+/* The driver's side of it: what the stack comes back with, or, if *outcome is made CEDE_RAISED, the exception that ended its function.
+   That one crosses no compiled code, which would add itself to its traceback. Anything but None in `error` is raised over there. */
+static inline PyObject *
+cede_switch_step(PyObject *stack, PyObject *args, PyObject *kwargs, PyObject *error, int *outcome)
+{
+    PyObject *result;
+    CEDE_FORGET_MARKS();
+    if (error == Py_None)
+        result = cede_greenlet_switch(stack, args, kwargs == Py_None ? NULL : kwargs);
+    else
+        result = cede_greenlet_throw(stack, (PyObject *)Py_TYPE(error), error, NULL);
+    if (result != NULL)
+        return result;
+    *outcome = CEDE_RAISED;
+    return cede_take_exception();
 }
 
 #endif
