@@ -7,7 +7,7 @@ from cede.tools.operation cimport StreamOperation
 cdef extern from "stacks.h":
     int import_stacks "cede_import_stacks"() except -1
     object current_stack "cede_current_stack"()
-    object switch_to "cede_switch_to"(object stack)
+    object give_way "cede_give_way"(object driver)
     object switch_step "cede_switch_step"(object stack, object args, object kwargs, object error, int *outcome)
 
 cdef enum:
@@ -36,12 +36,13 @@ cdef class StackCoroutine(Operation):
     @cython.locals(outcome=int)
     cdef int feed(self, object error) except -1
     cdef int finish(self) except -1
-    cdef int suspend(self, object value) except -1
+    cdef bint suspend(self) except -1
+    cdef int rise(self) except -1
     @cython.locals(outcome=int)
     cdef int drive(self, object iterator, object error) except -1
-    @cython.locals(own=Future)
+    @cython.locals(own=Future, interrupted=bint)
     cdef object wait_for_future(self, object future)
-    @cython.locals(operation=StreamOperation, outcome=int)
+    @cython.locals(operation=StreamOperation, outcome=int, interrupted=bint)
     cdef object wait_for_operation(self, object awaitable)
     @cython.locals(outcome=int)
     cdef object wait_for(self, object awaitable)
@@ -52,6 +53,3 @@ cdef tuple NOTHING
 cdef object iterator_of(object awaitable)
 @cython.locals(coroutine=StackCoroutine)
 cdef StackCoroutine coroutine_of(object stack)
-
-@cython.locals(coroutine=StackCoroutine)
-cpdef object wait(object awaitable)

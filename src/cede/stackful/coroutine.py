@@ -201,19 +201,27 @@ class StackCoroutine(Operation):
         self.driver = self.stack = self.awaited = None
         return 0
 
-    def suspend(self, value: Any) -> int:
-        """Yield `value` to whoever drives us, and raise what is thrown in."""
-        self.value = value
+    def suspend(self) -> bool:
+        """Yield `value` to whoever drives us. Afterwards: whether an exception was thrown in, for `rise`."""
         self.state = PARKED
-        switch_to(self.driver)
-        if self.thrown is not None:
-            error = self.thrown
-            self.thrown = None
+        if cython.compiled:
+            failure = give_way(self.driver)  # type: ignore # noqa: F821
+            if failure is not None:
+                self.thrown = failure
+        else:
             try:
-                raise error
-            finally:
-                error = None  # its traceback holds this frame
-        return 0
+                switch_to(self.driver)
+            except BaseException as error:
+                self.thrown = error
+        return self.thrown is not None
+
+    def rise(self) -> int:
+        error = self.thrown
+        self.thrown = None
+        try:
+            raise error
+        finally:
+            error = None  # its traceback holds this frame
 
     def drive(self, iterator: Any, error: Any) -> int:
         """One step of `iterator`; what it yielded, returned or raised is in `value`."""
@@ -238,16 +246,18 @@ class StackCoroutine(Operation):
             error = None
         return YIELDED
 
+    # No handlers below: each costs room on the stack and time, and that at every switch.
+
     def wait_for_future(self, future: Any) -> Any:
         """`wait` for one of our own futures or tasks, without an iterator in between."""
         own: Future = future
         if not own.done():
             own.blocking = True
-            self.awaited = own
-            try:
-                self.suspend(own)
-            finally:
-                self.awaited = None
+            self.awaited = self.value = own
+            interrupted = self.suspend()
+            self.awaited = None
+            if interrupted:
+                self.rise()
             if not own.done():
                 raise RuntimeError("await wasn't used with future")
         return own.result()
@@ -255,45 +265,48 @@ class StackCoroutine(Operation):
     def wait_for_operation(self, awaitable: Any) -> Any:
         """`wait` for one of the toolbox's operations, likewise."""
         operation: StreamOperation = awaitable
-        self.awaited = operation
+        while True:
+            outcome = operation.advance()
+            if outcome != SUSPENDED:
+                break
+            self.value = operation.value
+            operation.value = None
+            self.awaited = operation
+            interrupted = self.suspend()
+            self.awaited = None
+            if interrupted:
+                operation.abandon()
+                self.rise()
+        value = operation.value
+        operation.value = None
+        if outcome == ENDED:
+            return value
         try:
-            while True:
-                outcome = operation.advance()
-                value = operation.value
-                operation.value = None
-                if outcome == ENDED:
-                    return value
-                if outcome == FAILED:
-                    raise value
-                try:
-                    self.suspend(value)
-                except BaseException:
-                    operation.abandon()
-                    raise
+            raise value
         finally:
-            self.awaited = value = None
+            value = None  # the error's traceback holds this frame
 
     def wait_for(self, awaitable: Any) -> Any:
         iterator = iterator_of(awaitable)
-        self.awaited = awaitable
         error: Any = None
+        while True:
+            self.awaited = awaitable
+            outcome = self.drive(iterator, error)
+            error = None
+            if outcome != YIELDED:
+                break
+            if self.suspend():
+                error = self.thrown
+                self.thrown = None
+        self.awaited = None
+        value = self.value
+        self.value = None
+        if outcome == RETURNED:
+            return value
         try:
-            while True:
-                outcome = self.drive(iterator, error)
-                value = self.value
-                self.value = None
-                if outcome == RETURNED:
-                    return value
-                if outcome == RAISED:
-                    raise value
-                error = None
-                try:
-                    self.suspend(value)
-                except BaseException as thrown:
-                    error = thrown
+            raise value
         finally:
-            self.awaited = None
-            error = value = None  # an error's traceback holds this frame
+            value = None  # the error's traceback holds this frame
 
     # -- what a coroutine has
 
@@ -433,7 +446,7 @@ def wait(awaitable: Awaitable[T]) -> T:
     coroutine, TypeError for what cannot be awaited.
     """
     stack = current_stack()
-    coroutine = running
+    coroutine: StackCoroutine | None = running
     if coroutine is None or coroutine.stack is not stack:
         coroutine = coroutine_of(stack)
     if coroutine is None:

@@ -46,12 +46,17 @@ void __asan_handle_no_return(void);
 #define CEDE_FORGET_MARKS() ((void)0)
 #endif
 
-/* Go on with `stack` until it, or somebody else, comes back here. */
+/* The function's side of a switch: go on with the driver, until it comes back here. None, or the exception that rises here: no handler, which
+   would have to be kept on the stack, is needed for it. */
 static inline PyObject *
-cede_switch_to(PyObject *stack)
+cede_give_way(PyObject *driver)
 {
     CEDE_FORGET_MARKS();
-    return cede_greenlet_switch(stack, cede_no_arguments, NULL);
+    PyObject *result = cede_greenlet_switch(driver, cede_no_arguments, NULL);
+    if (result == NULL)
+        return cede_take_exception();
+    Py_DECREF(result);
+    Py_RETURN_NONE;
 }
 
 /* The driver's side of it: what the stack comes back with, or, if *outcome is made CEDE_RAISED, the exception that ended its function.
