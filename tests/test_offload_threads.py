@@ -254,6 +254,77 @@ def test_pools_tells_of_all(run) -> None:
     run(main)
 
 
+def default_executor() -> Any:
+    [told] = [each for each in cede.pools() if (each.kind, each.name) == ("thread", "default")]
+    return told
+
+
+def test_pools_tells_of_the_default_executor(run) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert cede.pools() == ()
+        crowd = Crowd()
+        tasks = [asyncio.create_task(cede.to_thread(crowd))]
+        await crowd.holds(1)
+        size = default_executor().size
+        tasks += [asyncio.create_task(cede.to_thread(crowd)) for _ in range(size - 1)]
+        await crowd.holds(size)
+        tasks += [asyncio.create_task(cede.to_thread(functools.partial(crowd, 1), limit=9)) for _ in range(3)]
+        tasks += [asyncio.ensure_future(loop.run_in_executor(None, crowd))]
+        await turns()
+        told = default_executor()
+        assert (told.busy, told.queued) == (size, 4)
+        tasks.pop().cancel()
+        await turns()  # asyncio's executor hears of it in a later turn
+        crowd.go.set()
+        await asyncio.gather(*tasks)
+        with pytest.raises(ValueError, match="invalid literal"):
+            await cede.to_thread(int, "x")
+        async with asyncio.timeout(30):
+            while default_executor().busy or default_executor().queued:
+                await asyncio.sleep(0.001)
+        assert crowd.total == size + 3
+
+    run(main)
+
+
+def test_of_its_own_executor_the_loop_tells_how_long_calls_waited_and_what_came_of_them() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        crowd = Crowd()
+        tasks = [asyncio.create_task(cede.to_thread(crowd))]
+        await crowd.holds(1)
+        size = default_executor().size
+        tasks += [asyncio.create_task(cede.to_thread(crowd)) for _ in range(size - 1)]
+        await crowd.holds(size)
+        assert default_executor().longest_wait == default_executor().waiting_since == 0
+        tasks += [asyncio.create_task(cede.to_thread(functools.partial(crowd, 1), limit=9)) for _ in range(2)]
+        given_up = [loop.run_in_executor(None, variable.set, "unused"), asyncio.wrap_future(loop._default_executor.submit(crowd))]
+        await turns()
+        told = default_executor()
+        assert (told.busy, told.queued) == (size, 4)
+        assert told.waiting_since > 0
+        assert [count for _, count in told.callers] == [3, 1]
+        assert told.callers[0][0].endswith("Crowd"), told.callers
+        for each in given_up:
+            each.cancel()
+        await turns()  # wrap_future passes it on in a later turn
+        assert default_executor().queued == 2
+        crowd.go.set()
+        await asyncio.gather(*tasks)
+        with pytest.raises(ValueError, match="invalid literal"):
+            await cede.to_thread(int, "x")
+        async with asyncio.timeout(30):
+            while default_executor().cancelled < 2:
+                await asyncio.sleep(0.001)
+        told = default_executor()
+        assert (told.busy, told.queued, told.done, told.failed, told.cancelled) == (0, 0, size + 2, 1, 2)
+        assert told.longest_wait >= told.mean_wait > 0
+
+    with asyncio.Runner(loop_factory=cede.new_event_loop) as runner:
+        runner.run(main())
+
+
 def test_a_pool_is_closed_with_its_loop(run) -> None:
     made = []
 

@@ -20,28 +20,32 @@ cdef extern from "spin.h":
 cdef double LOOK_OUT
 cdef double SOON
 
+cdef enum:
+    DONE = 0
+    FAILED = 1
+    CANCELLED = 2
+
 cdef class Crew
 
 cdef class Job(Runnable):
     cdef object function
     cdef object args
+    cdef object future
+    cdef Crew crew
+    cdef double began
     cdef int perform(self) except -1
     cdef int give_up(self) except -1
 
 @cython.final
 cdef class LoopJob(Job):
     cdef Kernel kernel
-    cdef object future
     cdef object result
     cdef object error
     cdef bint dropped
-    cdef Crew crew
-    cdef double began
     cdef int post(self) except -1
 
 @cython.final
 cdef class ThreadJob(Job):
-    cdef object future
     cdef object options
 
 @cython.final
@@ -71,6 +75,13 @@ cdef class Crew:
     cdef readonly bint closed
     cdef bint looks_out
     cdef bint prompt
+    cdef Py_ssize_t given
+    cdef Py_ssize_t done
+    cdef Py_ssize_t failed
+    cdef Py_ssize_t cancelled
+    cdef Py_ssize_t waits
+    cdef double waited
+    cdef double longest
     cdef cede_patience patience  # the workers', together
     cdef object lock
     cdef object __weakref__
@@ -79,7 +90,12 @@ cdef class Crew:
     @cython.locals(worker=Worker)
     cdef Worker place(self, Job job)
     cdef int start(self, Worker worker) except -1
+    @cython.locals(job=Job, waited=double)
     cdef Job next_job(self, Worker worker)
+    cdef int count(self, int outcome) except -1
+    cdef int forget(self) except -1
+    @cython.locals(job=Job)
+    cpdef dict told(self)
     @cython.locals(worker=Worker, resting=list)
     cpdef close(self)
     @cython.locals(job=Job)

@@ -12,6 +12,7 @@ Invariants
 * Jobs begin in the order in which they were handed in. A job that was cancelled before a worker came to it is never run.
 * A crew refers to no loop, except through the jobs it has not finished: a loop that is dropped can be collected while its workers rest.
 * Every job handed in is run before the last worker goes, unless `drop_jobs` was called.
+* A job is counted as ended before whoever waits for it can know of its end: what is told of a crew is never behind what its callers saw.
 
 The threads are no daemons: the interpreter's end waits until every job that was handed in has been done, as it does for concurrent.futures,
 by the same list of threads to tell and to wait for.
@@ -40,6 +41,8 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.pure import monotonic
 
+    DONE, FAILED, CANCELLED = range(3)  # how a job ends
+
 # Looking out for much longer than it takes to wake a thread gains nothing; for less, two that sleep in turns never find each other awake.
 LOOK_OUT = 100e-6
 
@@ -63,6 +66,9 @@ class Job(Runnable):
 
     function: Any
     args: Any
+    future: Any  # who waits for it
+    crew: Any  # these two are set when a crew takes the job in
+    began: float
 
     def perform(self) -> int:
         """On the worker's thread. Whatever the function raises is kept for whoever waits."""
@@ -77,14 +83,11 @@ class LoopJob(Job):
     """A job whose outcome goes to a future of a loop, through the loop's inbox, where it is its own entry."""
 
     kernel: Kernel
-    future: Any
     result: Any
     error: Any
     dropped: bool
-    crew: Any
-    began: float
 
-    def __init__(self, kernel: Kernel, future: Any, function: Any, args: Any, crew: Any) -> None:
+    def __init__(self, kernel: Kernel, future: Any, function: Any, args: Any) -> None:
         self.kernel = kernel
         self.future = future
         self.function = function
@@ -92,19 +95,20 @@ class LoopJob(Job):
         self.result = None
         self.error = None
         self.dropped = False
-        self.crew = crew
-        self.began = monotonic()
 
     def perform(self) -> int:
         function, args = self.function, self.args
         self.function = self.args = None
-        if not self.future.done():  # cancelled, where it is
+        if not self.future.done():
             try:
                 self.result = function(*args)
             except BaseException as error:
                 self.error = error
             function = args = None
+            self.crew.count(CANCELLED if self.future.done() else DONE if self.error is None else FAILED)
             self.post()
+        else:
+            self.crew.count(CANCELLED)
         if not cython.compiled:
             del self  # the error's traceback holds this frame
         return 0
@@ -120,6 +124,7 @@ class LoopJob(Job):
     def give_up(self) -> int:
         self.function = self.args = None
         self.dropped = True
+        self.crew.count(CANCELLED)
         return self.post()
 
     def run_ready(self) -> int:
@@ -143,7 +148,6 @@ class LoopJob(Job):
 class ThreadJob(Job):
     """A job whose outcome goes to a ``concurrent.futures.Future``."""
 
-    future: Any
     options: Any
 
     def __init__(self, future: Any, function: Any, args: Any, options: Any) -> None:
@@ -155,15 +159,22 @@ class ThreadJob(Job):
     def perform(self) -> int:
         function, args, options, future = self.function, self.args, self.options, self.future
         self.function = self.args = self.options = self.future = None
-        if future.set_running_or_notify_cancel():  # False: cancelled before we came to it
+        if future.set_running_or_notify_cancel():
             try:
-                future.set_result(function(*args, **options))
+                result = function(*args, **options)
             except BaseException as error:
+                self.crew.count(FAILED)
                 future.set_exception(error)
-        function = args = options = future = None
+            else:
+                self.crew.count(DONE)
+                future.set_result(result)
+        else:  # cancelled before we came to it
+            self.crew.count(CANCELLED)
+        function = args = options = future = result = None
         return 0
 
     def give_up(self) -> int:
+        self.crew.count(CANCELLED)
         self.future.cancel()
         return 0
 
@@ -253,11 +264,14 @@ class Crew:
         self.closed = False
         self.looks_out = several_cpus()
         self.prompt = False  # the last job's outcome came soon
+        self.given = self.done = self.failed = self.cancelled = 0
+        self.waits = 0  # jobs that waited for a worker
+        self.waited = self.longest = 0.0
         self.lock: Any = None if cython.compiled else threading.Lock()
 
     def call(self, kernel: Kernel, future: Any, function: Any, args: Any) -> None:
         """Have ``function(*args)`` called, and `future`, of the loop `kernel`, told. Raises as `give` does."""
-        self.give(LoopJob(kernel, future, function, args, self))
+        self.give(LoopJob(kernel, future, function, args))
         if self.prompt and self.looks_out:
             kernel.expect_post(LOOK_OUT)
 
@@ -276,6 +290,9 @@ class Crew:
         try:
             if self.closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
+            job.crew = self
+            job.began = monotonic()
+            self.given += 1
             if self.resting:
                 worker = self.resting.pop()
                 worker.job = job
@@ -298,6 +315,7 @@ class Crew:
             thread.start()
         except BaseException:
             self.workers.discard(worker)
+            self.forget()
             raise
         self.threads.add(thread)
         pool_module._threads_queues[thread] = worker  # type: ignore[attr-defined, index]
@@ -309,7 +327,12 @@ class Crew:
             self.lock.acquire()
         try:
             if self.jobs:
-                return self.jobs.popleft()
+                job = self.jobs.popleft()
+                waited = monotonic() - job.began
+                self.waits += 1
+                self.waited += waited
+                self.longest = max(self.longest, waited)
+                return job
             if self.closed:
                 worker.leaving = True
             else:
@@ -342,6 +365,60 @@ class Crew:
             except IndexError:
                 return  # a worker was faster
             job.give_up()
+
+    def count(self, outcome: int) -> int:
+        """A job is at its end."""
+        if not cython.compiled:
+            self.lock.acquire()
+        if outcome == DONE:
+            self.done += 1
+        elif outcome == FAILED:
+            self.failed += 1
+        else:
+            self.cancelled += 1
+        if not cython.compiled:
+            self.lock.release()
+        return 0
+
+    def forget(self) -> int:
+        """A job that was taken in has been given back."""
+        if not cython.compiled:
+            self.lock.acquire()
+        self.given -= 1
+        if not cython.compiled:
+            self.lock.release()
+        return 0
+
+    def told(self) -> dict[str, Any]:
+        """What it does and has done, in the words of ``cede.offload.pool.PoolStatistics``; `waiting` are the functions that wait."""
+        if not cython.compiled:
+            self.lock.acquire()
+        try:
+            queue = list(self.jobs)
+            waiting = []
+            since = 0.0
+            for item in queue:
+                job = item
+                if job.future.done():
+                    continue  # cancelled
+                if not waiting:
+                    since = monotonic() - job.began
+                waiting.append((job.function, job.args))
+            return {
+                "size": self.limit,
+                "busy": self.given - self.done - self.failed - self.cancelled - len(queue),
+                "queued": len(waiting),
+                "done": self.done,
+                "failed": self.failed,
+                "cancelled": self.cancelled,
+                "longest_wait": self.longest,
+                "mean_wait": self.waited / self.waits if self.waits else 0.0,
+                "waiting_since": since,
+                "waiting": waiting,
+            }
+        finally:
+            if not cython.compiled:
+                self.lock.release()
 
     def busy_threads(self) -> list[threading.Thread]:
         """The threads that are inside a job."""

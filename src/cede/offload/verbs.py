@@ -76,8 +76,13 @@ async def in_default_pool(kind: type[Pool], verb: str, function: Any, args: Any,
 
 
 def pools() -> tuple[PoolStatistics, ...]:
-    """What the pools of the running loop do at this moment. Raises RuntimeError where no loop runs."""
+    """What the pools of the running loop do at this moment, its default executor among them. Raises RuntimeError where no loop runs."""
+    from cede.offload.executor import executor_statistics
     from cede.offload.keeper import keeper_of
 
-    found = [pool.statistics() for pool in keeper_of(asyncio.get_running_loop()).pools]
+    loop = asyncio.get_running_loop()
+    found = [pool.statistics() for pool in keeper_of(loop).pools]
+    threads = executor_statistics(loop)
+    if threads is not None:
+        found.append(threads)
     return tuple(sorted(found, key=lambda each: (each.kind, each.name)))
