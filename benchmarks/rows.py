@@ -108,6 +108,7 @@ ROWS = (
     Row("work.literal", "work", "`getaddrinfo` of a literal", US, targets=beside_best(US, 1.0)),
     Row("work.localhost", "work", "`getaddrinfo(\"localhost\")`", US, targets=beside_best(US, 0.7)),
     Row("work.to-thread", "work", "`to_thread` of nothing", US, targets=beside_best(US, 0.5)),
+    Row("work.to-process", "work", "`to_process` of nothing (elsewhere: `ProcessPoolExecutor`)", US, True),
     Row("work.threadsafe", "work", "`call_soon_threadsafe` from another thread", NS, targets=beside_best(NS, 0.8)),
     Row("work.connect", "work", "connect, echo, close over streams", US, targets=beside_best(US, 0.8)),
     Row("work.sleepers", "work", "200,000 sleeping tasks (1.5 s is ideal)", SECONDS, True, beside_best(SECONDS, 0.75), rounds=3),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import shutil
 import socket
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from benchmarks.clocks import active
+from benchmarks.loops import OWN
 from benchmarks.task_rows import ignore
 from benchmarks.work import Work
 
@@ -55,6 +58,27 @@ async def to_thread(b: Bench, n: int) -> float:
     for _ in range(n):
         await asyncio.to_thread(ignore)
     return active() - start
+
+
+async def to_process(b: Bench, n: int) -> float:
+    """A function that does nothing runs in a process and is awaited: by `to_process`, elsewhere by concurrent.futures.
+
+    The processes are there before the time begins.
+    """
+    if b.contestant == OWN:
+        to_process = importlib.import_module("cede").to_process
+        await to_process(ignore)
+        start = active()
+        for _ in range(n):
+            await to_process(ignore)
+        return active() - start
+    call = b.loop.run_in_executor
+    with ProcessPoolExecutor() as pool:
+        await call(pool, ignore)
+        start = active()
+        for _ in range(n):
+            await call(pool, ignore)
+        return active() - start
 
 
 async def threadsafe(b: Bench, n: int) -> float:
@@ -131,6 +155,7 @@ WORK: dict[str, Work] = {
     "work.literal": Work(literal, least=100),
     "work.localhost": Work(localhost, least=100),
     "work.to-thread": Work(to_thread, least=100),
+    "work.to-process": Work(to_process, least=100),
     "work.threadsafe": Work(threadsafe, least=100),
     "work.sleepers": Work(sleepers, once=True),
     "work.connect": Work(connect_echo_close, least=20),
