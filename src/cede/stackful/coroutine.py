@@ -152,7 +152,10 @@ class StackCoroutine(Operation):
         running = None
         if self.state == PARKED:
             return SUSPENDED
-        return self.look(handed, outcome)
+        try:
+            return self.look(handed, outcome)
+        finally:
+            handed = args = kwargs = None  # uncompiled, this frame is in the traceback of what ended the function
 
     def look(self, handed: Any, outcome: int) -> int:
         """Control is back, and it was not `wait` that gave it: why?"""
