@@ -395,7 +395,7 @@ class Crew:
             self.lock.acquire()
         try:
             queue = list(self.jobs)
-            waiting = []
+            waiting: list[Any] = []
             since = 0.0
             for item in queue:
                 job = item
