@@ -45,6 +45,8 @@ cdef class Stream(Owned):
     cpdef int shutdown_write(self) except -1
 
 cdef class DatagramChannel(Owned):
+    cdef bint telling
+    cdef bint held
     cpdef int resume(self) except -1
     cpdef int pause(self) except -1
     cpdef int send(self, object data, object address) except -1

@@ -160,7 +160,14 @@ class Stream(Owned):
 
 
 class DatagramChannel(Owned):
-    """A datagram socket inside the driver, which owns the socket object until `close`."""
+    """A datagram socket inside the driver, which owns the socket object until `close`.
+
+    ``telling`` is true while the datagrams of one batch are told. The owner may then hold what it sends, and sets ``held``: it is told
+    by `Sink.writable`, when the batch is over or takes long, without having asked for it.
+    """
+
+    telling: bool
+    held: bool
 
     def resume(self) -> int:
         """Receive from now on, whatever comes, until `pause`."""

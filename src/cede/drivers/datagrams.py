@@ -85,6 +85,8 @@ class ReadinessDatagrams(DatagramChannel):
         self.closed = False
         self.batch = 1
         self.refused = False
+        self.telling = False
+        self.held = False
         self.rest = None
         self.kept = []
         self.reading = Handle(self.read_ready, (), driver.kernel)

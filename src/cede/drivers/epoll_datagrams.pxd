@@ -12,6 +12,9 @@ cdef class EpollDatagrams(ReadinessDatagrams):
     cdef DatagramBatch arena
     cdef size_t room
     cdef int most
+    cdef int shared  # the size up to which datagrams share a message
+    cdef int barred  # batches in which nothing is held
+    cdef int told(self) except -1
     cdef list untold(self, int index, int count)
     cdef int send_by_method(self, object data, object address) except -1
 

@@ -4,6 +4,8 @@ Invariants
 ----------
 * The batch of a driver is filled and told within one call. User code runs in between, and can start no other receive on it; what an
   interrupt leaves untold is copied out first.
+* What is sent while a batch is told may be held until it is over (see `DatagramChannel`), but not for long: after PATIENCE seconds it
+  leaves, and nothing is held in the BARRED batches after that one, since somebody may wait for each answer while the next one is made.
 * A target of `send_many` that is bytes, or None, is in the kernel's own form; anything else is sent by the socket's method.
 """
 
@@ -11,6 +13,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 
+from cede.core.call cimport monotonic
 from cede.drivers.base cimport READ, WRITE, Sink
 from cede.drivers.datagrams cimport ReadinessDatagrams
 from cede.drivers.epoll_wait cimport native, os_error, plain_socket
@@ -25,6 +28,9 @@ from cede.drivers.datagrams import IN_A_ROW, LARGEST, check_address
 cdef int INET = socket.AF_INET
 cdef int INET6 = socket.AF_INET6
 cdef int LOCAL = socket.AF_UNIX
+cdef double PATIENCE = 0.0002  # a batch of short answers takes a fifth of it
+cdef int BARRED = 256
+
 cdef object WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 assert IN_A_ROW <= CEDE_BATCH
@@ -50,6 +56,7 @@ cdef EpollDatagrams new_datagrams(ReadinessDriver driver, object sock, Sink sink
     channel.arena = arena
     channel.room = CEDE_ROOM
     channel.most = CEDE_BATCH
+    channel.shared = shares(channel.fd) if channel.family != LOCAL else 0
     if channel.family == LOCAL:
         # These can be larger: fewer of them at once.
         channel.room = LARGEST
@@ -64,6 +71,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
     cdef int receive(self) except -1:
         cdef cede_batch *batch = &self.arena.batch
         cdef int count, index
+        cdef double began = 0.0
         if socket_number(self.sock) != self.fd:
             return self.driver.evict(self)
         count = batch_receive(batch, self.fd, min(self.batch, self.most), self.room)
@@ -74,18 +82,38 @@ cdef class EpollDatagrams(ReadinessDatagrams):
             return self.sink.datagram_failed(os_error(-count))
         self.expect(count)
         index = 0
-        while index < count:
-            data = batch_data(batch, index)
-            address = batch_sender(batch, index)
-            index += 1
-            try:
-                self.sink.received_from(data, address)
-            except BaseException:
-                self.keep(self.untold(index, count))
-                raise
-            if not self.wanted & READ:
-                self.keep(self.untold(index, count))
-                break
+        if count == 1:
+            return self.sink.received_from(batch_data(batch, 0), batch_sender(batch, 0))
+        if self.barred:
+            self.barred -= 1
+        else:
+            self.telling = True
+            began = monotonic()
+        try:
+            while index < count:
+                data = batch_data(batch, index)
+                address = batch_sender(batch, index)
+                index += 1
+                try:
+                    self.sink.received_from(data, address)
+                except BaseException:
+                    self.keep(self.untold(index, count))
+                    raise
+                if not self.wanted & READ:
+                    self.keep(self.untold(index, count))
+                    break
+                if self.telling and monotonic() - began > PATIENCE:
+                    self.barred = BARRED
+                    self.told()
+        finally:
+            self.told()
+        return 0
+
+    cdef int told(self) except -1:
+        """The batch is over, or takes long: what its receiver sent meanwhile leaves."""
+        self.telling = False
+        if self.held and not self.closed:
+            return self.sink.writable()
         return 0
 
     cdef list untold(self, int index, int count):
@@ -140,7 +168,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         if not datagrams:
             return 0
         self.refused = False
-        taken = send_list(self.fd, datagrams)
+        taken = send_list(self.fd, datagrams, &self.shared)
         if taken < 0:
             if would_block(-taken):
                 self.refused = True

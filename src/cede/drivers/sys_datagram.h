@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,6 +23,8 @@
 #define CEDE_BATCH 16                   /* datagrams of one receive, at most */
 #define CEDE_FLUSH 64                   /* datagrams of one send, at most */
 #define CEDE_ROOM (64 * 1024)           /* each has that much room: more than an internet datagram can be */
+#define CEDE_SHARED 1232                /* the largest that share a message: what fits the least MTU of IPv6 is never too large for a device */
+#define CEDE_SHARE 64                   /* as many at once is what the first kernels with UDP_SEGMENT took */
 #define CEDE_KNOWN 128                  /* senders whose addresses are kept ready, a power of two */
 
 typedef struct {
@@ -260,37 +263,111 @@ cede_send_datagram(int fd, const void *data, Py_ssize_t size, const cede_address
     return sent < 0 ? -errno : 1;
 }
 
-/* Sends the datagrams of `list`, from the first one on that is (bytes, bytes or None), up to the first that is not. How many were taken,
-   or the negated errno where the first of them was refused; 0 also where the very first is of another kind. */
+/* The size up to which datagrams of that socket may share a message, 0 where none may: a kernel that does not know UDP_SEGMENT would
+   ignore it, and send them as one. */
 static inline int
-cede_send_list(int fd, PyObject *list)
+cede_shares(int fd)
+{
+#ifdef UDP_SEGMENT
+    int segment = -1;
+    socklen_t length = sizeof segment;
+    if (getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &length) == 0 && segment == 0)
+        return CEDE_SHARED;
+#else
+    (void)fd;
+#endif
+    return 0;
+}
+
+static inline int
+cede_same_target(PyObject *one, PyObject *other)
+{
+    if (one == other)
+        return 1;
+    return one != Py_None && other != Py_None && PyBytes_GET_SIZE(one) == PyBytes_GET_SIZE(other) &&
+           !memcmp(PyBytes_AS_STRING(one), PyBytes_AS_STRING(other), (size_t)PyBytes_GET_SIZE(one));
+}
+
+/* Sends the datagrams of `list`, from the first one on that is (bytes, bytes or None), up to the first that is not. How many were taken,
+   or the negated errno where the first of them was refused; 0 also where the very first is of another kind.
+
+   Neighbours of one size for one receiver (the last of them may be smaller) share a message, which goes through the network's layers
+   once and is cut up on the way out (UDP_SEGMENT): that is most of what a small datagram costs. `*largest` is the size up to which they
+   may; where the system cannot cut it up after all (it says so before anything is sent), they go one by one, and it is lowered. */
+static inline int
+cede_send_list(int fd, PyObject *list, int *largest)
 {
     struct mmsghdr headers[CEDE_FLUSH];
     struct iovec vectors[CEDE_FLUSH];
-    int count = 0;
+    union {
+        struct cmsghdr aligned;
+        char space[CMSG_SPACE(sizeof(uint16_t))];
+    } controls[CEDE_FLUSH / 2];
+    int count, messages, sharing, taken, most = *largest, refused = 0;
+again:
+    count = messages = sharing = 0;
+    PyObject *last = NULL; /* whose message the next one may share, with the size that it must have then */
+    size_t segment = 0, total = 0;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list) && count < CEDE_FLUSH; i++) {
         PyObject *pair = PyList_GET_ITEM(list, i);
         if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2)
             break;
         PyObject *data = PyTuple_GET_ITEM(pair, 0), *target = PyTuple_GET_ITEM(pair, 1);
-        struct msghdr *header = &headers[count].msg_hdr;
         if (!PyBytes_CheckExact(data) || (target != Py_None && !PyBytes_CheckExact(target)))
             break;
-        vectors[count].iov_base = PyBytes_AS_STRING(data);
-        vectors[count].iov_len = (size_t)PyBytes_GET_SIZE(data);
-        memset(&headers[count], 0, sizeof headers[count]);
-        header->msg_iov = &vectors[count];
+        size_t size = (size_t)PyBytes_GET_SIZE(data);
+        struct iovec *vector = &vectors[count++];
+        vector->iov_base = PyBytes_AS_STRING(data);
+        vector->iov_len = size;
+#ifdef UDP_SEGMENT
+        if (last != NULL && size && size <= segment && total + size <= CEDE_ROOM - 1024 && cede_same_target(last, target)) {
+            struct msghdr *header = &headers[messages - 1].msg_hdr;
+            if (++header->msg_iovlen == 2) {
+                header->msg_control = &controls[sharing];
+                header->msg_controllen = sizeof controls[sharing];
+                memset(&controls[sharing++], 0, sizeof controls[0]);
+                struct cmsghdr *control = CMSG_FIRSTHDR(header);
+                control->cmsg_level = IPPROTO_UDP;
+                control->cmsg_type = UDP_SEGMENT;
+                control->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+                uint16_t value = (uint16_t)segment;
+                memcpy(CMSG_DATA(control), &value, sizeof value);
+            }
+            total += size;
+            if (size < segment || header->msg_iovlen == CEDE_SHARE)
+                last = NULL;
+            continue;
+        }
+#endif
+        struct msghdr *header = &headers[messages].msg_hdr;
+        memset(&headers[messages++], 0, sizeof headers[0]);
+        header->msg_iov = vector;
         header->msg_iovlen = 1;
         if (target != Py_None) {
             header->msg_name = PyBytes_AS_STRING(target);
             header->msg_namelen = (socklen_t)PyBytes_GET_SIZE(target);
         }
-        count++;
+        last = size && size <= (size_t)most ? target : NULL;
+        segment = total = size;
     }
     if (count == 0)
         return 0;
-    int taken = sendmmsg(fd, headers, (unsigned int)count, MSG_NOSIGNAL | MSG_DONTWAIT);
-    return taken < 0 ? -errno : taken;
+    taken = sendmmsg(fd, headers, (unsigned int)messages, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (taken < 0) {
+        if (headers[0].msg_hdr.msg_iovlen == 1)
+            return -errno;
+        refused = errno;
+        if (refused != EINVAL && refused != EIO && refused != EMSGSIZE && refused != EOPNOTSUPP && refused != ENOBUFS)
+            return -refused;
+        most = 0;
+        goto again;
+    }
+    if (refused) /* it was the sharing, and nothing else, that was not possible */
+        *largest = refused == EIO ? 0 : (int)(headers[0].msg_hdr.msg_iov->iov_len / 2);
+    count = 0;
+    for (int i = 0; i < taken; i++)
+        count += (int)headers[i].msg_hdr.msg_iovlen;
+    return count;
 }
 
 #endif

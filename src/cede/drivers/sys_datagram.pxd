@@ -15,4 +15,5 @@ cdef extern from "sys_datagram.h":
     bint parse_address "cede_parse_address"(int family, object address, cede_address *to) noexcept
     object raw_address "cede_raw_address"(const cede_address *address)
     int send_datagram "cede_send_datagram"(int fd, const void *data, Py_ssize_t size, const cede_address *to) noexcept
-    int send_list "cede_send_list"(int fd, list datagrams) noexcept
+    int shares "cede_shares"(int fd) noexcept
+    int send_list "cede_send_list"(int fd, list datagrams, int *largest) noexcept

@@ -46,11 +46,3 @@ class DatagramState(SocketState):
     @property
     def _address(self) -> Any:
         return self.address
-
-    @property
-    def _buffer(self) -> Any:
-        return self.queue
-
-    @property
-    def _buffer_size(self) -> int:
-        return self.queued
