@@ -28,7 +28,7 @@ from cede.drivers.datagrams import IN_A_ROW, LARGEST, check_address
 cdef int INET = socket.AF_INET
 cdef int INET6 = socket.AF_INET6
 cdef int LOCAL = socket.AF_UNIX
-cdef double PATIENCE = 0.0002  # a batch of short answers takes a fifth of it
+cdef double PATIENCE = 0.0002  # seconds; short answers to a whole batch take a small part of it
 cdef int BARRED = 256
 
 cdef object WOULD_BLOCK = (BlockingIOError, InterruptedError)
