@@ -26,6 +26,20 @@ def checked(data: Any, name: str) -> Any:
 def gather(list_of_data: Any, pieces: list[Any]) -> int:
     """Put what is to be sent into `pieces`, but nothing empty; its number of bytes."""
     total = 0
+    if type(list_of_data) is list:
+        # The usual case, in which nothing has to be looked at twice.
+        pieces.extend(list_of_data)
+        for piece in pieces:
+            if type(piece) is not bytes:
+                break
+            size = len(piece)
+            if not size:
+                break
+            total += size
+        else:
+            return total
+        pieces.clear()
+        total = 0
     for piece in list_of_data:
         if type(piece) is not bytes:
             piece = checked(piece, "items of list_of_data")
