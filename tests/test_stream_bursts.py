@@ -28,6 +28,7 @@ HABIT = 2
 FORGIVEN = 64
 BARRED = 1024
 FEW = 4
+ABSTAIN = 1000
 
 
 @pytest.fixture
@@ -43,11 +44,22 @@ async def patiently(main: Callable[[], Any]) -> Any:
     driver = getattr(asyncio.get_running_loop(), "driver", None)
     if driver is not None:
         driver.patience = 3600.0
+        driver.worth = 0.0
     return await main()
 
 
-def impatient(seconds: float = 0.001) -> None:
-    asyncio.get_running_loop().driver.patience = seconds  # type: ignore[attr-defined]
+async def abstains(crowd: Crowd) -> None:
+    """Check that `crowd` does not share, for so long, and then does."""
+    shared = 0
+    while not shared:
+        for place, row in enumerate((await crowd.write())[:-1]):
+            shared += row[place] == b""
+            crowd.alone += not shared
+    assert ABSTAIN <= crowd.alone <= ABSTAIN + FEW * (ABSTAIN // (len(crowd.pairs) - FEW) + 1)
+
+
+def impatient() -> None:
+    asyncio.get_running_loop().driver.patience = 0.001  # type: ignore[attr-defined]
 
 
 def patient() -> None:
@@ -204,6 +216,7 @@ class Crowd:
 
     def __init__(self, pairs: list[tuple[Any, socket.socket]]) -> None:
         self.pairs = pairs
+        self.alone = 0  # writes that left at once
 
     @classmethod
     async def connect(cls, size: int) -> Crowd:
@@ -279,12 +292,27 @@ def test_nobody_waits_for_a_second_long_step(world: World) -> None:
     async def main() -> None:
         size = FEW + 4
         crowd = await Crowd.connect(size)
-        impatient(0.05)
-        seen = await crowd.write(lambda place: time.sleep(0.06) if place == 2 else None)
+        impatient()
+        seen = await crowd.write(lambda place: time.sleep(0.002) if place == 2 else None)
+        patient()
         together = [b"%d" % place if place <= 2 else b"" for place in range(size)]
         assert [b"".join(column) for column in zip(*seen[:4], strict=True)][:3] == together[:3]
+        await abstains(crowd)
+        crowd.close()
+
+    world.run(main)
+
+
+@each_of_ours
+def test_what_is_written_fast_does_not_share(world: World) -> None:
+    async def main() -> None:
+        crowd = await Crowd.connect(FEW + 4)
+        asyncio.get_running_loop().driver.worth = 3600.0  # type: ignore[attr-defined]
         seen = await crowd.write()
-        assert [row[place] for place, row in enumerate(seen[:-1])] == [b"%d" % place for place in range(size)]
+        assert seen[0][0] == b""
+        assert b"0" in (row[0] for row in seen)
+        asyncio.get_running_loop().driver.worth = 0.0  # type: ignore[attr-defined]
+        await abstains(crowd)
         crowd.close()
 
     world.run(main)

@@ -7,7 +7,7 @@ cdef enum:
     READ = 1
     WRITE = 2
     FEW = 4
-    WARY = 100
+    ABSTAIN = 1000
 
 cdef class Sink(Attributed):
     cdef readonly bint buffered
@@ -69,12 +69,13 @@ cdef class Acceptor(Channel):
 cdef class Driver(DriverPort):
     cdef list held
     cdef public double patience
+    cdef public double worth
     cdef readonly bint late
     cdef long long calls
     cdef double held_since
     cdef double step_seen
     cdef bint wary
-    cdef double wary_until
+    cdef int abstain
     cdef int hold(self, Sink sink) except -1
     cdef bint may_share(self, Py_ssize_t others) except -1
     @cython.locals(now=double)

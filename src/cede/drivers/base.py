@@ -39,9 +39,11 @@ if not cython.compiled:
     from cede.core.pure import monotonic
 
     FEW = 4  # others that are ready: for fewer, holding is not worth it
-    WARY = 100  # times `patience`
+    ABSTAIN = 1000  # writes that could have shared
 
-PATIENCE = 0.001  # seconds, of a driver that was not told otherwise
+# Seconds, of a driver that was not told otherwise.
+PATIENCE = 0.001
+WORTH = 5e-6
 
 
 class Sink(Attributed):
@@ -241,11 +243,12 @@ class Driver(DriverPort):
     held: list[Sink]
     calls: int  # of sinks, those after which the program may have gone on: each is a step, as those that the kernel counts are
     patience: float  # seconds for which something is held, and the step that is then running
+    worth: float  # seconds between two writes of a turn: where less passes, a peer that was woken once stays awake by itself
     late: bool  # the last step took more than `patience` seconds, with something held
     held_since: float
     step_seen: float  # when the running step began, or held something first
-    wary: bool  # what is held leaves with the step, see `may_share`
-    wary_until: float
+    wary: bool  # what is held now leaves with the step, see `may_share`
+    abstain: int
 
     def attach(self, kernel: Any) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
@@ -257,18 +260,24 @@ class Driver(DriverPort):
             self.holding = True
             self.late = False
             self.held_since = self.step_seen = monotonic()
-            self.wary = self.held_since < self.wary_until
+            self.wary = self.abstain > 0
         self.held.append(sink)
         return 0
 
     def may_share(self, others: int) -> bool:
         """Whether what is held now will leave together with what others write in this turn; `others` are ready to run in it.
 
-        Not so for WARY times `patience` after a step that took longer than that: who waits for what is held would wait for it too.
+        Not so ABSTAIN times after a step that took longer than `patience`, for who waits for what is held would wait for it too; and
+        as often after a turn with less than `worth` between two writes.
         """
         if self.holding:
             return not self.wary
-        return others + self.untold() >= FEW and monotonic() >= self.wary_until
+        if others + self.untold() < FEW:
+            return False
+        if self.abstain > 0:
+            self.abstain -= 1
+            return False
+        return True
 
     def untold(self) -> int:
         """How many events there are that `wait` has still to tell."""
@@ -279,7 +288,7 @@ class Driver(DriverPort):
         now = monotonic()
         if now - self.step_seen > self.patience:
             self.late = self.wary = True
-            self.wary_until = now + WARY * self.patience
+            self.abstain = ABSTAIN
         self.step_seen = now
         if self.wary or now - self.held_since > self.patience:
             return self.release()
@@ -288,6 +297,8 @@ class Driver(DriverPort):
     def release(self) -> int:
         """A turn is over: whoever holds something sends it, in the order in which they began to."""
         index = 0
+        if not self.wary and self.step_seen - self.held_since < self.worth * len(self.held):
+            self.abstain = ABSTAIN
         try:
             while index < len(self.held):
                 sink = self.held[index]

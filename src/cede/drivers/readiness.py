@@ -25,7 +25,7 @@ from cede.core.future import Future
 from cede.core.handle import Handle
 from cede.core.slow import Events, report_if_slow
 from cede.core.spawn import Spawner
-from cede.drivers.base import PATIENCE, Channel, Driver, Owned, Sink
+from cede.drivers.base import PATIENCE, WORTH, Channel, Driver, Owned, Sink
 
 try:
     import cython
@@ -52,7 +52,8 @@ class ReadinessDriver(Driver):
         self.held = []
         self.calls = 0
         self.patience = PATIENCE
-        self.wary_until = 0.0
+        self.worth = WORTH
+        self.abstain = 0
         self.kernel = None
         self.channels = {}
         self.interests = 0
