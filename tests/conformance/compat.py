@@ -1,6 +1,8 @@
 """Writes ``docs/compatibility.md`` from the results that runs left behind: ``python -m tests.conformance.compat``.
 
-Only what was run is in it. Each run of a whole suite leaves a file in ``build/conformance/results``, for its Python and its loop.
+Only what was run is in it. Each run of a whole suite leaves a file in ``build/conformance/results``, for its Python and its loop. What the
+page is made of is kept beside it in ``docs/compatibility.json``, where a new run takes the place of the old one: to ask every peer on
+every Python takes an hour, and a peer that was not released anew says the same again.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 from . import journal, ledger, loops, sources
 
 PAGE = sources.ROOT / "docs" / "compatibility.md"
+KEPT = PAGE.with_suffix(".json")
 TITLES = {
     "cpython": "CPython's `test.test_asyncio`, with the loop in asyncio's place",
     "classes": "CPython's Task and Future tests, with cede's classes in them one by one",
@@ -23,7 +26,7 @@ TITLES = {
 HEAD = """# Compatibility
 
 Other people's tests of event loops, run on cede and on its peers. This page is written by `python -m tests.conformance.compat` from what
-`make conformance` left behind, and holds only what was run; nothing in it is typed by hand.
+`make conformance` left behind (`compatibility.json` keeps it), and holds only what was run; nothing in it is typed by hand.
 
 A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in
 the place of a name in one of its files for instance, are left out for every loop, and so is what a suite skips by itself. What cede does
@@ -36,7 +39,28 @@ others with it: AnyIO's suite runs many tests on one loop, and its modules ask f
 
 
 def load(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    return [abridged(json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))]
+
+
+def abridged(report: dict[str, Any]) -> dict[str, Any]:
+    """What the page needs of it."""
+    ours = report["loop"] == loops.OURS
+    short = {key: report[key] for key in ("suite", "python", "loop", "version", "build")}
+    short["source"] = report["sources"].get(report["suite"], "")
+    short["units"] = {}
+    for name, unit in report["units"].items():
+        short["units"][name] = {
+            "counts": {outcome: count for outcome, count in unit["counts"].items() if count},
+            "bad": sorted(unit["bad"]) if ours else [],
+            "unsteady": sorted(unit["unsteady"]) if ours else [],
+        }
+    return short
+
+
+def joined(kept: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All of `new`, and of `kept` what it says nothing about; another release of the same Python is the same."""
+    found = {(report["suite"], report["loop"], report["build"], by_version(report["python"])[:2]): report for report in [*kept, *new]}
+    return [found[key] for key in sorted(found)]
 
 
 def by_version(text: str) -> tuple[int, ...]:
@@ -125,7 +149,7 @@ def page(reports: list[dict[str, Any]]) -> str:
             continue
         parts.append(f"## {title}\n")
         if suite in sources.FETCHED:
-            parts.append(f"Source: {', '.join(sorted({report['sources'].get(suite, '?') for report in ours}))}.\n")
+            parts.append(f"Source: {', '.join(sorted({report['source'] or '?' for report in ours}))}.\n")
         parts.append(summary(ours) + "\n")
         for python in compared(ours):
             parts.append(f"On Python {python}, module by module:\n")
@@ -146,12 +170,15 @@ def page(reports: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    reports = load(sources.SCRATCH / "results")
-    if not reports:
+    new = load(sources.SCRATCH / "results")
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else []
+    if not new:
         print("no results: run `make conformance` first")
         return 1
+    reports = joined(kept, new)
+    KEPT.write_text(json.dumps(reports, indent=1, sort_keys=True) + "\n")
     PAGE.write_text(page(reports))
-    print(f"{PAGE}: {len(reports)} runs")
+    print(f"{PAGE}: {len(reports)} runs, {len(new)} of them new")
     return 0
 
 
