@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import socket
 import struct
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -364,6 +366,111 @@ def test_answers_to_one_batch_of_events_leave_together(world: World) -> None:
 
 
 @each_of_ours
+def test_a_few_that_are_fast_say_nothing_of_a_crowd(world: World) -> None:
+    async def main() -> None:
+        transport, far = await connect(Notes())
+        crowd = await Crowd.connect(FEW + 4)
+        asyncio.get_running_loop().driver.worth = 3600.0  # type: ignore[attr-defined]
+        await bursts(transport, far, HABIT + 3)
+        seen = await crowd.write()
+        assert [row[place] for place, row in enumerate(seen[:-1])] == [b""] * len(crowd.pairs)
+        crowd.close()
+        transport.close()
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_no_more_is_held_than_may_be_queued(world: World) -> None:
+    async def main() -> None:
+        notes = Notes()
+        transport, far = await connect(notes, buffer=1 << 20)
+        await bursts(transport, far)
+        transport.set_write_buffer_limits(high=10)
+        transport.write(b"a" * 11)
+        assert arrived(far) == b"a" * 11
+        await asyncio.sleep(0)
+        await bursts(transport, far)
+        transport.write(b"a" * 6)
+        transport.write(b"b" * 6)
+        assert arrived(far) == b"a" * 6 + b"b" * 6
+        assert not notes.paused.is_set()
+        await asyncio.sleep(0)
+        # What finds no room pauses the protocol in the `write` that goes beyond the mark.
+        await bursts(transport, far)
+        while not notes.paused.is_set():
+            transport.write(b"a" * 10)
+            assert notes.paused.is_set() or transport.get_write_buffer_size() <= 10
+        transport.abort()
+        far.close()
+
+    world.run(main)
+
+
+@each_of_ours
+def test_many_pieces(world: World) -> None:
+    async def main() -> None:
+        transport, far = await connect(Notes(), buffer=1 << 20)
+        await bursts(transport, far)
+        transport.writelines([b"%4d" % place for place in range(1500)])
+        assert transport.get_write_buffer_size() == 0
+        assert arrived(far) == b"".join(b"%4d" % place for place in range(1500))
+        await asyncio.sleep(0)
+        await bursts(transport, far, FORGIVEN + 1)
+        for place in range(600):
+            transport.write(b"%4d" % place)
+        assert transport.get_write_buffer_size() == 0
+        assert arrived(far) == b"".join(b"%4d" % place for place in range(600))
+        transport.close()
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_a_turn_by_hand_does_not_sleep_on_what_is_held(world: World) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        transport, far = await connect(Notes())
+        await bursts(transport, far)
+        came: list[bytes] = []
+        loop.add_reader(far, lambda: came.append(far.recv(100)))
+        transport.write(b"question")
+        while not came:
+            loop._run_once()
+        assert came == [b"question"]
+        loop.remove_reader(far)
+        transport.close()
+        far.close()
+
+    world.run(main)
+
+
+@each_world
+def test_after_the_loop_is_closed(world: World) -> None:
+    kept: list[Any] = []
+
+    async def main() -> None:
+        transport, far = await connect(Notes())
+        await bursts(transport, far)
+        kept.extend([transport, far])
+
+    world.run(main)
+    transport, far = kept
+    transport.write(b"late")
+    transport.writelines([b" and", b" later"])
+    assert arrived(far) == b"late and later"
+    far.close()
+    transport._sock.close()
+    kept.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del transport
+        gc.collect()
+
+
+@each_of_ours
 def test_too_much_is_not_held(world: World) -> None:
     async def main() -> None:
         transport, far = await connect(Notes(), buffer=1 << 20)
@@ -390,6 +497,8 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "size": lambda transport: transport.get_write_buffer_size(),
     "socket": lambda transport: transport.get_extra_info("socket"),
     "buffer": lambda transport: transport._buffer,
+    "its own socket": lambda transport: transport._sock,
+    "limits": lambda transport: transport.set_write_buffer_limits(high=0),
     "eof": lambda transport: transport.write_eof(),
     "close": lambda transport: transport.close(),
     "abort": lambda transport: transport.abort(),

@@ -35,6 +35,7 @@ cdef class Kernel(Scheduler):
     cdef int _wait(self, bint look) except -1
     cpdef int expect_post(self, double seconds) except -1
     @cython.locals(left=double, most=double)
+    cdef int _release_all(self) except -1
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
     cdef bint _look_is_due(self) noexcept

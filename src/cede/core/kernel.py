@@ -118,8 +118,19 @@ class Kernel(Scheduler):
         finally:
             self._inbox.awake()
             self.enter_callback()
-            if self.driver.holding:
+            self._release_all()
+
+    def _release_all(self) -> int:
+        """A run is over: nothing is held after it, even where a signal's handler raises."""
+        failure: BaseException | None = None
+        while self.driver.holding:
+            try:
                 self.driver.release()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return 0
 
     def _wait(self, look: bool) -> int:
         """Look at the world, asleep until the next timer where nothing is ready."""
@@ -128,6 +139,8 @@ class Kernel(Scheduler):
             if look or (not driver.quiet and self._look_is_due()):
                 self._fruitless = 0 if driver.wait(0.0) else self._fruitless + 1
             return 0
+        if driver.holding:
+            driver.release()  # a turn that was run by hand, inside a step: the loop would sleep on what that step wrote
         self._fruitless = 0
         timeout = -1.0
         if self._timers.size():
@@ -223,8 +236,7 @@ class Kernel(Scheduler):
             self.turn()
         finally:
             self.enter_callback()
-            if self.driver.holding:
-                self.driver.release()
+            self._release_all()
 
     def take(self, index: int) -> Runnable:
         """Remove from the ring the item `index` places behind its head, for an order of one's own."""

@@ -80,7 +80,7 @@ cdef class Driver(DriverPort):
     cdef bint may_share(self, Py_ssize_t others) except -1
     @cython.locals(now=double)
     cpdef int end_step(self) except -1
-    @cython.locals(sink=Sink, index=Py_ssize_t)
+    @cython.locals(sink=Sink, held=list, index=Py_ssize_t, count=Py_ssize_t)
     cpdef int release(self) except -1
     cdef Py_ssize_t untold(self) except -1
     cpdef int attach(self, object kernel) except -1

@@ -241,7 +241,7 @@ class Driver(DriverPort):
     """
 
     held: list[Sink]
-    calls: int  # of sinks, those after which the program may have gone on: each is a step, as those that the kernel counts are
+    calls: int  # events that were told: each is a step, as those that the kernel counts are
     patience: float  # seconds for which something is held, and the step that is then running
     worth: float  # seconds between two writes of a turn: where less passes, a peer that was woken once stays awake by itself
     late: bool  # the last step took more than `patience` seconds, with something held
@@ -249,6 +249,15 @@ class Driver(DriverPort):
     step_seen: float  # when the running step began, or held something first
     wary: bool  # what is held now leaves with the step, see `may_share`
     abstain: int
+
+    def __init__(self) -> None:
+        self.held = []
+        self.calls = 0
+        self.patience = PATIENCE
+        self.worth = WORTH
+        self.late = False
+        self.wary = False
+        self.abstain = 0
 
     def attach(self, kernel: Any) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
@@ -281,7 +290,7 @@ class Driver(DriverPort):
 
     def untold(self) -> int:
         """How many events there are that `wait` has still to tell."""
-        raise NotImplementedError
+        return 0
 
     def end_step(self) -> int:
         """A step is over: whoever holds something sends it, if one of them has waited for long."""
@@ -295,18 +304,26 @@ class Driver(DriverPort):
         return 0
 
     def release(self) -> int:
-        """A turn is over: whoever holds something sends it, in the order in which they began to."""
-        index = 0
-        if not self.wary and self.step_seen - self.held_since < self.worth * len(self.held):
+        """A turn is over: whoever holds something sends it, in the order in which they began to.
+
+        Where a signal's handler raises, the rest is still held: call it again.
+        """
+        count = len(self.held)
+        if count >= FEW and not self.wary and self.step_seen - self.held_since < self.worth * count:
             self.abstain = ABSTAIN
-        try:
-            while index < len(self.held):
-                sink = self.held[index]
-                index += 1
-                sink.release()
-        finally:
-            del self.held[:index]
-            self.holding = len(self.held) > 0
+        while self.held:
+            # Taken off first: the report of a failed send may run the program, which may write, or run a turn by hand.
+            held, self.held = self.held, []
+            self.holding = False
+            index = 0
+            try:
+                while index < len(held):
+                    sink = held[index]
+                    index += 1
+                    sink.release()
+            finally:
+                self.held = held[index:] + self.held
+                self.holding = len(self.held) > 0
         return 0
 
     def wakeup_fd(self) -> int:

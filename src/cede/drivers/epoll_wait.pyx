@@ -265,10 +265,13 @@ cdef class EpollWaiter(PortableDriver):
                 mask = READ
             if bits & ~<uint32_t>(EPOLLIN | EPOLLRDHUP):
                 mask |= WRITE
+            self.calls += 1
             if self.kernel._debug:
                 self.fire_timed(channel, mask)
             else:
                 channel.fire(mask)
+            if self.holding:
+                self.end_step()
         return 0
 
     cpdef wake(self):

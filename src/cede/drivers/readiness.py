@@ -25,7 +25,7 @@ from cede.core.future import Future
 from cede.core.handle import Handle
 from cede.core.slow import Events, report_if_slow
 from cede.core.spawn import Spawner
-from cede.drivers.base import PATIENCE, WORTH, Channel, Driver, Owned, Sink
+from cede.drivers.base import Channel, Driver, Owned, Sink
 
 try:
     import cython
@@ -48,12 +48,8 @@ class ReadinessDriver(Driver):
     signal_sink: Any
 
     def __init__(self) -> None:
+        Driver.__init__(self)
         self.quiet = True
-        self.held = []
-        self.calls = 0
-        self.patience = PATIENCE
-        self.worth = WORTH
-        self.abstain = 0
         self.kernel = None
         self.channels = {}
         self.interests = 0

@@ -120,11 +120,14 @@ class SelectorDriver(PortableDriver):
                 continue
             if self.channels.get(channel.fd) is not channel or channel.generation != generation:
                 continue
+            self.calls += 1
             try:
                 if self.kernel._debug:
                     self.fire_timed(channel, mask)
                 else:
                     channel.fire(mask)
+                if self.holding:
+                    self.end_step()
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:

@@ -10,6 +10,7 @@ cdef enum:
     FORGIVEN = 64
     BARRED = 1024
     MOST = 65536
+    PIECES = 512
 
 cdef class BurstState(StreamState):
     cdef long long step
@@ -22,7 +23,10 @@ cdef class BurstState(StreamState):
     cdef bint is_held(self, Py_ssize_t size) except -1
     cdef int hold(self, object data) except -1
     cdef int hold_all(self, list pieces) except -1
+    cdef int release_if_much(self) except -1
     @cython.locals(driver=Driver)
     cdef int open_burst(self) except -1
-    @cython.locals(kernel=Kernel, driver=Driver)
+    @cython.locals(kernel=Kernel, driver=Driver, taken=Py_ssize_t)
     cdef int release(self) except -1
+    @cython.locals(taken=Py_ssize_t, count=Py_ssize_t, start=Py_ssize_t, some=list)
+    cdef Py_ssize_t send(self, list pieces) except -1

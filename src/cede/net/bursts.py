@@ -14,6 +14,7 @@ Invariants
   of the turn, and before that at the end of the step in which the oldest of it was written `patience` seconds ago (`Driver.end_step`).
 * Held in vain (nothing followed), it must show that habit FORGIVEN times longer; held in a step that took longer than that, nothing is
   held in the BARRED steps after it: that step had something else to do, and a peer waited for it.
+* No more is held than the high-water mark allows to be queued, so that what is held asks no protocol to pause.
 * Nothing is held while something is queued, nor outside of a step (no running loop, a loop that sleeps, another thread), nor in debug mode.
 * Whoever asks can tell no difference: what is held is not counted as queued, and it is sent before anything else is done with the socket
   (end of file, close, abort, a file, a look at the socket or at the size of the buffer).
@@ -39,6 +40,7 @@ if not cython.compiled:
     FORGIVEN = 64  # further such steps, after one that did not
     BARRED = 1024
     MOST = 64 * 1024  # bytes that are held; more go out at once
+    PIECES = 512  # no more than one call to the system takes
 
 
 class BurstState(StreamState):
@@ -54,6 +56,10 @@ class BurstState(StreamState):
     def is_held(self, size: int) -> bool:
         """Take note of a write that could go out at once: whether it is to be held instead."""
         kernel = self.kernel
+        if kernel._debug or not is_this_thread(kernel._thread_id):
+            if self.held is not None:
+                self.release()
+            return False
         driver: Driver = kernel.driver
         step = kernel.steps + driver.calls
         if self.step == step:
@@ -74,9 +80,8 @@ class BurstState(StreamState):
             return False
         return (
             size <= MOST
-            and not kernel._debug
+            and size <= self.high
             and not driver.asleep
-            and is_this_thread(kernel._thread_id)
             and (self.habit == HABIT or (known and driver.may_share(kernel._ready.size())))
         )
 
@@ -85,9 +90,7 @@ class BurstState(StreamState):
         if self.held is None:
             self.open_burst()
         self.held_size += keep(self.held, data, 0)
-        if self.held_size > MOST:
-            self.release()
-        return 0
+        return self.release_if_much()
 
     def hold_all(self, pieces: list[Any]) -> int:
         """As `hold`, for what was written together."""
@@ -95,7 +98,11 @@ class BurstState(StreamState):
             self.open_burst()
         for data in pieces:
             self.held_size += keep(self.held, data, 0)
-        if self.held_size > MOST:
+        return self.release_if_much()
+
+    def release_if_much(self) -> int:
+        # No more than the high-water mark: the protocol is asked to pause by the `write` that goes beyond it, never at the end of a step.
+        if self.held_size > MOST or self.held_size > self.high or len(self.held) > PIECES:
             self.release()
         return 0
 
@@ -121,24 +128,56 @@ class BurstState(StreamState):
         if self.lost:
             return 0
         try:
-            taken = self.stream.write(pieces[0], 0) if len(pieces) == 1 else self.stream.writev(pieces)
+            taken = self.send(pieces)
+            if taken < self.held_size:
+                self.stream.want_writable(True)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
+            kernel.enter_callback()  # whoever is told of it runs in no task
             return self.fail(error, "Fatal write error on socket transport")
         if taken < self.held_size:
             if self.queue is None:
                 self.queue = []
             self.queued += keep_rest(self.queue, pieces, taken)
-            self.stream.want_writable(True)
             self.pause_if_full()
         return 0
+
+    def send(self, pieces: list[Any]) -> int:
+        """How many bytes of `pieces` the system takes."""
+        if len(pieces) == 1:
+            return self.stream.write(pieces[0], 0)
+        if len(pieces) <= PIECES:
+            return self.stream.writev(pieces)
+        taken = 0
+        for start in range(0, len(pieces), PIECES):
+            some = pieces[start : start + PIECES]
+            count = self.stream.writev(some)
+            taken += count
+            if count < sum(map(len, some)):
+                break
+        return taken
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the watermarks, in bytes: 64 KiB by default, and a quarter of `high` for `low`.
+
+        Raises ValueError unless ``high >= low >= 0``.
+        """
+        if self.held is not None:
+            self.release()
+        StreamState.set_write_buffer_limits(self, high, low)
 
     def get_write_buffer_size(self) -> int:
         """Bytes that were accepted by `write` and that the system has not taken yet."""
         if self.held is not None:
             self.release()
         return self.queued
+
+    @property
+    def _sock(self) -> Any:
+        if self.held is not None:
+            self.release()
+        return StreamState._sock.__get__(self)  # type: ignore[attr-defined]
 
     @property
     def _buffer(self) -> list[Any]:

@@ -1,7 +1,5 @@
-cimport cython
 from cede.core.call cimport call_in, call_method_in
 from cede.net.pieces cimport checked, drop, gather, keep, keep_rest
-from cede.drivers.base cimport Driver
 from cede.net.bursts cimport BurstState
 
 cdef class StreamTransport(BurstState):
@@ -10,6 +8,4 @@ cdef class StreamTransport(BurstState):
     cdef int check_write(self, str method) except -1
     cdef int drained(self) except -1
     cdef int shutdown(self) except -1
-    @cython.locals(driver=Driver)
-    cdef int told(self) except -1
     cdef int end_file(self, object error) except -1

@@ -19,7 +19,6 @@ from contextvars import Context
 from typing import Any
 
 from cede.core.kernel import Kernel
-from cede.drivers.base import Driver
 from cede.net.bursts import BurstState
 from cede.net.file_send import FileSend
 
@@ -112,7 +111,7 @@ class StreamTransport(BurstState):
             raise
         except BaseException as error:
             self.fail(error, "Fatal error: protocol.data_received() call failed.")
-        return self.told()
+        return 0
 
     def get_buffer(self) -> Any:
         if self.kernel._shown is not None:
@@ -141,14 +140,6 @@ class StreamTransport(BurstState):
             raise
         except BaseException as error:
             self.fail(error, "Fatal error: protocol.buffer_updated() call failed.")
-        return self.told()
-
-    def told(self) -> int:
-        """The driver has called the program: that was a step, and the next call is another."""
-        driver: Driver = self.kernel.driver
-        if driver.holding:
-            driver.end_step()
-        driver.calls += 1
         return 0
 
     def eof(self) -> int:
