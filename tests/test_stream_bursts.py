@@ -659,6 +659,33 @@ def test_a_peer_that_is_gone(world: World) -> None:
 
 
 @each_of_ours
+@pytest.mark.parametrize("look", ["none", "look", "close", "much"])
+def test_a_task_is_itself_after_it_found_the_peer_gone(world: World, look: str) -> None:
+    async def main() -> None:
+        me = asyncio.current_task()
+        notes = Notes()
+        transport, far = await connect(notes)
+        await bursts(transport, far)
+        far.close()
+        transport.pause_reading()
+        with reports():
+            transport.write(b"head")
+            if look == "look":
+                transport.get_write_buffer_size()
+            elif look == "close":
+                transport.close()
+            elif look == "much":
+                transport.write(b"x" * 70_000)
+            assert asyncio.current_task() is me
+            await asyncio.sleep(0)
+            assert asyncio.current_task() is me
+            await notes.lost
+        transport.close()
+
+    world.run(main)
+
+
+@each_of_ours
 def test_the_transport_may_be_forgotten_while_it_holds(world: World) -> None:
     async def main() -> None:
         transport, far = await connect(Notes())

@@ -100,7 +100,7 @@ class Program:
 
     def ended_cleanly(self) -> None:
         assert self.end() == 0, self._errors
-        assert self.errors() == []
+        assert self.errors() == [], "".join(self.errors())
 
 
 class Person:

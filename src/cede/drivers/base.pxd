@@ -71,6 +71,7 @@ cdef class Driver(DriverPort):
     cdef public double patience
     cdef public double worth
     cdef readonly bint late
+    cdef bint releasing
     cdef long long calls
     cdef double held_since
     cdef double step_seen

@@ -245,6 +245,7 @@ class Driver(DriverPort):
     patience: float  # seconds for which something is held, and the step that is then running
     worth: float  # seconds between two writes of a turn: where less passes, a peer that was woken once stays awake by itself
     late: bool  # the last step took more than `patience` seconds, with something held
+    releasing: bool  # between two steps, not because somebody looks in the middle of one
     held_since: float
     step_seen: float  # when the running step began, or held something first
     wary: bool  # what is held now leaves with the step, see `may_share`
@@ -257,6 +258,7 @@ class Driver(DriverPort):
         self.worth = WORTH
         self.late = False
         self.wary = False
+        self.releasing = False
         self.abstain = 0
 
     def attach(self, kernel: Any) -> int:
@@ -315,6 +317,7 @@ class Driver(DriverPort):
             # Taken off first: the report of a failed send may run the program, which may write, or run a turn by hand.
             held, self.held = self.held, []
             self.holding = False
+            self.releasing = True
             index = 0
             try:
                 while index < len(held):
@@ -322,6 +325,7 @@ class Driver(DriverPort):
                     index += 1
                     sink.release()
             finally:
+                self.releasing = False
                 self.held = held[index:] + self.held
                 self.holding = len(self.held) > 0
         return 0

@@ -134,7 +134,8 @@ class BurstState(StreamState):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            kernel.enter_callback()  # whoever is told of it runs in no task
+            if driver.releasing:
+                kernel.enter_callback()  # no task runs any more: whoever is told of it must not take the last one for his own
             return self.fail(error, "Fatal write error on socket transport")
         if taken < self.held_size:
             if self.queue is None:
