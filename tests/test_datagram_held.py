@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import inspect
 import socket
 import time
+from asyncio import selector_events
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +49,12 @@ class Burst:
 
     def __exit__(self, *args: object) -> None:
         self.sock.close()
+
+
+def counts_headers_for_ever() -> bool:
+    """Whether this is one of the releases whose selector transport grows its buffer's size with each datagram that ever waited."""
+    source = inspect.getsource(selector_events._SelectorDatagramTransport)  # type: ignore[attr-defined]
+    return "+= len(data) + 8" in source and "-= len(data) + 8" not in source
 
 
 class Answering(Datagrams):
@@ -356,6 +364,8 @@ def test_a_peer_that_is_gone(world: World) -> None:
 @each_world
 def test_a_full_buffer_asks_the_protocol_to_pause(world: World, tmp_path: Any) -> None:
     """A receiver that does not read: what it has no room for waits in order, and is counted."""
+    if repr(world) == "asyncio" and counts_headers_for_ever():
+        pytest.skip("this asyncio adds 8 bytes for each datagram that waits and never takes them off again")
 
     async def main() -> None:
         target = str(tmp_path / "target")
