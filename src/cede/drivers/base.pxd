@@ -34,6 +34,8 @@ cdef class Owned(Channel):
     cdef readonly bint closed
     cdef Sink sink
     cpdef int close(self) except -1
+    cdef object own_address(self)
+    cdef object peer_address(self)
 
 cdef class Stream(Owned):
     cpdef int resume(self) except -1

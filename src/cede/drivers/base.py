@@ -121,6 +121,14 @@ class Owned(Channel):
         """Forget the descriptor, then close the object. Any number of times."""
         raise NotImplementedError
 
+    def own_address(self) -> Any:
+        """What ``sock.getsockname()`` says. Raises OSError."""
+        return self.sock.getsockname()
+
+    def peer_address(self) -> Any:
+        """What ``sock.getpeername()`` says. Raises OSError."""
+        return self.sock.getpeername()
+
 
 class Stream(Owned):
     """A connected stream socket inside the driver, which owns the socket object until `close`; or one end of a pipe."""

@@ -8,13 +8,17 @@ from libc.string cimport memcpy, memset
 from cede.drivers.base cimport READ, WRITE, Acceptor, DatagramChannel, Sink, Stream
 from cede.drivers.epoll_accept cimport can_accept, new_acceptor
 from cede.drivers.epoll_datagrams cimport DatagramBatch, new_datagrams, serves
-from cede.drivers.epoll_ops cimport NativeReceive, NativeReceiveInto, NativeSendAll
+from cede.drivers.epoll_ops cimport NativeConnect, NativeReceive, NativeReceiveInto, NativeSendAll
 from cede.drivers.epoll_pipe cimport new_pipe
 from cede.drivers.epoll_wait cimport EpollWaiter, native, os_error, plain_socket
 from cede.drivers.portable cimport PortableDriver
 from cede.drivers.sys_epoll cimport *
 
 from cede.drivers.sendfile import send_some as send_some_of_file
+
+cdef extern from "sys_datagram.h":
+    object own_end "cede_own_end"(int fd)
+    object other_end "cede_other_end"(int fd)
 
 
 cdef class EpollDriver(EpollWaiter):
@@ -93,6 +97,11 @@ cdef class EpollDriver(EpollWaiter):
         operation.direction = WRITE
         operation.data = data
         return operation
+
+    cpdef object op_connect(self, object sock, object address):
+        if not native or type(sock) is not plain_socket:
+            return PortableDriver.op_connect(self, sock, address)
+        return NativeConnect(self, sock, address)
 
 
 @cython.final
@@ -266,6 +275,14 @@ cdef class EpollStream(Stream):
             self.driver.dismiss(self, socket_number(self.sock) == self.fd)
             self.sock.close()
         return 0
+
+    cdef object own_address(self):
+        address = own_end(socket_number(self.sock))
+        return self.sock.getsockname() if address is None else address
+
+    cdef object peer_address(self):
+        address = other_end(socket_number(self.sock))
+        return self.sock.getpeername() if address is None else address
 
     def __repr__(self):
         return f"<{type(self).__name__} {'closed' if self.closed else 'open'} fd={self.fd}>"

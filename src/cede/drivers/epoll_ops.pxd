@@ -1,6 +1,6 @@
 cimport cython
 from cede.drivers.epoll_wait cimport EpollWaiter
-from cede.drivers.ops cimport SocketOperation
+from cede.drivers.ops cimport Connect, SocketOperation
 
 cdef class NativeOperation(SocketOperation):
     cdef EpollWaiter epoll
@@ -19,3 +19,7 @@ cdef class NativeSendAll(NativeOperation):
     cdef object data
     cdef Py_ssize_t sent
     cdef Py_ssize_t send_from(self, const char *data, Py_ssize_t size) noexcept
+
+@cython.final
+cdef class NativeConnect(Connect):
+    pass

@@ -5,9 +5,12 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyOb
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
 from cede.drivers.epoll_wait cimport EpollWaiter, os_error
-from cede.drivers.ops cimport BLOCKED, ENDED, FAILED, SocketOperation
+from cede.drivers.ops cimport BLOCKED, ENDED, FAILED, Connect, SocketOperation
 from cede.drivers.readiness cimport Watch
 from cede.drivers.sys_epoll cimport MSG_DONTWAIT, SCRATCH, c_recv, errno_now, send_some, socket_number, would_block
+
+cdef extern from "sys_datagram.h":
+    int outcome_of "cede_connected"(int fd) noexcept
 
 
 cdef class NativeOperation(SocketOperation):
@@ -102,3 +105,17 @@ cdef class NativeSendAll(NativeOperation):
             self.sent += count
             if count == 0 or self.sent >= size:
                 return size - self.sent
+
+
+@cython.final
+cdef class NativeConnect(Connect):
+    """sock_connect"""
+
+    cdef int look(self) except -1:
+        cdef int outcome = outcome_of(socket_number(self.sock))
+        if outcome > 0:
+            return BLOCKED
+        if outcome < 0:
+            return self.refused(-outcome)
+        self.value = None
+        return ENDED

@@ -64,5 +64,7 @@ cdef class Connect(SocketOperation):
     cdef bint started
     cdef object timer
     cdef int begin_by_methods(self) except -1
+    cdef int look(self) except -1
+    cdef int refused(self, int code) except -1
     @cython.locals(future=Future)
     cdef int retry_later(self) except -1

@@ -303,10 +303,13 @@ class Connect(SocketOperation):
                 raise OSError(code, os.strerror(code))
             self.started = True
             # Within one machine the other side has answered by now: the look below spares a wait.
+        return self.look()
+
+    def look(self) -> int:
+        """What became of the attempt: ENDED or FAILED with `value` set, or BLOCKED."""
         failure = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
-            self.value = OSError(failure, f"Connect call failed {self.address}")
-            return FAILED
+            return self.refused(failure)
         try:
             # An event may be of an earlier state of the socket: only one that has a peer is connected.
             self.sock.getpeername()
@@ -316,6 +319,10 @@ class Connect(SocketOperation):
             return BLOCKED
         self.value = None
         return ENDED
+
+    def refused(self, code: int) -> int:
+        self.value = OSError(code, f"Connect call failed {self.address}")
+        return FAILED
 
     def begin_by_methods(self) -> int:
         """The first attempt of a socket that may have methods of its own."""

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "dotted.h"
 #include "sys_epoll.h"
 
 #define CEDE_BATCH 16                   /* datagrams of one receive, at most */
@@ -101,6 +102,13 @@ cede_batch_data(cede_batch *batch, int index)
     return PyBytes_FromStringAndSize(batch->vectors[index].iov_base, batch->headers[index].msg_len);
 }
 
+static inline PyObject *
+cede_dotted(const struct in_addr *address)
+{
+    char text[INET_ADDRSTRLEN];
+    return PyUnicode_FromStringAndSize(text, cede_write_dotted(address, text));
+}
+
 /* An address as the socket module would give it. */
 static inline PyObject *
 cede_make_address(const struct sockaddr *raw, socklen_t size)
@@ -110,8 +118,7 @@ cede_make_address(const struct sockaddr *raw, socklen_t size)
         Py_RETURN_NONE;
     if (raw->sa_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)raw;
-        inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
-        return Py_BuildValue("si", text, (int)ntohs(in->sin_port));
+        return Py_BuildValue("Ni", cede_dotted(&in->sin_addr), (int)ntohs(in->sin_port));
     }
     if (raw->sa_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)raw;
@@ -143,6 +150,48 @@ cede_peer(const cede_address *peer)
     if (peer->raw.ss_family == AF_UNIX && peer->size <= offsetof(struct sockaddr_un, sun_path))
         return PyUnicode_FromString(""); /* a client without a name: nearly all of them */
     return cede_make_address((const struct sockaddr *)&peer->raw, peer->size);
+}
+
+/* The address of one end of an internet socket, as getsockname() or getpeername() of the socket module would give it; None for other kinds
+   of socket, and where the system has no answer. */
+static inline PyObject *
+cede_end_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
+{
+    cede_address end;
+    end.size = sizeof end.raw;
+    if (ask(fd, (struct sockaddr *)&end.raw, &end.size) < 0 || (end.raw.ss_family != AF_INET && end.raw.ss_family != AF_INET6))
+        Py_RETURN_NONE;
+    return cede_make_address((const struct sockaddr *)&end.raw, end.size);
+}
+
+static inline PyObject *
+cede_own_end(int fd)
+{
+    return cede_end_of(fd, getsockname);
+}
+
+static inline PyObject *
+cede_other_end(int fd)
+{
+    return cede_end_of(fd, getpeername);
+}
+
+/* What became of a connection attempt: 0 where there is a peer, the negated errno where it failed, 1 while nothing is known. An event may be
+   of an earlier state of the socket, so only one that has a peer is connected. */
+static inline int
+cede_connected(int fd)
+{
+    int failure = 0;
+    socklen_t size = sizeof failure;
+    cede_address peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) < 0)
+        return -errno;
+    if (failure != 0)
+        return -failure;
+    peer.size = sizeof peer.raw;
+    if (getpeername(fd, (struct sockaddr *)&peer.raw, &peer.size) < 0)
+        return errno == ENOTCONN ? 1 : -errno;
+    return 0;
 }
 
 /* The sender of a received datagram. Those who write again get the same object again: nothing is formatted, nothing allocated. */

@@ -56,14 +56,17 @@ class ConnectingPart(Part):
             if not host:
                 raise ValueError("You must set server_hostname when using ssl without a host")
             server_hostname = host
-        tls_options.refuse_without_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        if ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None:
+            tls_options.refuse_without_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if sock is not None:
             connect.refuse_tls_socket(sock)
         made_here = sock is None
         if host is not None or port is not None:
             if sock is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
-            infos = await self._resolve_or_fail((host, port), family, proto, flags)
+            # The everyday case has one address and asks nobody: it takes no coroutine more than it must.
+            info = names.literal_info(host, port, family, socket.SOCK_STREAM, proto)
+            infos = [info] if info is not None else await self._resolve_or_fail((host, port), family, proto, flags)
             local_infos = None
             if local_addr is not None:
                 local_infos = await self._resolve_or_fail(local_addr, family, proto, flags)
@@ -71,20 +74,29 @@ class ConnectingPart(Part):
                 interleave = 1
             if interleave:
                 infos = names.interleave(infos, interleave)
-            sock = await connect.connect(self, infos, local_infos, happy_eyeballs_delay, all_errors)
+            if len(infos) == 1 and not all_errors:
+                outcome = await connect.connect_one(self, infos[0], local_infos)
+                if isinstance(outcome, OSError):
+                    try:
+                        raise outcome
+                    finally:
+                        del outcome  # its traceback will hold this frame
+                sock = outcome
+            else:
+                sock = await connect.connect(self, infos, local_infos, happy_eyeballs_delay, all_errors)
         elif sock is None:
             raise ValueError("host and port was not specified and no sock specified")
         elif sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A Stream Socket was expected, got {sock!r}")
-        transport, protocol = await self._open_transport(
-            sock,
-            protocol_factory,
-            made_here,
-            ssl=ssl,
-            server_hostname=server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-        )
+        options: dict[str, Any] = {}
+        if ssl:
+            options = {
+                "ssl": ssl,
+                "server_hostname": server_hostname,
+                "ssl_handshake_timeout": ssl_handshake_timeout,
+                "ssl_shutdown_timeout": ssl_shutdown_timeout,
+            }
+        transport, protocol = await self._open_transport(sock, protocol_factory, made_here, **options)
         if self._debug:
             logger.debug("%r connected to %s:%r: (%r, %r)", transport.get_extra_info("socket"), host, port, transport, protocol)
         return transport, protocol

@@ -1,6 +1,6 @@
 """Sockets of the program's own: the ``sock_*`` operations, which the driver carries out.
 
-Except for two they are plain functions that return the driver's operation, an awaitable without a frame: it speaks the
+Except where a name has to be looked up they are plain functions that return the driver's operation, an awaitable without a frame: it speaks the
 coroutine protocol, so `create_task`, `wait_for` and `gather` take it for one. Nothing happens before it is awaited.
 """
 
@@ -62,16 +62,19 @@ class SocketsPart(Part):
             self._check_sock(sock)
         return self.driver.op_accept(sock)  # type: ignore[no-any-return]
 
-    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
-        """Connect `sock` to `address`; a host name in it is looked up first. Raises OSError where that fails."""
+    def sock_connect(self, sock: socket.socket, address: Any) -> Awaitable[None]:  # type: ignore[override]
+        """Await that `sock` is connected to `address`; a host name in it is looked up first. Raises OSError where that fails."""
         if self._debug or type(sock) is not _PLAIN:
             self._check_sock(sock)
         else:
             self._check_closed()
         family = _family_of(sock)
         if family in _INTERNET and not is_numeric(address, family):
-            infos = await self._resolve(address, family=sock.family, type=sock.type, proto=sock.proto)
-            if not infos:
-                raise OSError(f"getaddrinfo() returned empty list for {address!r}")
-            address = infos[0][4]
-        await self.driver.op_connect(sock, address)
+            return self._connect_by_name(sock, address)
+        return self.driver.op_connect(sock, address)  # type: ignore[no-any-return]
+
+    async def _connect_by_name(self, sock: socket.socket, address: Any) -> None:
+        infos = await self._resolve(address, family=sock.family, type=sock.type, proto=sock.proto)
+        if not infos:
+            raise OSError(f"getaddrinfo() returned empty list for {address!r}")
+        await self.driver.op_connect(sock, infos[0][4])

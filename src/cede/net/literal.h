@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "dotted.h"
+
 /* A str, or None for what is no literal, or has a scope. `host` itself where it is written so already. */
 static inline PyObject *
 cede_canonical_literal(PyObject *host)
@@ -20,7 +22,11 @@ cede_canonical_literal(PyObject *host)
     if (size < 2 || size >= INET6_ADDRSTRLEN || memchr(given, 0, (size_t)size) != NULL)
         Py_RETURN_NONE;
     int family = memchr(given, ':', (size_t)size) != NULL ? AF_INET6 : AF_INET;
-    if (inet_pton(family, given, number) != 1 || inet_ntop(family, number, text, sizeof text) == NULL)
+    if (inet_pton(family, given, number) != 1)
+        Py_RETURN_NONE;
+    if (family == AF_INET)
+        cede_write_dotted(number, text);
+    else if (inet_ntop(family, number, text, sizeof text) == NULL)
         Py_RETURN_NONE;
     if (strcmp(text, given) == 0)
         return Py_NewRef(host);

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from cede.drivers.base import AcceptSink
 from cede.net.limits import Limits, Pacer, ServerStatistics
+from cede.net.metered import MeteredTransport
+from cede.net.stream import StreamTransport
 
 if TYPE_CHECKING:
     import socket
@@ -33,7 +35,8 @@ class _Door(AcceptSink):
         """A connection came in. Called from the poll phase, outside any task."""
         server = self.server
         # Each connection gets a copy of the context that was current when serving began, as if by a task of its own.
-        server._context.copy().run(server._admit, sock, address)
+        context = server._context.copy()
+        context.run(server._admit, sock, address, context)
         return 0
 
     def accept_failed(self, error: BaseException) -> int:
@@ -90,6 +93,7 @@ class Server(asyncio.AbstractServer):
         self._unlink = unlink
         self._limits = Limits() if limits is None else limits
         self._metered = self._limits.meters
+        self._kind = MeteredTransport if self._metered else StreamTransport
         self._pacers: weakref.WeakKeyDictionary[Any, Pacer] = weakref.WeakKeyDictionary()
         self._open = self._peak = self._accepted = self._pauses = self._failed = self._silent = self._slow = 0
         self._full = False
@@ -127,7 +131,8 @@ class Server(asyncio.AbstractServer):
             self._full = False
             for acceptor in self._acceptors:
                 acceptor.start()
-        self._wake_if_over()
+        if self._sockets is None:
+            self._wake_if_over()
 
     def _cut_silent(self, transport: Any, why: str) -> None:
         self._silent += 1
@@ -152,14 +157,18 @@ class Server(asyncio.AbstractServer):
 
     # -- what the listening sockets say
 
-    def _admit(self, sock: socket.socket, address: Any) -> None:
-        protocol = transport = None
-        if self._loop.get_debug():
+    def _admit(self, sock: socket.socket, address: Any, context: contextvars.Context) -> None:
+        protocol = transport = handshake = None
+        loop = self._loop
+        if loop.get_debug():
             logger.debug("%r got a new connection from %r: %r", self, address, sock)
         try:
             protocol = self._factory()
-            handshake = self._loop.create_future() if self._ssl else None
-            transport = self._loop._start_stream(sock, protocol, handshake, extra={"peername": address}, server=self, **self._tls_options)
+            if self._ssl:
+                handshake = loop.create_future()
+                transport = loop._start_stream(sock, protocol, handshake, extra={"peername": address}, server=self, **self._tls_options)
+            else:
+                transport = self._kind(loop, sock, protocol, None, {"peername": address}, self, context)
         except (KeyboardInterrupt, SystemExit):
             sock.close()
             raise

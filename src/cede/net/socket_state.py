@@ -56,7 +56,7 @@ class SocketState(FlowControl):
 
     def _sockname(self) -> Any:
         try:
-            return self.channel_of().sock.getsockname()
+            return self.channel_of().own_address()
         except OSError:
             return None
 

@@ -82,13 +82,13 @@ class StreamTransport(BurstState):
             self.peername = extra["peername"]
             if len(extra) == 1:
                 self.extra = None
-        else:
-            try:
-                self.peername = sock.getpeername()
-            except OSError:
-                self.peername = None
         driver: Any = loop.driver
         self.stream = driver.open_stream(sock, self)
+        if extra is None or "peername" not in extra:
+            try:
+                self.peername = self.stream.peer_address()
+            except OSError:
+                self.peername = None
         if server is not None:
             if loop._debug:
                 self._source_traceback = None  # what accepts is the loop itself
