@@ -1,7 +1,7 @@
 """Sockets of the program's own: the ``sock_*`` operations, which the driver carries out.
 
-Except where a name has to be looked up they are plain functions that return the driver's operation, an awaitable without a frame: it speaks the
-coroutine protocol, so `create_task`, `wait_for` and `gather` take it for one. Nothing happens before it is awaited.
+They are plain functions, except where a name has to be looked up, and return the driver's operation, an awaitable without a frame: it
+speaks the coroutine protocol, so `create_task`, `wait_for` and `gather` take it for one. Nothing happens before it is awaited.
 """
 
 from __future__ import annotations
