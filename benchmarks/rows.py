@@ -110,7 +110,7 @@ ROWS = (
     Row("work.to-thread", "work", "`to_thread` of nothing", US, targets=beside_best(US, 0.5)),
     Row("work.to-process", "work", "`to_process` of nothing (elsewhere: `ProcessPoolExecutor`)", US, True),
     Row("work.threadsafe", "work", "`call_soon_threadsafe` from another thread", NS, targets=beside_best(NS, 0.8)),
-    Row("work.connect", "work", "connect, echo, close over streams", US, targets=beside_best(US, 0.8)),
+    Row("work.connect", "work", "connect, echo, close over streams", US, True, beside_best(US, 0.8)),
     Row("work.sleepers", "work", "200,000 sleeping tasks (1.5 s is ideal)", SECONDS, True, beside_best(SECONDS, 0.75), rounds=3),
     Row("move.udp-1", "work", "UDP echo, 1 in flight: datagrams", A_SECOND, targets=beside_best(A_SECOND, 1.2)),
     Row("move.udp-64", "work", "UDP echo, 64 in flight: datagrams", A_SECOND, targets=beside_best(A_SECOND, 1.2)),

@@ -9,7 +9,7 @@ import socket
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.clocks import active
 from benchmarks.loops import OWN
@@ -134,11 +134,12 @@ async def connect_echo_close(b: Bench, n: int) -> float:
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1024)
+    streams: Any = importlib.import_module("cede") if b.contestant == OWN else asyncio
+    server = await streams.start_server(serve, "127.0.0.1", 0, backlog=1024)
     host, port = server.sockets[0].getsockname()
     start = active()
     for _ in range(n):
-        reader, writer = await asyncio.open_connection(host, port)
+        reader, writer = await streams.open_connection(host, port)
         writer.write(b"hello")
         if await reader.readexactly(5) != b"hello":
             raise RuntimeError("the echo differs")
