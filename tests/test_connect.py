@@ -75,6 +75,49 @@ def test_by_host_and_port(run: Callable[..., Any], listener: socket.socket) -> N
     run(main)
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.10.255", "127.100.99.9", "127.255.255.254", "::1"])
+def test_addresses_are_what_the_socket_says(run: Callable[..., Any], host: str) -> None:
+    """Of both ends, at once and after the end, in every number of digits."""
+    if host == "::1" and not has_ipv6():
+        pytest.skip("no IPv6 on this machine")
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        came = loop.create_future()
+
+        class Served(Silent):
+            def connection_made(self, transport: Any) -> None:
+                came.set_result((transport, self))
+
+        server = await loop.create_server(Served, host, 0)
+        there = server.sockets[0].getsockname()[:2]
+        transport, protocol = await loop.create_connection(Silent, *there, local_addr=(host, 0))
+        ends = [(transport, protocol), await came]
+        said = []
+        for end_of, _ in ends:
+            sock = end_of.get_extra_info("socket")
+            said.append((sock.getsockname(), sock.getpeername()))
+            assert sock.getpeername()[0] == host
+            assert end_of.get_extra_info("peername") == sock.getpeername()
+        assert said[0] == said[1][::-1]
+        assert ends[0][0].get_extra_info("sockname") == said[0][0]  # the other's is asked for after its end
+        for end_of, protocol in ends:
+            await end(end_of, protocol)
+        assert [(each.get_extra_info("sockname"), each.get_extra_info("peername")) for each, _ in ends] == said
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
 def test_a_given_socket_becomes_the_transports(run: Callable[..., Any], listener: socket.socket) -> None:
     async def main() -> None:
         sock = socket.create_connection(listener.getsockname())
