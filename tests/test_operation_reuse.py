@@ -48,7 +48,29 @@ def of_get() -> tuple[Any, Callable[[], Any]]:
     return queue, queue.get
 
 
-KINDS = (of_lock, of_semaphore, of_event, of_put, of_get)
+def of_send() -> tuple[Any, Callable[[], Any]]:
+    sender, receiver = cede.channel(1000)
+
+    def call() -> Any:
+        assert receiver.statistics().open_receivers
+        return sender.send(1)
+
+    return sender, call
+
+
+def of_receive() -> tuple[Any, Callable[[], Any]]:
+    sender, receiver = cede.channel(1000)
+    for number in range(1000):
+        sender.send_nowait(number)
+    return receiver, receiver.receive
+
+
+def of_next_item() -> tuple[Any, Callable[[], Any]]:
+    receiver, _ = of_receive()
+    return receiver, receiver.__anext__
+
+
+KINDS = (of_lock, of_semaphore, of_event, of_put, of_get, of_send, of_receive, of_next_item)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,6 +9,10 @@ cdef extern from "deque.h":
     int append "cede_deque_append"(object items, object item) except -1
     object popleft "cede_deque_popleft"(object items)
 
+cdef extern from "spare.h":
+    object take_spare "cede_take_spare"(int kind)
+    void keep_spare "cede_keep_spare"(int kind, object operation)
+
 cdef class Send(Waiting):
     @cython.locals(sender=Sender, channel=Channel)
     cdef int step(self) except -1
@@ -21,12 +25,16 @@ cdef class Receive(Waiting):
     @cython.locals(receiver=Receiver)
     cdef int release(self) except -1
     cdef object take(self, Channel channel)
+    cdef int ended(self) except -1
+    cdef int over(self) except -1
 
 cdef class ReceiveMany(Receive):
     cdef object take(self, Channel channel)
+    cdef int over(self) except -1
 
 cdef class NextItem(Receive):
-    cdef int step(self) except -1
+    cdef int ended(self) except -1
+    cdef int over(self) except -1
 
 cdef class Channel(LoopBound):
     cdef object buffer

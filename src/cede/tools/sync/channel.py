@@ -76,6 +76,10 @@ class Send(Waiting):
                 raise
         channel.push(self.argument)
         channel.pass_on_room()
+        if cython.compiled:
+            self.owner = None
+            self.argument = None
+            keep_spare(0, self)  # type: ignore # noqa: F821
         return ENDED
 
     def release(self) -> int:
@@ -95,7 +99,7 @@ class Receive(Waiting):
             receiver.check_open()
             if channel.receivers.count or not channel.has_items():
                 if not channel.has_items() and not channel.open_senders:
-                    raise EndOfChannel
+                    return self.ended()
                 outcome = self.stand(channel.new_waiter(), channel.receivers)
                 if channel.bound == 0:
                     channel.pass_on_room()
@@ -109,13 +113,23 @@ class Receive(Waiting):
             if receiver.closed or not channel.has_items():
                 channel.pass_on_items()
                 receiver.check_open()
-                raise EndOfChannel
+                return self.ended()
         self.value = self.take(channel)
         channel.pass_on_items()
-        return ENDED
+        return self.over()
 
     def take(self, channel: Any) -> Any:
         return channel.pop()
+
+    def ended(self) -> int:
+        """There is nothing, and nobody left to send."""
+        raise EndOfChannel
+
+    def over(self) -> int:
+        if cython.compiled:
+            self.owner = None
+            keep_spare(1, self)  # type: ignore # noqa: F821
+        return ENDED
 
     def release(self) -> int:
         receiver = self.owner
@@ -133,16 +147,22 @@ class ReceiveMany(Receive):
             taken.append(channel.pop())
         return taken
 
+    def over(self) -> int:
+        return ENDED
+
 
 class NextItem(Receive):
     """``async for item in receiver``."""
 
-    def step(self) -> int:
-        try:
-            return Receive.step(self)
-        except EndOfChannel:
-            self.value = StopAsyncIteration()
-            return FAILED
+    def ended(self) -> int:
+        self.value = StopAsyncIteration()
+        return FAILED
+
+    def over(self) -> int:
+        if cython.compiled:
+            self.owner = None
+            keep_spare(2, self)  # type: ignore # noqa: F821
+        return ENDED
 
 
 class Channel(LoopBound):
@@ -177,7 +197,8 @@ class Channel(LoopBound):
 
     def push(self, item: Any) -> int:
         append(self.buffer, item)
-        self.receivers.wake_next()
+        if self.receivers.count:
+            self.receivers.wake_next()
         return 0
 
     def pop(self) -> Any:
@@ -288,7 +309,8 @@ class Sender(End):
 
         Raises BrokenResourceError where no receiver is left, ClosedResourceError where this sender was closed, also while this waits.
         """
-        return begin(Send.__new__(Send), self, item)  # type: ignore[no-any-return]
+        spare = take_spare(0) if cython.compiled else None  # type: ignore # noqa: F821
+        return begin(Send.__new__(Send) if spare is None else spare, self, item)  # type: ignore[no-any-return]
 
     def send_nowait(self, item: Any) -> None:
         """Send `item` now. Raises WouldBlock where there is no room, and what `send` raises."""
@@ -327,7 +349,8 @@ class Receiver(End):
         Raises EndOfChannel where there is none and no sender is left, ClosedResourceError where this receiver was closed, also while
         this waits.
         """
-        return begin(Receive.__new__(Receive), self, None)  # type: ignore[no-any-return]
+        spare = take_spare(1) if cython.compiled else None  # type: ignore # noqa: F821
+        return begin(Receive.__new__(Receive) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
     def receive_many(self, max: int | None = None) -> Coroutine[Any, Any, list[Any]]:
         """A list of the items that are there, `max` at most; waits for the first, and raises, as `receive` does."""
@@ -362,7 +385,8 @@ class Receiver(End):
         return self
 
     def __anext__(self) -> Any:
-        return begin(NextItem.__new__(NextItem), self, None)
+        spare = take_spare(2) if cython.compiled else None  # type: ignore # noqa: F821
+        return begin(NextItem.__new__(NextItem) if spare is None else spare, self, None)
 
     if not cython.compiled:
         slow_receive, slow_next = receive, __anext__
