@@ -70,7 +70,25 @@ def of_next_item() -> tuple[Any, Callable[[], Any]]:
     return receiver, receiver.__anext__
 
 
-KINDS = (of_lock, of_semaphore, of_event, of_put, of_get, of_send, of_receive, of_next_item)
+def of_send_across() -> tuple[Any, Callable[[], Any]]:
+    channel: Any = cede.thread_channel(1000)
+    return channel, lambda: channel.send(1)
+
+
+def of_receive_across() -> tuple[Any, Callable[[], Any]]:
+    channel: Any = cede.thread_channel(1000)
+    channel.put_many(range(1000))
+    return channel, channel.receive
+
+
+def of_next_across() -> tuple[Any, Callable[[], Any]]:
+    channel, _ = of_receive_across()
+    return channel, channel.__anext__
+
+
+KINDS = (
+    of_lock, of_semaphore, of_event, of_put, of_get, of_send, of_receive, of_next_item, of_send_across, of_receive_across, of_next_across
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -13,7 +13,7 @@ import asyncio, cede, warnings
 warnings.simplefilter("ignore")
 
 KINDS = [cede.Lock, cede.Event, cede.Condition, cede.Semaphore, cede.BoundedSemaphore, cede.Barrier, cede.Queue, cede.PriorityQueue,
-         cede.LifoQueue, cede.Sender, cede.Receiver]
+         cede.LifoQueue, cede.Sender, cede.Receiver, cede.ThreadChannel]
 ARGUMENTS = ((), (1,), (None,), (None, None, None))
 
 def attempt(call):
@@ -44,7 +44,8 @@ async def main():
                         attempt(result.close)
     made = [cede.Lock().acquire(), cede.Event().wait(), cede.Semaphore().acquire(), cede.Barrier(1).wait(), cede.Barrier(1).reset(),
             cede.Queue().get(), cede.Queue().put(1), cede.Queue().join(), cede.channel(1)[0].send(1), cede.channel(1)[1].receive(),
-            cede.channel(1)[1].receive_many(), cede.channel(1)[1].__anext__()]
+            cede.channel(1)[1].receive_many(), cede.channel(1)[1].__anext__(),
+            cede.thread_channel(1).send(1), cede.thread_channel(1).receive(), cede.thread_channel(1).__anext__()]
     condition = cede.Condition()
     made.append(condition.wait())
     for operation in made:

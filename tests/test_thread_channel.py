@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -196,3 +198,60 @@ def test_what_is_refused() -> None:
             cede.thread_channel(wrong)
     with pytest.raises(ValueError, match=r"get_many\(\): max must be a number of items"):
         cede.thread_channel(1).get_many(0)
+
+
+def test_what_a_task_awaits_is_driven_by_hand_as_a_coroutine_is(run: Run) -> None:
+    async def main() -> None:
+        channel: Any = cede.thread_channel(1)
+        waiting = channel.receive()
+        future = waiting.send(None)
+        assert asyncio.isfuture(future)
+        assert waiting.cr_await is not None
+        with pytest.raises(KeyError):
+            waiting.throw(KeyError("thrown in"))
+        assert channel.statistics().waiting_get == 0
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            waiting.send(None)
+
+        channel.put("in the way")
+        waiting = channel.send("item")
+        waiting.send(None)
+        assert channel.statistics().waiting_put == 1
+        waiting.close()
+        assert channel.statistics().waiting_put == 0
+        assert channel.get() == "in the way"
+
+        waiting = channel.__anext__()
+        future = waiting.send(None)
+        channel.close()
+        while not future.done():
+            await asyncio.sleep(0)
+        with pytest.raises(StopAsyncIteration):
+            waiting.send(None)
+        with pytest.raises(cede.EndOfChannel):
+            await channel.receive()
+        with pytest.raises(cede.ClosedResourceError):
+            await channel.send("late")
+
+    run(main)
+
+
+def test_subclasses_and_references(run: Run) -> None:
+    class Named(cede.ThreadChannel):
+        def __init__(self, name: str) -> None:
+            super().__init__(3)
+            self.name = name
+
+    async def main() -> None:
+        channel: Any = Named("line")
+        alive = weakref.ref(channel)
+        for item in range(3):
+            await channel.send(item)
+        assert channel.name == "line"
+        assert channel.capacity == 3
+        assert [channel.get(), await channel.receive(), await channel.__anext__()] == [0, 1, 2]
+        del channel
+        gc.collect()
+        assert alive() is None
+
+    run(main)

@@ -2,7 +2,7 @@
 
 Invariants
 ----------
-* Everything here is touched under `lock`, which is never held while anybody waits.
+* Everything here is touched under `guard`, which is never held while anybody waits.
 * An item is put, or taken, in the moment in which the call ends: one that is cancelled, or times out, has done nothing.
 * A ticket leaves its line when it is woken. Whoever was woken for nothing goes back to the head; whoever gives up after it was woken
   wakes the next, if there is something for it.
@@ -11,7 +11,6 @@ Invariants
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from asyncio import events
@@ -22,8 +21,7 @@ from typing import Any, NamedTuple
 from cede.core.fairness import any_fair
 from cede.tools.sync.done import PASSING
 from cede.tools.sync.errors import ClosedResourceError, EndOfChannel, WouldBlock
-
-NOTHING: Any = object()
+from cede.tools.sync.exchange import COUNTS, Exchange
 
 
 class ThreadChannelStatistics(NamedTuple):
@@ -67,7 +65,7 @@ def go_on(waiter: Any) -> None:
         waiter.set_result(None)
 
 
-class ThreadChannel:
+class ThreadChannel(Exchange):
     """A channel between threads and event loops. Any method may be called in any thread.
 
     Threads call `put`, `get` and their kin, which block; tasks await `send`, `receive` and theirs. Both take batches, which is what to
@@ -76,28 +74,13 @@ class ThreadChannel:
     capacity: how many items may lie in it before whoever puts has to wait; math.inf for no limit.
     """
 
-    def __init__(self, capacity: int | float) -> None:
-        if capacity != math.inf and not isinstance(capacity, int):
-            raise TypeError(f"thread_channel(): capacity must be a whole number of items, or math.inf, got {capacity!r}")
-        if capacity < 1:
-            raise ValueError(f"thread_channel(): capacity must be 1 or more, got {capacity}")
-        self.capacity = capacity
-        self.lock = threading.Lock()
-        self.buffer: deque[Any] = deque()
-        self.getters: deque[Any] = deque()
-        self.putters: deque[Any] = deque()
-        self.closed = False
-
     # -- in threads
 
-    def put(self, item: Any, timeout: float | None = None) -> None:
-        """Put `item`, as soon as there is room. Blocks the thread, `timeout` seconds at most.
+    def put_in_turn(self, item: Any, timeout: float | None) -> None:
+        self.block("put", self.putters, lambda: self.place([item], 0) == 1, timeout)
 
-        Raises TimeoutError, ClosedResourceError where the channel was closed, and RuntimeError in the thread of a running loop where it
-        would have to wait.
-        """
-        if not self.put_at_once(item):
-            self.block("put", self.putters, lambda: self.place([item], 0) == 1, timeout)
+    def get_in_turn(self, timeout: float | None) -> Any:
+        return self.get_many(1, timeout)[0]
 
     def put_many(self, items: Iterable[Any], timeout: float | None = None) -> None:
         """Put all `items`, in order, as there is room. TimeoutError says in `put` how many went in before the time was up."""
@@ -117,18 +100,9 @@ class ThreadChannel:
 
     def put_nowait(self, item: Any) -> None:
         """Put `item` now. Raises WouldBlock where there is no room, ClosedResourceError where the channel was closed."""
-        with self.lock:
+        with self.guard:
             if self.place([item], 0) == 0:
                 raise WouldBlock
-
-    def get(self, timeout: float | None = None) -> Any:
-        """The next item, as soon as there is one. Blocks the thread, `timeout` seconds at most.
-
-        Raises TimeoutError, EndOfChannel where the channel was closed and is empty, and RuntimeError in the thread of a running loop where
-        it would have to wait.
-        """
-        item = self.take_at_once()
-        return self.get_many(1, timeout)[0] if item is NOTHING else item
 
     def get_many(self, max: int | None = None, timeout: float | None = None) -> list[Any]:
         """A list of the items that are there, `max` at most; waits for the first, and raises, as `get` does."""
@@ -140,7 +114,7 @@ class ThreadChannel:
     def get_nowait(self) -> Any:
         """The next item, now. Raises WouldBlock where there is none, EndOfChannel where the channel was closed too."""
         taken: list[Any] = []
-        with self.lock:
+        with self.guard:
             if not self.take(taken, 1):
                 raise WouldBlock
         return taken[0]
@@ -156,10 +130,19 @@ class ThreadChannel:
 
     # -- in tasks
 
-    async def send(self, item: Any) -> None:
-        """As `put`, for tasks."""
-        if any_fair() or not self.put_at_once(item):
-            await self.wait(self.putters, lambda: self.place([item], 0) == 1)
+    async def send_in_turn(self, item: Any) -> None:
+        await self.wait(self.putters, lambda: self.place([item], 0) == 1, counted=COUNTS)
+
+    async def receive_in_turn(self) -> Any:
+        taken: list[Any] = []
+        await self.wait(self.getters, lambda: self.take(taken, 1), counted=COUNTS)
+        return taken[0]
+
+    async def next_in_turn(self) -> Any:
+        try:
+            return await self.receive_in_turn()
+        except EndOfChannel:
+            raise StopAsyncIteration from None
 
     async def send_many(self, items: Iterable[Any]) -> None:
         """As `put_many`, for tasks. Cancelled, what was put before stays put."""
@@ -173,11 +156,6 @@ class ThreadChannel:
 
         await self.wait(self.putters, some)
 
-    async def receive(self) -> Any:
-        """As `get`, for tasks."""
-        item = NOTHING if any_fair() else self.take_at_once()
-        return (await self.receive_many(1))[0] if item is NOTHING else item
-
     async def receive_many(self, max: int | None = None) -> list[Any]:
         """As `get_many`, for tasks."""
         taken: list[Any] = []
@@ -185,23 +163,11 @@ class ThreadChannel:
         await self.wait(self.getters, lambda: self.take(taken, max))
         return taken
 
-    def __aiter__(self) -> ThreadChannel:
-        return self
-
-    async def __anext__(self) -> Any:
-        item = NOTHING if any_fair() else self.take_at_once()
-        if item is not NOTHING:
-            return item
-        try:
-            return await self.receive()
-        except EndOfChannel:
-            raise StopAsyncIteration from None
-
     # -- the end
 
     def close(self) -> None:
         """Take no more. What is there can still be got; then whoever gets, or waits, hears EndOfChannel."""
-        with self.lock:
+        with self.guard:
             self.closed = True
             for line in (self.getters, self.putters):
                 while line:
@@ -215,36 +181,14 @@ class ThreadChannel:
 
     def statistics(self) -> ThreadChannelStatistics:
         """Counts, as they were at one moment."""
-        with self.lock:
+        with self.guard:
             return ThreadChannelStatistics(len(self.buffer), self.capacity, len(self.putters), len(self.getters))
 
     def __repr__(self) -> str:
         held = f"{len(self.buffer)} items of {self.capacity}"
         return f"<{type(self).__name__} {'closed' if self.closed else 'open'}, {held}, at {id(self):#x}>"
 
-    # -- where nobody has to wait, which is nearly always
-
-    def put_at_once(self, item: Any) -> bool:
-        """Put `item`, where there is room and nobody waits for some. Whether it is put."""
-        with self.lock:
-            if self.closed or self.putters or len(self.buffer) >= self.capacity:
-                return False
-            self.buffer.append(item)
-            if self.getters:
-                self.wake(self.getters)
-            return True
-
-    def take_at_once(self) -> Any:
-        """The next item, where there is one and nobody waits for it, or NOTHING."""
-        with self.lock:
-            if self.getters or not self.buffer:
-                return NOTHING
-            item = self.buffer.popleft()
-            if self.putters:
-                self.wake(self.putters)
-            return item
-
-    # -- under the lock
+    # -- under the guard
 
     def place(self, batch: list[Any], done: int) -> int:
         """Put what fits of ``batch[done:]``; how many are in then."""
@@ -299,8 +243,8 @@ class ThreadChannel:
     # -- waiting
 
     def block(self, name: str, line: deque[Any], work: Callable[[], bool], timeout: float | None) -> None:
-        """Call `work` under the lock until it succeeds, in turn with the others of `line`."""
-        with self.lock:
+        """Call `work` under the guard until it succeeds, in turn with the others of `line`."""
+        with self.guard:
             if (not line or self.closed) and self.attempt(work):
                 return
             if events._get_running_loop() is not None:  # type: ignore[attr-defined]
@@ -313,10 +257,10 @@ class ThreadChannel:
             try:
                 ticket.gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
             except BaseException:
-                with self.lock:
+                with self.guard:
                     self.give_up(line, ticket)
                 raise
-            with self.lock:
+            with self.guard:
                 woken = ticket not in line
                 if woken and self.attempt(work):
                     return
@@ -326,11 +270,11 @@ class ThreadChannel:
                 if woken:
                     line.appendleft(ticket)
 
-    async def wait(self, line: deque[Any], work: Callable[[], bool]) -> None:
-        """The same for tasks."""
-        if any_fair():
+    async def wait(self, line: deque[Any], work: Callable[[], bool], *, counted: bool = False) -> None:
+        """The same for tasks. `counted`: whether a fair loop knows of it already."""
+        if any_fair() and not counted:
             await PASSING
-        with self.lock:
+        with self.guard:
             if (not line or self.closed) and self.attempt(work):
                 return
             ticket = TaskTicket()
@@ -339,10 +283,10 @@ class ThreadChannel:
             try:
                 await ticket.waiter
             except BaseException:
-                with self.lock:
+                with self.guard:
                     self.give_up(line, ticket)
                 raise
-            with self.lock:
+            with self.guard:
                 if self.attempt(work):
                     return
                 ticket = TaskTicket()
