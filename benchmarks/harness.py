@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import http_rows, memory_rows, net_rows
 from benchmarks.children import MeasureError, run_json
-from benchmarks.loops import LIMIT, OURS, OWN, Installed
+from benchmarks.loops import BARE, LIMIT, OURS, OWN, Installed
 from benchmarks.stats import Spread
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def contestants(row: Row, installed: list[Installed]) -> list[str]:
         names.append(OWN)
     if row.key == "net.protocol":
         names.append(LIMIT)
+    if row.bare:
+        names.append(BARE)
     return names
 
 

@@ -25,7 +25,10 @@ OWN = "cede-own"
 LIMIT = "C epoll"
 """The bare C server: no peer, the limit of the network rows."""
 
-LABELS = {OWN: "cede, own API", LIMIT: "C epoll"}
+BARE = "no-loop"
+"""The same work by blocking calls: no peer, the limit of the rows that have it (``bare.py``)."""
+
+LABELS = {OWN: "cede, own API", LIMIT: "C epoll", BARE: "no loop"}
 
 
 def label(contestant: str) -> str:
@@ -35,7 +38,7 @@ def label(contestant: str) -> str:
 
 def loop_of(contestant: str) -> str:
     """The loop that a contestant runs on."""
-    return OURS if contestant == OWN else contestant
+    return {OWN: OURS, BARE: "asyncio"}.get(contestant, contestant)
 
 
 def new_loop(name: str) -> asyncio.AbstractEventLoop:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.certificate import contexts
 from benchmarks.clocks import raise_descriptor_limit, sample
-from benchmarks.loops import OWN, loop_of, new_loop
+from benchmarks.loops import BARE, OWN, loop_of, new_loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +87,25 @@ async def serve_sock(loop: asyncio.AbstractEventLoop) -> int:
     return port
 
 
+def serve_bare() -> int:
+    """One TLS client after the other by blocking calls, in a thread: a message there and back, then its connection is held."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    context = contexts()[0]
+
+    def accept() -> None:
+        while True:
+            connection, _ = listener.accept()
+            # As loops do. Without it the echo waits for the client to acknowledge the session tickets, which it delays by 40 ms.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = context.wrap_socket(connection, server_side=True)
+            sock.sendall(sock.recv(ROOM))
+            keep.append(sock)
+
+    threading.Thread(target=accept, daemon=True).start()
+    port: int = listener.getsockname()[1]
+    return port
+
+
 keep: list[object] = []
 """What has to live as long as the server."""
 
@@ -95,6 +114,8 @@ async def start(loop: asyncio.AbstractEventLoop, contestant: str, mode: str) -> 
     """Start the server of the named mode; returns its port. Raises ``ValueError`` for a mode there is not."""
     if mode == "sock":
         return await serve_sock(loop)
+    if contestant == BARE and mode == "tls":
+        return serve_bare()
     server: Any
     factories: dict[str, Callable[[], asyncio.BaseProtocol]] = {"protocol": Echo, "buffered": BufferedEcho, "tls": Echo}
     if mode in factories:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import http_rows
 from benchmarks.harness import left_out
-from benchmarks.loops import LOOPS, OURS, OWN, label
+from benchmarks.loops import BARE, LOOPS, OURS, OWN, label
 from benchmarks.machine import facts
 from benchmarks.net_rows import CONNECTIONS, SIZE
 from benchmarks.usertime import HERTZ
@@ -53,7 +53,8 @@ def versions(run: Run) -> Table:
 
 def targets(lines: list[Verdict]) -> Table:
     """The comparison with the best peer."""
-    table = [["row", "cede", "best peer, or limit", "ratio", "target", "met"]]
+    bare = any(line.bare is not None for line in lines)
+    table = [["row", "cede", "best peer, or limit", "ratio", "target", "met", *(["no loop"] if bare else [])]]
     for line in lines:
         unit = line.metric.unit
         ours = "not measured" if line.ours is None else f"{number(line.ours, line.metric)} {unit}"
@@ -66,12 +67,14 @@ def targets(lines: list[Verdict]) -> Table:
         elif line.row.kind == "http":
             title = f"hello, {title}: {line.metric.title}"
         table.append([title, ours, theirs, ratio, line.target.text if line.target else "–", met])
+        if bare:
+            table[-1].append("" if line.bare is None else f"{number(line.bare, line.metric)} {unit}")
     return table
 
 
 def figures(run: Run, rows: list[Row]) -> Table:
     """Rows down, loops across."""
-    names = [name for name in (*LOOPS, OWN) if any(name in run.results[row.key] for row in rows)]
+    names = [name for name in (*LOOPS, OWN, BARE) if any(name in run.results[row.key] for row in rows)]
     mixed = len({row.metric for row in rows}) > 1
     table = [["", *(["unit"] if mixed else []), *(label(name) for name in names)]]
     for row in rows:
@@ -131,6 +134,8 @@ def notes(run: Run) -> list[str]:
             f"{shaken} of {all_of_them} measurements stayed disturbed after repeats "
             "(the machine was slow, or server or client had to wait for a CPU); ~ marks a median of mostly such ones."
         )
+    if any(row.bare for row in run.rows):
+        said.append("No loop: the same work by blocking calls in one thread, which is about what no loop can do without.")
     said += [f"{row.key} was left out: {why}." for row in run.rows if (why := left_out(row))]
     net = [sample for row, _, cell in cells if row.kind == "net" for sample in cell.samples]
     if net:
@@ -213,6 +218,7 @@ def as_json(run: Run, pure: bool) -> dict[str, Any]:
                 "ratio": line.ratio,
                 "target": line.target.text if line.target else None,
                 "met": line.met,
+                "no_loop": line.bare,
             }
             for line in judge(run.rows, run.results, pure)
         ],

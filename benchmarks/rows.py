@@ -66,6 +66,8 @@ class Row:
     targets: tuple[Target, ...] = ()
     rounds: int | None = None
     """At most so many, where one takes long and hardly varies."""
+    bare: bool = False
+    """Whether the same work is measured without a loop too."""
     needs: tuple[str, ...] = ()
     """Modules without which it is left out."""
 
@@ -104,21 +106,28 @@ ROWS = (
     Row("task.timeout-idle", "task", "`timeout()`, entered and left", NS, True, FAR_LESS),
     Row("task.group-spawn", "task", "`TaskGroup`, 1,000 tasks, per task", NS, True, FAR_LESS),
     Row("task.deep-await", "task", "`sleep(0)` under 1,000 awaiting frames", NS),
-    Row("work.subprocess", "work", "subprocess: exec and wait", MS, targets=beside_best(MS, 0.8)),
+    Row("work.subprocess", "work", "subprocess: exec and wait", MS, targets=beside_best(MS, 0.8), bare=True),
     Row("work.literal", "work", "`getaddrinfo` of a literal", US, targets=beside_best(US, 1.0)),
     Row("work.localhost", "work", "`getaddrinfo(\"localhost\")`", US, targets=beside_best(US, 0.7)),
     Row("work.to-thread", "work", "`to_thread` of nothing", US, targets=beside_best(US, 0.5)),
     Row("work.to-process", "work", "`to_process` of nothing (elsewhere: `ProcessPoolExecutor`)", US, True),
     Row("work.threadsafe", "work", "`call_soon_threadsafe` from another thread", NS, targets=beside_best(NS, 0.8)),
-    Row("work.connect", "work", "connect, echo, close over streams", US, True, beside_best(US, 0.8)),
+    Row("work.connect", "work", "connect, echo, close over streams", US, True, beside_best(US, 0.8), bare=True),
     Row("work.sleepers", "work", "200,000 sleeping tasks (1.5 s is ideal)", SECONDS, True, beside_best(SECONDS, 0.75), rounds=3),
-    Row("move.udp-1", "work", "UDP echo, 1 in flight: datagrams", A_SECOND, targets=beside_best(A_SECOND, 1.2)),
+    Row("move.udp-1", "work", "UDP echo, 1 in flight: datagrams", A_SECOND, targets=beside_best(A_SECOND, 1.2), bare=True),
     Row("move.udp-64", "work", "UDP echo, 64 in flight: datagrams", A_SECOND, targets=beside_best(A_SECOND, 1.2)),
-    Row("move.sendfile", "work", "`sendfile` of 8 MiB", MB, targets=beside_best(MB, 1.2)),
-    Row("move.writelines", "work", "`writelines` of 100 buffers of 100 bytes: calls", A_SECOND, targets=beside_best(A_SECOND, 1.2)),
-    Row("tls.stream", "work", "TLS stream, both ends on one loop, 64 KiB writes", MB, targets=beside_best(MB, 1.5)),
-    Row("tls.requests", "work", "TLS requests of 1 KiB", A_SECOND, targets=beside_best(A_SECOND, 1.5)),
-    Row("tls.handshake", "work", "TLS handshake and close", MS, targets=beside_best(MS, 0.8)),
+    Row("move.sendfile", "work", "`sendfile` of 8 MiB", MB, targets=beside_best(MB, 1.2), bare=True),
+    Row(
+        "move.writelines",
+        "work",
+        "`writelines` of 100 buffers of 100 bytes: calls",
+        A_SECOND,
+        targets=beside_best(A_SECOND, 1.2),
+        bare=True,
+    ),
+    Row("tls.stream", "work", "TLS stream, both ends on one loop, 64 KiB writes", MB, targets=beside_best(MB, 1.5), bare=True),
+    Row("tls.requests", "work", "TLS requests of 1 KiB", A_SECOND, targets=beside_best(A_SECOND, 1.5), bare=True),
+    Row("tls.handshake", "work", "TLS handshake and close", MS, targets=beside_best(MS, 0.8), bare=True),
     # Without cede's own primitives: asyncio's on its loop.
     Row("sync.queue", "task", "`Queue(1)`, item from one task to another", NS, True, FOUR_TENTHS),
     Row("sync.queue-free", "task", "`Queue`, put and get without a wait", NS, True, FOUR_TENTHS),
@@ -147,7 +156,7 @@ ROWS = (
     Row("http.aiohttp", "http", "aiohttp", RPS, targets=beside_best(RPS, 1.0), needs=("aiohttp",)),
     Row("memory.connection", "memory", "idle server connection, `Protocol`", BYTES, targets=NO_MORE),
     Row("memory.stream", "memory", "idle server connection, streams", BYTES, True, NO_MORE),
-    Row("memory.tls", "memory", "idle TLS server connection, `Protocol`", BYTES, targets=beside_best(BYTES, 0.5)),
+    Row("memory.tls", "memory", "idle TLS server connection, `Protocol`", BYTES, targets=beside_best(BYTES, 0.5), bare=True),
     Row("memory.task", "memory", "task waiting for a future of its own", BYTES, targets=NO_MORE),
 )
 

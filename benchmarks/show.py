@@ -68,7 +68,7 @@ def show(sections: list[tuple[str, Table]], notes: list[str]) -> None:
         for i, name in enumerate(head):
             table.add_column(name, justify="left" if i == 0 else "right")
         for line in clean:
-            table.add_row(*line, style="red" if line[-1] == "no" else None)
+            table.add_row(*line, style="red" if "no" in line else None)
         console.print(table)
     print()
     for note in notes:

@@ -8,9 +8,9 @@ import json
 import statistics
 from time import perf_counter, process_time
 
-from benchmarks import group_rows, service_rows, tls_rows, transfer_rows  # noqa: F401 - group_rows adds its rows
+from benchmarks import bare, group_rows, service_rows, tls_rows, transfer_rows  # noqa: F401 - group_rows adds its rows
 from benchmarks.clocks import pace, waited
-from benchmarks.loops import loop_of, new_loop
+from benchmarks.loops import BARE, loop_of, new_loop
 from benchmarks.sync_rows import BODIES as SYNC_BODIES
 from benchmarks.task_rows import BODIES, Bench
 from benchmarks.work import Work
@@ -68,7 +68,7 @@ def main() -> None:
     wish = parser.parse_args()
     loop = new_loop(loop_of(wish.contestant))
     try:
-        work, bench = ALL[wish.row], Bench(wish.contestant, loop)
+        work, bench = (bare.WORK if wish.contestant == BARE else ALL)[wish.row], Bench(wish.contestant, loop)
         figures = loop.run_until_complete(measure_once(bench, work, wish.once) if work.once else measure(bench, work, wish.batch))
     finally:
         loop.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.loops import OURS, OWN, PEERS
+from benchmarks.loops import BARE, OURS, OWN, PEERS
 
 if TYPE_CHECKING:
     from benchmarks.harness import Cell, Results
@@ -24,6 +24,8 @@ class Verdict:
     """Whom it is measured against: the best peer by name, or who the target names; empty when nobody gave a figure."""
     theirs: float | None
     target: Target | None
+    bare: float | None = None
+    """What the same work takes without a loop, where that is measured."""
 
     @property
     def ratio(self) -> float | None:
@@ -60,5 +62,6 @@ def judge(rows: tuple[Row, ...], results: Results, pure: bool) -> list[Verdict]:
                 against = target.against if target and target.against != "best" else best_peer(cells, metric)
                 ours = cells[contestant].median(metric.key) if contestant in cells else None
                 theirs = cells[against].median(metric.key) if against in cells else None
-                lines.append(Verdict(row, contestant, metric, ours, against if theirs is not None else "", theirs, target))
+                bare = cells[BARE].median(metric.key) if BARE in cells else None
+                lines.append(Verdict(row, contestant, metric, ours, against if theirs is not None else "", theirs, target, bare))
     return lines
