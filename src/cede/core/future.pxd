@@ -20,6 +20,8 @@ cdef extern from "finalizer.h":
 
 cdef object CancelledError
 
+cdef list several(object callbacks)
+
 cdef class FutureIterator(Operation)
 
 cdef class Future(OpenRunnable):
@@ -32,7 +34,7 @@ cdef class Future(OpenRunnable):
     cdef object failure
     cdef object trace
     cdef Runnable waiter
-    cdef list callbacks
+    cdef object callbacks
     cdef object cancel_message
     cdef readonly object _cancelled_exc
     cdef public object _source_traceback

@@ -31,7 +31,7 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.awaitable import ENDED, FAILED, SUSPENDED
     from cede.core.fairness import fair_here, fair_iterator
-    from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context, places, several
+    from cede.core.pure import CANCELLED, FINISHED, PENDING, copy_context, places
 
 NAMES = ("PENDING", "CANCELLED", "FINISHED")
 
@@ -42,6 +42,11 @@ InvalidStateError = exceptions.InvalidStateError
 def loop_of_thread() -> Any:
     """The loop that asyncio would take where none is given."""
     return events.get_event_loop()
+
+
+def several(callbacks: Any) -> Any:
+    """The callbacks of a future as a list. One alone stands there as a pair: a list less to make, to keep and to collect."""
+    return [callbacks] if type(callbacks) is tuple else callbacks
 
 
 class Future(OpenRunnable):
@@ -258,9 +263,7 @@ class Future(OpenRunnable):
             else:
                 waiter.notice(self)
         if self.callbacks is not None:
-            callbacks = self.callbacks
-            if not cython.compiled:
-                callbacks = several(callbacks)
+            callbacks = several(self.callbacks)
             self.callbacks = None
             for callback, context in callbacks:
                 self.loop.call_soon(callback, self, context=context)
@@ -277,16 +280,12 @@ class Future(OpenRunnable):
             return
         if self.loop is None:
             self.need_loop()
-        if not cython.compiled:
-            if self.callbacks is None:
-                self.callbacks = (fn, context)
-            else:
-                self.callbacks = several(self.callbacks)
-                self.callbacks.append((fn, context))
-        elif self.callbacks is None:
-            self.callbacks = [(fn, context)]
+        if self.callbacks is None:
+            self.callbacks = (fn, context)
         else:
-            self.callbacks.append((fn, context))
+            callbacks = several(self.callbacks)
+            callbacks.append((fn, context))
+            self.callbacks = callbacks
 
     def remove_done_callback(self, fn: Any) -> int:
         """Remove every entry of the callback `fn`; returns how many there were."""
@@ -295,17 +294,13 @@ class Future(OpenRunnable):
         if self.waiter is not None and self.waiter.wakeup_callback() == fn:
             self.waiter = None
             removed = 1
-        if not cython.compiled:
-            self.callbacks = several(self.callbacks)
         if self.callbacks is not None:
             # Comparing may run user code that adds or removes callbacks: what it left is filtered, not what stood there before.
-            entries = list(self.callbacks)
+            entries = list(several(self.callbacks))
             gone = {id(entry) for entry in entries if entry[0] == fn}
             removed += len(gone)
-            if not cython.compiled:
-                self.callbacks = several(self.callbacks)
             if self.callbacks is not None:
-                self.callbacks = [entry for entry in self.callbacks if id(entry) not in gone] or None
+                self.callbacks = [entry for entry in several(self.callbacks) if id(entry) not in gone] or None
         return removed
 
     if cython.compiled:
@@ -405,10 +400,7 @@ class Future(OpenRunnable):
         if self.waiter is not None:
             found.append((self.waiter.wakeup_callback(), self.waiter.get_context()))
         if self.callbacks is not None:
-            callbacks = self.callbacks
-            if not cython.compiled:
-                callbacks = several(callbacks)
-            found.extend(callbacks)
+            found.extend(several(self.callbacks))
         return found or None
 
     @property

@@ -28,7 +28,6 @@ __all__ = (
     "new",
     "places",
     "real_number",
-    "several",
 )
 
 PENDING = 0
@@ -89,8 +88,3 @@ def failure_of(context: Context, callback: Callable[..., Any], args: tuple[Any, 
     finally:
         callback = args = None  # type: ignore[assignment]  # a traceback may keep this frame: see task.py
     return None
-
-
-def several(callbacks: Any) -> Any:
-    """The callbacks of a future as a list. Uncompiled, one alone stands there as a pair: a list less to make, and to collect."""
-    return [callbacks] if type(callbacks) is tuple else callbacks
