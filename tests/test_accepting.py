@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,46 @@ def test_an_accepted_socket_is_as_asyncio_would_have_made_it(run: Callable[..., 
             assert not os.get_inheritable(sock.fileno())
             transport.abort()
         await asyncio.sleep(0)
+
+    run(main)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_who_the_peer_was_is_known_after_a_reset(run: Callable[..., Any], host: str, side: str) -> None:
+    """The kernel forgets it then, and nobody has asked before."""
+
+    class Ends(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.made = asyncio.get_running_loop().create_future()
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def connection_made(self, transport: Any) -> None:
+            self.made.set_result(transport)
+
+        def connection_lost(self, error: BaseException | None) -> None:
+            self.lost.set_result(error)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as far:
+            protocol = Ends()
+            if side == "server":
+                server = await loop.create_server(lambda: protocol, host, 0)
+                far.connect(server.sockets[0].getsockname())
+                transport = await protocol.made
+                server.close()
+                peer, name = far, far.getsockname()
+            else:
+                far.bind((host, 0))
+                far.listen()
+                transport, _ = await loop.create_connection(lambda: protocol, *far.getsockname()[:2])
+                peer, name = far.accept()[0], far.getsockname()
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+            assert isinstance(await protocol.lost, ConnectionResetError)
+        assert transport.get_extra_info("peername") == name
+        assert transport.get_extra_info("peername") is transport.get_extra_info("peername")
 
     run(main)
 

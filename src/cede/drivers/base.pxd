@@ -21,6 +21,9 @@ cdef class Sink(Attributed):
     cdef int writable(self) except -1
     cdef int release(self) except -1
 
+cdef class Address:
+    cpdef object unpacked(self)
+
 cdef class Channel:
     cdef readonly int fd
     cdef readonly int wanted

@@ -92,6 +92,17 @@ class Sink(Attributed):
         raise NotImplementedError
 
 
+class Address:
+    """An address in the system's form, which a driver may give in place of one in Python's: that is made when somebody asks."""
+
+    def unpacked(self) -> Any:
+        """As the socket module would give it."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return repr(self.unpacked())
+
+
 class Channel:
     """One descriptor in a driver's hands.
 
@@ -126,7 +137,7 @@ class Owned(Channel):
         return self.sock.getsockname()
 
     def peer_address(self) -> Any:
-        """What ``sock.getpeername()`` says. Raises OSError."""
+        """What ``sock.getpeername()`` says, or an `Address`. Raises OSError."""
         return self.sock.getpeername()
 
 
@@ -214,7 +225,7 @@ class AcceptSink:
     """What an acceptor tells its owner."""
 
     def accepted(self, sock: Any, address: Any) -> int:
-        """A connection: `sock` is non-blocking, and the sink's from now on."""
+        """A connection: `sock` is non-blocking, and the sink's from now on. `address` is the peer's, or an `Address`."""
         raise NotImplementedError
 
     def accept_failed(self, error: BaseException) -> int:

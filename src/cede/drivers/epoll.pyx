@@ -7,6 +7,7 @@ from libc.string cimport memcpy, memset
 
 from cede.drivers.base cimport READ, WRITE, Acceptor, DatagramChannel, Sink, Stream
 from cede.drivers.epoll_accept cimport can_accept, new_acceptor
+from cede.drivers.epoll_address cimport address_of_other_end
 from cede.drivers.epoll_datagrams cimport DatagramBatch, new_datagrams, serves
 from cede.drivers.epoll_ops cimport NativeConnect, NativeReceive, NativeReceiveInto, NativeSendAll
 from cede.drivers.epoll_pipe cimport new_pipe
@@ -18,7 +19,6 @@ from cede.drivers.sendfile import send_some as send_some_of_file
 
 cdef extern from "sys_datagram.h":
     object own_end "cede_own_end"(int fd)
-    object other_end "cede_other_end"(int fd)
 
 
 cdef class EpollDriver(EpollWaiter):
@@ -281,7 +281,7 @@ cdef class EpollStream(Stream):
         return self.sock.getsockname() if address is None else address
 
     cdef object peer_address(self):
-        address = other_end(socket_number(self.sock))
+        address = address_of_other_end(socket_number(self.sock))
         return self.sock.getpeername() if address is None else address
 
     def __repr__(self):

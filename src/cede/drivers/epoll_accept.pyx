@@ -9,6 +9,7 @@ import socket
 cimport cython
 
 from cede.drivers.base cimport Acceptor
+from cede.drivers.epoll_address cimport address_of_peer, cede_address
 from cede.drivers.epoll_wait cimport EpollWaiter, os_error
 from cede.drivers.listen cimport ListenAcceptor
 from cede.drivers.sys_epoll cimport c_close, errno_now, socket_number, would_block
@@ -16,10 +17,7 @@ from cede.drivers.sys_epoll cimport c_close, errno_now, socket_number, would_blo
 from cede.drivers.listen import OUT_OF_RESOURCES, PEER_GONE
 
 cdef extern from "sys_datagram.h":
-    ctypedef struct cede_address:
-        pass
     int accept_one "cede_accept"(int fd, cede_address *peer) noexcept
-    object make_peer "cede_peer"(const cede_address *address)
 
 plain_socket = socket.socket
 
@@ -52,7 +50,7 @@ cdef class EpollAcceptor(ListenAcceptor):
                     continue
                 return self.failed(-fd)
             self.warned = False
-            self.hand_over(self.wrap(fd), make_peer(&peer))
+            self.hand_over(self.wrap(fd), address_of_peer(&peer))
         if self.at_once < self.backlog:
             self.at_once = min(2 * self.at_once, self.backlog)
         return 0

@@ -152,28 +152,45 @@ cede_peer(const cede_address *peer)
     return cede_make_address((const struct sockaddr *)&peer->raw, peer->size);
 }
 
-/* The address of one end of an internet socket, as getsockname() or getpeername() of the socket module would give it; None for other kinds
-   of socket, and where the system has no answer. */
+/* The address of this end of an internet socket, as getsockname() of the socket module would give it; None for other kinds of socket, and
+   where the system has no answer. */
 static inline PyObject *
-cede_end_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
+cede_own_end(int fd)
 {
     cede_address end;
     end.size = sizeof end.raw;
-    if (ask(fd, (struct sockaddr *)&end.raw, &end.size) < 0 || (end.raw.ss_family != AF_INET && end.raw.ss_family != AF_INET6))
+    if (getsockname(fd, (struct sockaddr *)&end.raw, &end.size) < 0 || (end.raw.ss_family != AF_INET && end.raw.ss_family != AF_INET6))
         Py_RETURN_NONE;
     return cede_make_address((const struct sockaddr *)&end.raw, end.size);
 }
 
-static inline PyObject *
-cede_own_end(int fd)
+#define CEDE_PACKED sizeof(struct sockaddr_in6)
+
+/* Copies an internet address as it is; its size, or 0 for an address of another family. */
+static inline int
+cede_pack_address(const cede_address *address, unsigned char *into)
 {
-    return cede_end_of(fd, getsockname);
+    if ((address->raw.ss_family != AF_INET && address->raw.ss_family != AF_INET6) || address->size > CEDE_PACKED)
+        return 0;
+    memcpy(into, &address->raw, address->size);
+    return (int)address->size;
+}
+
+/* The same for the peer of a connected socket; 0 where the system has no answer, too. */
+static inline int
+cede_pack_other_end(int fd, unsigned char *into)
+{
+    cede_address end;
+    end.size = sizeof end.raw;
+    return getpeername(fd, (struct sockaddr *)&end.raw, &end.size) < 0 ? 0 : cede_pack_address(&end, into);
 }
 
 static inline PyObject *
-cede_other_end(int fd)
+cede_unpack_address(const unsigned char *packed, int size)
 {
-    return cede_end_of(fd, getpeername);
+    struct sockaddr_storage raw; /* aligned, as what was packed need not be */
+    memcpy(&raw, packed, (size_t)size);
+    return cede_make_address((const struct sockaddr *)&raw, (socklen_t)size);
 }
 
 /* What became of a connection attempt: 0 where there is a peer, the negated errno where it failed, 1 while nothing is known. An event may be

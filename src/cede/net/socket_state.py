@@ -9,6 +9,7 @@ from __future__ import annotations
 from asyncio.trsock import TransportSocket
 from typing import Any
 
+from cede.drivers.base import Address
 from cede.net.flow import FlowControl
 from cede.net.origin import origin_of
 
@@ -42,7 +43,7 @@ class SocketState(FlowControl):
                 self.sockname = self._sockname()
             return self.sockname
         if name == "peername":
-            return self.peername
+            return self._peername()
         return default if self.extra is None else self.extra.get(name, default)
 
     def _socket_view(self) -> TransportSocket:
@@ -59,6 +60,12 @@ class SocketState(FlowControl):
             return self.channel_of().own_address()
         except OSError:
             return None
+
+    def _peername(self) -> Any:
+        address = self.peername
+        if isinstance(address, Address):
+            address = self.peername = address.unpacked()
+        return address
 
     def __repr__(self) -> str:
         channel = self.channel_of()
@@ -92,5 +99,5 @@ class SocketState(FlowControl):
             **(self.extra or {}),
             "socket": self.get_extra_info("socket"),
             "sockname": self.get_extra_info("sockname"),
-            "peername": self.peername,
+            "peername": self._peername(),
         }
