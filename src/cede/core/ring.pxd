@@ -27,6 +27,8 @@ cdef class CompiledRing:
         self.head += 1
         return <Runnable>slot_take(self.slots, (self.head - 1) & self.mask)
 
+    @cython.locals(where=Py_ssize_t)
     cdef object take(self, Py_ssize_t index)
     cdef int clear(self) except -1
+    @cython.locals(count=Py_ssize_t, start=Py_ssize_t, slots=list)
     cdef int grow(self) except -1

@@ -43,8 +43,11 @@ class CompiledRing:
         return item
 
     def grow(self) -> int:
-        count = self.tail - self.head
-        self.slots = [self.slots[(self.head + i) & self.mask] for i in range(count)] + [None] * count
+        # It is full: the oldest item stands at `start`, and the newest just before it.
+        count = self.mask + 1
+        start = self.head & self.mask
+        slots = self.slots
+        self.slots = slots[start:] + slots[:start] + [None] * count
         self.mask = 2 * count - 1
         self.head = 0
         self.tail = count
@@ -60,7 +63,10 @@ class CompiledRing:
         return int(self.tail - self.head)
 
     def __iter__(self) -> Any:
-        return iter([self.slots[(self.head + i) & self.mask] for i in range(self.tail - self.head)])
+        count = self.tail - self.head
+        start = self.head & self.mask
+        first = self.slots[start : start + count]
+        return iter(first + self.slots[: count - len(first)])
 
 
 class InterpretedRing(deque):  # type: ignore[type-arg]
