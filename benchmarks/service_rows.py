@@ -9,7 +9,7 @@ import socket
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.clocks import active
 from benchmarks.loops import OWN
@@ -134,12 +134,11 @@ async def connect_echo_close(b: Bench, n: int) -> float:
         await reader.read()
         writer.close()
 
-    streams: Any = importlib.import_module("cede") if b.contestant == OWN else asyncio
-    server = await streams.start_server(serve, "127.0.0.1", 0, backlog=1024)
+    server = await b.streams.start_server(serve, "127.0.0.1", 0, backlog=1024)
     host, port = server.sockets[0].getsockname()
     start = active()
     for _ in range(n):
-        reader, writer = await streams.open_connection(host, port)
+        reader, writer = await b.streams.open_connection(host, port)
         writer.write(b"hello")
         if await reader.readexactly(5) != b"hello":
             raise RuntimeError("the echo differs")

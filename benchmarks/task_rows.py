@@ -25,10 +25,13 @@ class Bench:
         self.loop = loop
         self.sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
         self.create_task: Callable[[Coroutine[Any, Any, None]], Awaitable[None]] = asyncio.create_task
+        self.streams: Any = asyncio
+        """What has `open_connection` and `start_server`."""
         if contestant == OWN:
             cede = importlib.import_module("cede")
             self.sleep = cede.sleep
             self.create_task = cede.create_task
+            self.streams = cede
 
 
 Body = Callable[[Bench, int], Awaitable[float]]

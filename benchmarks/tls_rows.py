@@ -21,15 +21,15 @@ REQUEST = 1024
 both = functools.cache(contexts)
 
 
-async def serve(handler: Callable[[Any, Any], Coroutine[Any, Any, None]]) -> tuple[Any, int]:
+async def serve(b: Bench, handler: Callable[[Any, Any], Coroutine[Any, Any, None]]) -> tuple[Any, int]:
     """A TLS server over streams, and its port."""
-    server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=both()[0], backlog=1024)
+    server = await b.streams.start_server(handler, "127.0.0.1", 0, ssl=both()[0], backlog=1024)
     return server, server.sockets[0].getsockname()[1]
 
 
-async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(b: Bench, port: int) -> tuple[Any, Any]:
     """A client's end."""
-    return await asyncio.open_connection("127.0.0.1", port, ssl=both()[1], server_hostname="localhost")
+    return await b.streams.open_connection("127.0.0.1", port, ssl=both()[1], server_hostname="localhost")
 
 
 async def finish(server: Any, writer: asyncio.StreamWriter | None = None) -> None:
@@ -56,8 +56,8 @@ async def stream(b: Bench, n: int) -> float:
         await reader.read()
         writer.close()
 
-    server, port = await serve(take)
-    _, writer = await connect(port)
+    server, port = await serve(b, take)
+    _, writer = await connect(b, port)
     block = bytes(BLOCK)
     start = active()
     for _ in range(n):
@@ -77,8 +77,8 @@ async def requests(b: Bench, n: int) -> float:
             await writer.drain()
         writer.close()
 
-    server, port = await serve(echo)
-    reader, writer = await connect(port)
+    server, port = await serve(b, echo)
+    reader, writer = await connect(b, port)
     message = bytes(range(256)) * (REQUEST // 256)
     start = active()
     for _ in range(n):
@@ -97,10 +97,10 @@ async def handshake(b: Bench, n: int) -> float:
         await reader.read()
         writer.close()
 
-    server, port = await serve(see_off)
+    server, port = await serve(b, see_off)
     start = active()
     for _ in range(n):
-        _, writer = await connect(port)
+        _, writer = await connect(b, port)
         writer.close()
         await writer.wait_closed()
     took = active() - start

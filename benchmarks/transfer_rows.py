@@ -94,7 +94,7 @@ async def writelines(b: Bench, n: int) -> float:
     """100 buffers of 100 bytes a call, ``drain`` after each, to another process."""
     pieces = [bytes([i]) * PIECE for i in range(PIECES)]
     async with drain() as port:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, writer = await b.streams.open_connection("127.0.0.1", port)
         start = active()
         for _ in range(n):
             writer.writelines(pieces)

@@ -41,6 +41,23 @@ def test_what_becomes_ready_in_a_turn_runs_in_the_next(loop: asyncio.AbstractEve
     assert seen == ["first", "second", "child"]
 
 
+@pytest.mark.parametrize("before", [1, 37, 63, 64, 65, 100])
+@pytest.mark.parametrize("each", [2, 3, 70])
+def test_the_order_outlives_a_growing_queue(loop: asyncio.AbstractEventLoop, before: int, each: int) -> None:
+    """The queue grows while it is being emptied, from wherever its beginning then is."""
+    seen: list[tuple[int, int]] = []
+
+    def first(number: int) -> None:
+        for child in range(each):
+            loop.call_soon(seen.append, (number, child))
+
+    for round_ in range(3):
+        for number in range(before):
+            loop.call_soon(first, round_ * before + number)
+        drive(loop, 2)
+    assert seen == [(number, child) for number in range(3 * before) for child in range(each)]
+
+
 def test_tasks_and_callbacks_share_one_queue(loop: asyncio.AbstractEventLoop) -> None:
     seen: list[str] = []
 

@@ -29,9 +29,9 @@ cdef class ReadExactly(ReadOperation):
     cdef int step(self) except -1
 
 cdef class ReadUntil(ReadOperation):
-    @cython.locals(flow=Inflow, held=Py_ssize_t, shortest=Py_ssize_t, longest=Py_ssize_t)
+    @cython.locals(flow=Inflow, held=Py_ssize_t, at=Py_ssize_t, shortest=Py_ssize_t, longest=Py_ssize_t)
     cdef int step(self) except -1
-    @cython.locals(at=Py_ssize_t, end=Py_ssize_t)
+    @cython.locals(at=Py_ssize_t, end=Py_ssize_t, found=Py_ssize_t)
     cdef Py_ssize_t locate(self, Inflow flow) except -2
     cdef int prepare(self, Inflow flow) except -1
     cdef int ended(self, Inflow flow) except -1
