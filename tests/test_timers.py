@@ -292,14 +292,23 @@ def test_a_sleeping_loop_runs_no_task(stepped: SteppedLoop) -> None:
 
 
 def test_sleeping_in_order(run: Callable[..., Any]) -> None:
+    step = 0.004
+
     async def main() -> list[int]:
-        seen: list[int] = []
+        loop = asyncio.get_running_loop()
+        while True:
+            seen: list[int] = []
 
-        async def nap(number: int) -> None:
-            await asyncio.sleep(number / 1000)
-            seen.append(number)
+            async def nap(number: int, seen: list[int] = seen) -> None:
+                await asyncio.sleep(number * step)
+                seen.append(number)
 
-        await asyncio.gather(*(nap(number) for number in (5, 1, 4, 2, 3)))
-        return seen
+            begun = loop.time()
+            naps = [asyncio.create_task(nap(number)) for number in (5, 1, 4, 2, 3)]
+            await asyncio.sleep(0)
+            all_asleep = loop.time()
+            await asyncio.gather(*naps)
+            if all_asleep - begun < step:  # otherwise one that began later may well have slept longer
+                return seen
 
     assert run(main) == [1, 2, 3, 4, 5]
