@@ -225,6 +225,10 @@ class Scheduler:
         """Whether `close` was called."""
         return self._state != OPEN
 
+    def is_running(self) -> bool:
+        """Whether `run_forever` or `run_until_complete` is under way."""
+        return self._thread_id is not None
+
     def get_debug(self) -> bool:
         """Whether the loop is in debug mode."""
         return bool(self._debug)

@@ -56,10 +56,6 @@ class RunningPart(Part):
         """Under asyncio's name for it; libraries and tests ask."""
         return self.is_closed()
 
-    def is_running(self) -> bool:
-        """Whether `run_forever` or `run_until_complete` is under way."""
-        return self._thread_id is not None
-
     def _check_may_run(self) -> None:
         if self.is_running():
             raise RuntimeError("This event loop is already running")

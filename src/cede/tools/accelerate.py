@@ -23,6 +23,7 @@ from cede.core import originals
 from cede.core.future import Future as OurFuture
 from cede.core.task import Task as OurTask
 from cede.tools import install
+from cede.tools.stand_in import stand_in
 
 STAYS = frozenset(
     ("run", "Runner", "new_event_loop", "BaseEventLoop", "SelectorEventLoop", "EventLoop", "Handle", "TimerHandle", "Server")
@@ -60,26 +61,6 @@ def accelerate(*, names: bool = True) -> None:
                 ours = replaced.get(id(vars(module).get(name)))
                 if ours is not None and name not in STAY_WITHIN:
                     setattr(module, name, ours)
-
-
-class StandIn(type):
-    """The class of a class that makes objects of its base, and knows asyncio's as its own. Its subclasses are classes like any other."""
-
-    def __call__(cls, *args: Any, **options: Any) -> Any:
-        ours = cls.__dict__.get("_makes")
-        return super().__call__(*args, **options) if ours is None else ours(*args, **options)
-
-    def __instancecheck__(cls, instance: Any) -> bool:
-        known = cls.__dict__.get("_knows")
-        return super().__instancecheck__(instance) if known is None else isinstance(instance, known)
-
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        known = cls.__dict__.get("_knows")
-        return super().__subclasscheck__(subclass) if known is None else issubclass(subclass, known)
-
-
-def stand_in(name: str, ours: type, theirs: type) -> StandIn:
-    return StandIn(name, (ours,), {"__module__": "asyncio", "__doc__": ours.__doc__, "_makes": ours, "_knows": (ours, theirs)})
 
 
 STAND_INS = {"Future": stand_in("Future", OurFuture, originals.Future), "Task": stand_in("Task", OurTask, originals.Task)}
