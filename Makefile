@@ -41,6 +41,15 @@ print(*(item for name in sys.argv[1:] for item in lists[name]), sep="\n")
 endef
 export REQUIREMENTS
 
+# Where the compiler is missing or does not work the package is installed uncompiled; pip hides what it was told of that.
+define UNCOMPILED
+import importlib.util, json, pathlib
+told = json.loads(pathlib.Path(importlib.util.find_spec("cede").origin).with_name("_build.json").read_text())
+if told["mode"] != "compiled":
+    print("== cede is UNCOMPILED here, and slower:", told["reason"])
+endef
+export UNCOMPILED
+
 # The Python of that environment, with Redis and PostgreSQL running.
 with_services = "$(1)/bin/python" tests/libraries/services.py run "$(1)/bin/python"
 
@@ -98,6 +107,7 @@ $(VENV)/.installed: $(VENV)/.deps $(SOURCES)
 	@echo "== cede, compiled, into $(VENV) (about a minute the first time)"
 	@touch "$@.begun" # what is edited while the compiler runs must count as newer
 	@"$(VENV)/bin/python" $(PIP_INSTALL) $(PACKAGE)
+	@"$(VENV)/bin/python" -c "$$UNCOMPILED"
 	@mv "$@.begun" "$@"
 
 $(PURE)/.installed: $(PURE)/.deps $(SOURCES)

@@ -528,6 +528,23 @@ def test_group_waits_in_the_name_of_its_task() -> None:
         runner.run(main())
 
 
+def test_call_graph_shows_the_frames_of_the_program_alone(run: Run) -> None:
+    async def main() -> list[str]:
+        async def inner() -> None:
+            await asyncio.get_running_loop().create_future()
+
+        async def outer() -> None:
+            await inner()
+
+        task = asyncio.create_task(outer())
+        await turns(1)
+        graph = cede.capture_call_graph(task)
+        task.cancel()
+        return [entry.frame.f_code.co_name for entry in graph.call_stack]
+
+    assert run(main) == ["inner", "outer"]
+
+
 def test_call_graph_shows_what_wait_for_drives(run: Run) -> None:
     async def main() -> str:
         async def innermost() -> None:

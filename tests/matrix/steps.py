@@ -127,6 +127,7 @@ class Job:
         if code != 0:
             self.failures.append(f"cede does not build on Python {self.python.version}:\n{tail(text)}")
             return [Row(self.python.version, "build", failed=1, seconds=time.monotonic() - began)]
+        uncompiled = [line for line in text.splitlines() if line.startswith("== cede is UNCOMPILED")]
         rows = [self.own_suite()]
         code, text = self.make("tools", f"{self.venv}/.deps-conformance")
         suites = list(OTHERS) if code == 0 else ["cpython", "classes"]
@@ -134,6 +135,8 @@ class Job:
         if code != 0:
             why = f"what they need could not be installed: {last_words(text)}"
             rows += [Row(self.python.version, OTHERS[suite], note=f"not run ({why})") for suite in ("uvloop", "anyio")]
+        for row in rows:
+            row.note = row.note or "".join(line.removeprefix("== ") for line in uncompiled)
         return rows
 
     def fresh_environment(self) -> None:

@@ -70,6 +70,8 @@ def frames_inside(coro: Any) -> list[Any]:
             frame, coro = coro.ag_frame, coro.ag_await
         elif hasattr(coro, "gi_yieldfrom"):
             frame, coro = coro.gi_frame, coro.gi_yieldfrom
+            if frame is not None and str(frame.f_globals.get("__name__", "")).startswith("cede."):
+                frame = None  # the await of an object of ours, which compiled is no generator
         else:
             break
         if frame is not None and frame not in frames:  # a wrapper shows the frame of what it drives
