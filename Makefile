@@ -41,7 +41,8 @@ print(*(item for name in sys.argv[1:] for item in lists[name]), sep="\n")
 endef
 export REQUIREMENTS
 
-# Where the compiler is missing or does not work the package is installed uncompiled; pip hides what it was told of that.
+# Where the compiler is missing or does not work the package is installed uncompiled, and pip hides what it was told of that: it is told each
+# time that the install is used.
 define UNCOMPILED
 import importlib.util, json, pathlib
 told = json.loads(pathlib.Path(importlib.util.find_spec("cede").origin).with_name("_build.json").read_text())
@@ -49,6 +50,7 @@ if told["mode"] != "compiled":
     print("== cede is UNCOMPILED here, and slower:", told["reason"])
 endef
 export UNCOMPILED
+tell_uncompiled = @"$(VENV)/bin/python" -c "$$UNCOMPILED"
 
 # The Python of that environment, with Redis and PostgreSQL running.
 with_services = "$(1)/bin/python" tests/libraries/services.py run "$(1)/bin/python"
@@ -107,7 +109,6 @@ $(VENV)/.installed: $(VENV)/.deps $(SOURCES)
 	@echo "== cede, compiled, into $(VENV) (about a minute the first time)"
 	@touch "$@.begun" # what is edited while the compiler runs must count as newer
 	@"$(VENV)/bin/python" $(PIP_INSTALL) $(PACKAGE)
-	@"$(VENV)/bin/python" -c "$$UNCOMPILED"
 	@mv "$@.begun" "$@"
 
 $(PURE)/.installed: $(PURE)/.deps $(SOURCES)
@@ -118,12 +119,14 @@ $(PURE)/.installed: $(PURE)/.deps $(SOURCES)
 
 .PHONY: build
 build: $(VENV)/.installed  ## compile cede and install it into .venv
+	$(tell_uncompiled)
 	@echo "cede is built: $(VENV)/bin/cede"
 
 # --- what it is for -----------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
 demo: $(VENV)/.installed  ## chat server with 1,000 clients, on cede and on asyncio
+	$(tell_uncompiled)
 	@"$(VENV)/bin/python" examples/demo/main.py $(ARGS)
 
 # The load of the web rows. Where it cannot be had they are left out, and say so.
@@ -145,6 +148,7 @@ test: compiled-test pure-test  ## the whole suite, on the compiled and on the pu
 .PHONY: compiled-test
 compiled-test: $(VENV)/.installed  ## the suite on the compiled install
 	@echo "== tests, compiled"
+	$(tell_uncompiled)
 	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster $(ARGS)
 
 .PHONY: pure-test

@@ -1,7 +1,8 @@
 """The work of some rows without an event loop: blocking calls, one after the other, in one thread.
 
-It shows how much of a row is the system's, OpenSSL's or the interpreter's, and so what any loop could gain at best. Each body performs `n`
-operations and returns the seconds they took, as the bodies of loops do; it is a coroutine function like them, and awaits nothing.
+It shows how much of a row is the system's, OpenSSL's or the interpreter's, and so about what a loop could gain; it is the plain way to do
+the work, not the fastest there is. Each body performs `n` operations and returns the seconds they took, as the bodies of loops do; it is a
+coroutine function like them, and waits for nothing in between.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ssl import SSLWantReadError
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.clocks import active
@@ -20,8 +24,6 @@ from benchmarks.transfer_rows import DATAGRAM, FILE, PIECE, PIECES
 from benchmarks.work import Work, drain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from benchmarks.task_rows import Bench
 
 
@@ -117,8 +119,6 @@ async def writelines(b: Bench, n: int) -> float:
 
 def in_steps(*calls: Callable[[], Any]) -> None:
     """Call one after the other, again and again, until each has had what it wanted to read."""
-    from ssl import SSLWantReadError
-
     left = list(calls)
     while left:
         for call in tuple(left):
@@ -141,6 +141,17 @@ def encrypted(listener: socket.socket) -> tuple[Any, Any]:
     return inside, outside
 
 
+@contextmanager
+def talking() -> Iterator[tuple[Any, Any]]:
+    """As `encrypted`, blocking from then on, and closed at the end."""
+    with listen() as listener:
+        server, client = encrypted(listener)
+        with server, client:
+            for end in (server, client):
+                end.setblocking(True)
+            yield server, client
+
+
 def receive(end: Any, count: int) -> None:
     """`count` bytes, which have been sent."""
     while count:
@@ -149,34 +160,26 @@ def receive(end: Any, count: int) -> None:
 
 async def stream(b: Bench, n: int) -> float:
     """64 KiB are sent and received, by ``ssl.SSLSocket``."""
-    with listen() as listener:
-        server, client = encrypted(listener)
-        with server, client:
-            client.setblocking(True)
-            server.setblocking(True)
-            block = bytes(BLOCK)
-            start = active()
-            for _ in range(n):
-                client.sendall(block)
-                receive(server, BLOCK)
-            return active() - start
+    with talking() as (server, client):
+        block = bytes(BLOCK)
+        start = active()
+        for _ in range(n):
+            client.sendall(block)
+            receive(server, BLOCK)
+        return active() - start
 
 
 async def requests(b: Bench, n: int) -> float:
     """1 KiB there and back, by ``ssl.SSLSocket``."""
-    with listen() as listener:
-        server, client = encrypted(listener)
-        with server, client:
-            client.setblocking(True)
-            server.setblocking(True)
-            message = bytes(range(256)) * (REQUEST // 256)
-            start = active()
-            for _ in range(n):
-                client.sendall(message)
-                server.sendall(server.recv(BLOCK))
-                if client.recv(BLOCK) != message:
-                    raise RuntimeError("the echo differs")
-            return active() - start
+    with talking() as (server, client):
+        message = bytes(range(256)) * (REQUEST // 256)
+        start = active()
+        for _ in range(n):
+            client.sendall(message)
+            server.sendall(server.recv(BLOCK))
+            if client.recv(BLOCK) != message:
+                raise RuntimeError("the echo differs")
+        return active() - start
 
 
 async def handshake(b: Bench, n: int) -> float:

@@ -135,7 +135,7 @@ def notes(run: Run) -> list[str]:
             "(the machine was slow, or server or client had to wait for a CPU); ~ marks a median of mostly such ones."
         )
     if any(row.bare for row in run.rows):
-        said.append("No loop: the same work by blocking calls in one thread, which is about what no loop can do without.")
+        said.append("No loop: the same work by blocking calls in one thread, about what every loop has to pay.")
     said += [f"{row.key} was left out: {why}." for row in run.rows if (why := left_out(row))]
     net = [sample for row, _, cell in cells if row.kind == "net" for sample in cell.samples]
     if net:

@@ -121,7 +121,7 @@ class Job:
         if code != 0:
             raise Unavailable(f"its environment could not be made: {last_words(text)}")
         began = time.monotonic()
-        code, text = self.make("build", f"{self.venv}/.installed")
+        code, text = self.make("build", "build")
         if code is None and self.late():
             raise Unavailable("the time was used up while cede was built")
         if code != 0:

@@ -74,6 +74,19 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float = 60.0) 
     return steps.Job(pythons.Python(HERE, sys.executable), ".venv-none", time.monotonic() + seconds, quick=True)
 
 
+def test_an_uncompiled_build_is_told_with_its_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = job(tmp_path, monkeypatch)
+    monkeypatch.setattr(work, "fresh_environment", lambda: None)
+    monkeypatch.setattr(work, "own_suite", lambda: report.Row(HERE, steps.OWN, passed=1))
+    monkeypatch.setattr(work, "conformance", lambda suites: [report.Row(HERE, "others", passed=1, note="its own")])
+    said = {"build": "== cede is UNCOMPILED here, and slower: no C compiler\ncede is built\n"}
+    monkeypatch.setattr(work, "make", lambda step, target: (0, said.get(step, "")))
+    told = "cede is UNCOMPILED here, and slower: no C compiler"
+    assert [row.note for row in work.rows()] == [told, "its own"]
+    said["build"] = "cede is built\n"
+    assert [row.note for row in work.rows()] == ["", "its own"]
+
+
 def test_a_step_that_hangs_is_ended_with_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(steps.LIMITS, "suite", 1.0)
     # the child keeps the pipe open: were it left alive, reading would never end
