@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import random
+import signal
 import socket
 import threading
 import weakref
@@ -22,6 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
     # The same seed each time, so that a red run is red again; CEDE_TEST_SEED=random draws another. Worker processes inherit the variable.
     if os.environ.setdefault(SEED, "1") == "random":
         os.environ[SEED] = str(random.SystemRandom().randrange(2**32))
+    # A shell starts a job in the background with SIGINT ignored, some runners start everything so, and child processes inherit it.
+    # Tests that interrupt a program mean what Python does by itself.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -94,7 +94,7 @@ def test_transports_know_where_they_were_made(world: World) -> None:
             assert "created at" in forgotten
             transport.abort()
         server.close()
-        await asyncio.sleep(0.01)
+        await asyncio.wait_for(made[-1]._wait(), 60)  # else the child may be at work still, and Popen complains
 
     world.run(main, debug=True)
 
