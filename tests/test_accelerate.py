@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -12,10 +13,13 @@ import pytest
 BEFORE = "import asyncio\nfrom asyncio import Future as F, Task as T, Queue as Q, Lock as L, TaskGroup as G\nimport cede\n"
 
 
-def script(body: str, *, before: str = BEFORE, call: str = "cede.accelerate()\n", command: tuple[str, ...] = ()) -> list[str]:
+def script(
+    body: str, *, before: str = BEFORE, call: str = "cede.accelerate()\n", command: tuple[str, ...] = (), **environment: str
+) -> list[str]:
     source = before + call + textwrap.dedent(body)
     words = [sys.executable, "-W", "error", "-X", "dev", *command, "-c", source]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, **environment}
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout.split()
 
@@ -155,7 +159,8 @@ def test_what_cede_leaves_to_asyncio_does_not_come_back_to_itself() -> None:
 
 
 def test_loops_of_others_take_our_names_too() -> None:
-    script("""
+    script(
+        """
         import selectors
         from asyncio.selector_events import BaseSelectorEventLoop
 
@@ -180,7 +185,9 @@ def test_loops_of_others_take_our_names_too() -> None:
         loop = asyncio.SelectorEventLoop()
         loop.run_until_complete(main())
         loop.close()
-    """)
+        """,
+        CEDE_QUIET="1",  # it would be told that this loop is not cede's
+    )
 
 
 def test_programs_keep_working() -> None:
@@ -257,6 +264,7 @@ def test_programs_keep_working() -> None:
         """,
         before="",
         call="",
+        CEDE_QUIET="1",
     )
     assert got == ["done"]
 

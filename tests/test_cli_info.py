@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from cede.cli import build, info, main
+from cede.cli import info, main
+from cede.core import build
 
 KEYS = {"version", "location", "build", "driver", "python", "kernel", "optional"}
 
@@ -86,7 +87,7 @@ def test_version() -> None:
 def test_a_missing_record_is_worked_out(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(build, "PACKAGE", tmp_path)
     assert build.look().mode == "pure"
-    assert not build.look().disappointing
+    assert not build.look().asked_for
 
 
 @pytest.mark.parametrize("args", [("--help",), ("run", "--help"), ("run", "-h"), ("info", "--help")])

@@ -218,3 +218,73 @@ def test_the_users_compiler_flags_come_last(toy: Path) -> None:
     assert "-DFROM" in done.stdout, done.stdout + done.stderr
     line = next(line for line in done.stdout.splitlines() if "fast.c" in line and "-c " in line)
     assert line.rstrip().endswith("-O0 -DFROM_THE_USER=1")
+
+
+# --- an uncompiled one says so ---------------------------------------------------------------------------------------------------
+
+USES = {
+    "cede run": ("cede", "run", "-c", PROGRAM),
+    "cede.run": "cede.run(asyncio.sleep(0))",
+    "Runner": "with cede.Runner() as runner:\n    runner.run(asyncio.sleep(0))",
+    "asyncio.Runner": "with asyncio.Runner(loop_factory=cede.new_event_loop) as runner:\n    runner.run(asyncio.sleep(0))",
+    "accelerate": "cede.accelerate()",
+    "install": "from cede.tools.install import install\ninstall(cede.new_event_loop)\nasyncio.run(asyncio.sleep(0))",
+    "new_event_loop": "cede.new_event_loop().close()",
+    "EventLoop": "cede.EventLoop().close()",
+    "all of them": "cede.accelerate()\nfor _ in range(3):\n    cede.run(asyncio.sleep(0))\n    cede.new_event_loop().close()\n"
+    "import threading\nthreads = [threading.Thread(target=cede.run, args=(asyncio.sleep(0),)) for _ in range(3)]\n"
+    "for thread in threads:\n    thread.start()\nfor thread in threads:\n    thread.join()",
+    "children by fork": "import os\ncede.run(asyncio.sleep(0))\nif not os.fork():\n    cede.run(asyncio.sleep(0))\n    os._exit(0)\n"
+    "os.wait()",
+}
+
+
+@pytest.fixture(scope="module")
+def uncompiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An install that somebody wanted compiled."""
+    folder = tmp_path_factory.mktemp("uncompiled")
+    install(copy_project(folder / "project"), folder / "target", CC="/nonexistent/cc")
+    return folder / "target"
+
+
+def use(target: Path, how: str, **env: str) -> str:
+    """What it says on standard error."""
+    told = USES[how]
+    words = ["-m", *told] if isinstance(told, tuple) else ["-c", f"import asyncio, cede\n{told}"]
+    environ = environment(PYTHONPATH=str(target), **env)
+    done = subprocess.run([sys.executable, *words], cwd=target, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    return done.stderr
+
+
+@pytest.mark.parametrize("how", USES)
+def test_it_says_so_once_however_it_is_used(uncompiled: Path, how: str) -> None:
+    said = use(uncompiled, how)
+    assert said.count("\n") == 1
+    assert said.startswith("cede: running uncompiled, and slower (no C compiler: '/nonexistent/cc' was not found): install a C compiler")
+
+
+def test_it_can_be_silenced(uncompiled: Path) -> None:
+    assert use(uncompiled, "all of them", CEDE_QUIET="1") == ""
+
+
+def test_an_import_alone_says_nothing(uncompiled: Path) -> None:
+    environ = environment(PYTHONPATH=str(uncompiled))
+    done = subprocess.run([sys.executable, "-c", "import cede"], env=environ, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (None, "(run from the source tree, not installed): install cede"),
+        ({"mode": "compiled", "reason": ""}, "(its compiled modules are not for Python "),
+        ({"mode": "pure", "reason": "asked for with CEDE_PURE=1"}, ""),
+    ],
+)
+def test_the_reason_is_told(uncompiled: Path, tmp_path: Path, record: dict[str, str] | None, said: str) -> None:
+    shutil.copytree(uncompiled, tmp_path / "target")
+    told = tmp_path / "target" / "cede" / "_build.json"
+    told.unlink() if record is None else told.write_text(json.dumps(record))
+    found = use(tmp_path / "target", "cede.run")
+    assert found.count("\n") == bool(said)
+    assert said in found

@@ -20,6 +20,10 @@ async def which_loop(request: Request) -> Response:
     return PlainTextResponse(type(asyncio.get_running_loop()).__module__.partition(".")[0])
 
 
+async def whose_names(request: Request) -> Response:
+    return PlainTextResponse(asyncio.Queue.__module__.partition(".")[0])
+
+
 async def echo(request: Request) -> Response:
     return Response(await request.body())
 
@@ -93,6 +97,7 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 app = Starlette(
     routes=[
         Route("/loop", which_loop),
+        Route("/names", whose_names),
         Route("/echo", echo, methods=["POST"]),
         Route("/digest", digest, methods=["POST"]),
         Route("/stream", stream),

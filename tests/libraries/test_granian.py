@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ def serve(loop: str, port: int, *options: str) -> Program:
     return Program("-W", "error", *ON[loop], "--interface", "asgi", "--loop", "asyncio", "--port", str(port), *options, APP)
 
 
-@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="its worker is started afresh on this Python, without cede run")
 @pytest.mark.parametrize("tasks", ["asyncio", "rust"])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_program_that_is_terminated_answers_first(loop: str, tasks: str) -> None:

@@ -78,14 +78,6 @@ def test_tls(loop: str) -> None:
         client.close()
 
 
-def test_cede_run() -> None:
-    """Where uvicorn is told to leave the choice of the loop to others."""
-    with Program(*QUIET, "-m", "cede", "run", "-m", "uvicorn", APP, "--port", "0", "--loop", "none", "--ws", "none") as server:
-        port = port_of(server)
-        assert get(port, "/loop") == b"cede"
-        ends_gracefully(server, port, status=-signal.SIGTERM)
-
-
 def test_run_in_a_program() -> None:
     with Program(*QUIET, "-c", f"import uvicorn; uvicorn.run({APP!r}, port=0, ws='none', loop='cede:new_event_loop')") as server:
         port = port_of(server)

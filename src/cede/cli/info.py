@@ -13,7 +13,7 @@ import sysconfig
 from typing import Any
 
 from cede._version import __version__
-from cede.cli import build
+from cede.core import build
 from cede.loop.choice import driver_names
 
 # What works better, or differently, with it beside cede. None is needed.

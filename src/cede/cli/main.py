@@ -27,8 +27,9 @@ Runs a program as `python` would, with asyncio on cede: asyncio.run(), asyncio.R
 asyncio.new_event_loop() and whatever is built on them get cede's event loop, and
 asyncio.Queue, Lock, TaskGroup, gather, open_connection and their kin are cede's. sys.argv,
 sys.path, __main__, the exit status and tracebacks are what `python` would give.
-A program that asks for a loop of another kind gets that other kind, and child processes
-that it starts are plain Python.
+Python children of the program are on cede too: workers, reloaded servers, process pools.
+uvicorn, Gunicorn, Hypercorn and Granian need no option. A program that asks for a loop of
+another kind gets that other kind; one line on standard error then says so.
 """
 
 RUN_EXAMPLES = """\
@@ -59,7 +60,7 @@ def make_parser() -> tuple[Parser, Parser]:
     run = commands.add_parser(
         "run",
         help="run a script, a module or a line of code on cede",
-        usage="cede run [--debug] [--driver NAME] [--fair[=N]] [--stock] (SCRIPT | - | -m MODULE | -c CODE) [ARGUMENT ...]",
+        usage="cede run [--debug] [--driver NAME] [--fair[=N]] [--stock] [--no-children] (SCRIPT | - | -m MODULE | -c CODE) [ARGUMENT ...]",
         description=RUN_OVERVIEW,
         epilog=RUN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -86,6 +87,11 @@ def make_parser() -> tuple[Parser, Parser]:
         "--stock",
         action="store_true",
         help="leave asyncio's locks, queues, groups, streams and their kin as they are: the event loop alone is cede's",
+    )
+    run.add_argument(
+        "--no-children",
+        action="store_true",
+        help="leave Python processes that the program starts as they are; without it they find cede by CEDE_RUN and PYTHONPATH",
     )
     target = run.add_argument_group("the program")
     # For the help only: the program's part of the command line is cut off before argparse sees it (split_program).
@@ -136,7 +142,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             run_parser.error("nothing to run: give a script, - for stdin, -m MODULE or -c CODE")
         from cede.cli import run
 
-        return run.run(kind, target, rest, debug=options.debug, driver=options.driver, fair=options.fair, stock=options.stock)
+        return run.run(
+            kind,
+            target,
+            rest,
+            debug=options.debug,
+            driver=options.driver,
+            fair=options.fair,
+            stock=options.stock,
+            alone=options.no_children,
+        )
     options = parser.parse_args(words)
     if options.command is None:
         parser.error("expected a command: run or info")

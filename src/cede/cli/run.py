@@ -19,7 +19,7 @@ from importlib.machinery import BuiltinImporter, ModuleSpec, PathFinder, SourceF
 from types import CodeType, ModuleType
 from typing import NoReturn
 
-from cede.cli import build, tracebacks
+from cede.cli import children, servers, tracebacks
 
 
 def run(
@@ -31,6 +31,7 @@ def run(
     driver: str | None = None,
     fair: str | None = None,
     stock: bool = False,
+    alone: bool = False,
 ) -> int:
     """Runs a program as __main__ and returns 0, unless the program ends with an exception, which then passes through.
 
@@ -39,8 +40,9 @@ def run(
     args -- sys.argv[1:] of the program
     debug, driver, fair -- for the event loops that asyncio makes in this process
     stock -- leave asyncio's names as they are, and put its loops on cede alone
+    alone -- leave Python children of the program as they are
     """
-    prepare_asyncio(debug, driver, fair, stock)
+    prepare_asyncio(debug, driver, fair, stock, alone)
     try:
         code, main = find(kind, target, args)
         # Until here `__main__` was the `cede` command; the frames that are still running keep what they need of it.
@@ -54,9 +56,9 @@ def run(
     return 0
 
 
-def prepare_asyncio(debug: bool, driver: str | None, fair: str | None = None, stock: bool = False) -> None:
-    """Puts asyncio on cede. The options go through the environment, where a loop that the program makes with cede's own functions finds
-    them too, and so do Python children."""
+def prepare_asyncio(debug: bool, driver: str | None, fair: str | None, stock: bool, alone: bool) -> None:
+    """Puts asyncio on cede, in this process and its children. The options go through the environment, where a loop that the program makes
+    with cede's own functions finds them too, and so do Python children."""
     import cede
 
     if debug:
@@ -73,9 +75,11 @@ def prepare_asyncio(debug: bool, driver: str | None, fair: str | None = None, st
         except (OSError, RuntimeError, ValueError) as error:
             fail(str(error))
     cede.accelerate(names=not stock)
-    made = build.look()
-    if made.disappointing:
-        print(f"cede: running uncompiled, and slower ({made.reason}); see `cede info`", file=sys.stderr)
+    servers.adapt()
+    if alone:
+        children.withhold()
+    else:
+        children.hand_down(names=not stock)
 
 
 def fail(message: str, status: int = 2) -> NoReturn:

@@ -98,6 +98,10 @@ class EventLoop(  # type: ignore[misc]
         self._ready_to_close = False
         self._remembered = None
         self._wakeup_armed = False
+        if not COMPILED:
+            from cede.core.build import tell_uncompiled  # here, because it reads files by modules that a compiled cede needs not
+
+            tell_uncompiled()
         task_factory = choose_task_factory(tasks)
         limit = choose_limit(fair)
         if driver is None or isinstance(driver, str):

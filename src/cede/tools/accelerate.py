@@ -21,8 +21,9 @@ from typing import Any
 
 from cede.core import originals
 from cede.core.future import Future as OurFuture
+from cede.core.kernel import COMPILED
 from cede.core.task import Task as OurTask
-from cede.tools import install
+from cede.tools import install, other_loops
 from cede.tools.stand_in import stand_in
 
 STAYS = frozenset(
@@ -37,13 +38,19 @@ def accelerate(*, names: bool = True) -> None:
     """Put this process on cede: from now on asyncio makes cede's loops, and asyncio's names mean cede's objects.
 
     To be called before the program's own modules are imported: what was taken out of asyncio by ``from asyncio import ...`` stays what it
-    was. Any number of times. `cede run` does it for a program; `cede.run` and `cede.new_event_loop` never do.
+    was. Any number of times. `cede run` does it for a program; `cede.run` and `cede.new_event_loop` never do. A loop of another kind that
+    runs afterwards all the same is told of on standard error, once.
 
     names: False leaves asyncio's names alone, as ``cede run --stock`` does, and gives only the loops.
     """
     import cede
 
+    if not COMPILED:
+        from cede.core.build import tell_uncompiled
+
+        tell_uncompiled()
     install.install(cede.new_event_loop)
+    other_loops.watch()
     if not names:
         return
     replaced: dict[int, Any] = {}

@@ -1,0 +1,67 @@
+"""How this install was made: what setup.py wrote down, and what is there in fact."""
+
+from __future__ import annotations
+
+import functools
+import importlib.machinery
+import json
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cede.core.notice import Notice
+
+Mode = Literal["compiled", "pure", "pure-no-compiler"]
+ASKED_FOR = "CEDE_PURE"  # so setup.py says it
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Build:
+    """mode, the reason for it ("" when there is nothing to explain), and the number of compiled modules found."""
+
+    mode: Mode
+    reason: str
+    extensions: int
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether the user wanted it uncompiled."""
+        return ASKED_FOR in self.reason
+
+
+def look() -> Build:
+    """The build of the package this file belongs to."""
+    suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    extensions = sum(1 for path in PACKAGE.rglob("*") if path.name.endswith(suffixes))
+    try:
+        record = json.loads((PACKAGE / "_build.json").read_text())
+    except FileNotFoundError:
+        record = {"mode": "compiled" if extensions else "pure", "reason": "run from the source tree, not installed"}
+    return Build(record["mode"], record["reason"], extensions)
+
+
+def advice(made: Build) -> str:
+    """What to do about an install that is slower than it could be."""
+    if made.mode == "pure-no-compiler":
+        return "install a C compiler and the Python headers, then reinstall cede"
+    if made.mode == "compiled":
+        return "reinstall cede with this Python"
+    if sys.implementation.name != "cpython":
+        return "use CPython"
+    return "install cede, by `pip install`"
+
+
+_uncompiled = Notice()
+
+
+@functools.cache  # a look at the files, once
+def tell_uncompiled() -> None:
+    """Say once that this process runs cede uncompiled, unless the install was made so on purpose. To be called only where it does."""
+    made = look()
+    if made.asked_for:
+        return
+    reason = made.reason or f"its compiled modules are not for Python {platform.python_version()} here"
+    _uncompiled.say(f"running uncompiled, and slower ({reason}): {advice(made)}; CEDE_QUIET=1 silences this")
