@@ -200,6 +200,10 @@ matrix:  ## the suite and the suites of others, on every Python at hand
 leaks: $(VENV)/.installed  ## the tests under a debug allocator, then the reference-leak loop
 	@echo "== tests, under PYTHONMALLOC=debug"
 	@PYTHONMALLOC=debug "$(VENV)/bin/python" $(PYTEST) $(NOT_SLOW) $(ARGS)
+	@$(MAKE) --no-print-directory leak-loops
+
+.PHONY: leak-loops
+leak-loops: $(VENV)/.installed  ## the reference-leak loop alone
 	@echo "== reference leaks"
 	@"$(VENV)/bin/python" $(PYTEST) tests/leaks $(ARGS)
 
@@ -236,6 +240,10 @@ fuzz: $(VENV)/.installed  ## sequences of calls drawn at random, for SECONDS=300
 .PHONY: soak
 soak: $(VENV)/.installed  ## servers under load and faults, for MINUTES=3
 	@"$(VENV)/bin/python" -m tests.soak $(MINUTES) $(ARGS)
+
+.PHONY: nightly
+nightly: $(VENV)/.installed  ## what takes longer than a run of CI may, hours of it: docs/nightly.json keeps what came of it
+	@"$(VENV)/bin/python" -m tests.nightly $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.installed $(VENV)/.deps-lint  ## ruff, mypy (strict) and the floors

@@ -17,7 +17,7 @@ def main() -> int:
     option("version", nargs="*", help=f"only these, such as 3.12 (default: {' '.join(pythons.VERSIONS)})")
     option("--venv", default=".venv", help="the environment of the Python that runs this; others get .venv-3.12 and so on (default: .venv)")
     option("--minutes", type=float, default=240.0, metavar="M", help="begin nothing after M minutes (default: 240)")
-    option("--quick", action="store_true", help="of cede's own tests leave out the slow ones, the packaging and the examples")
+    option("--quick", action="store_true", help="leave out cede's own slow tests, and the suites of others but CPython's")
     options = parser.parse_args()
     strangers = [version for version in options.version if version not in pythons.VERSIONS]
     if strangers:

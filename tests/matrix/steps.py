@@ -32,9 +32,11 @@ LIMITS = {"environment": 600.0, "tools": 300.0, "build": 900.0, "suite": 900.0, 
 LAST_LINES = 80
 
 # Ours, without what is run by itself: CPython's Task and Future tests are among the suites of others. The quick choice is without what says
-# the same on each Python and takes minutes: whether the package can be built in every way, the examples at full size, long loops.
+# the same on each Python and takes minutes: whether the package can be built in every way, the examples at full size, long loops. Of the
+# suites of others it takes the interpreter's own, which differs from Python to Python.
 OUR_TESTS = ("--ignore=tests/leaks", *(f"--ignore=tests/conformance/test_{name}.py" for name in ("tasks", "futures", "eager", "users")))
 QUICK = ("-m", "not slow", "--ignore=tests/examples", "--ignore=tests/test_packaging.py")
+QUICK_OTHERS = ["cpython"]
 
 
 class Unavailable(Exception):
@@ -129,9 +131,11 @@ class Job:
             return [Row(self.python.version, "build", failed=1, seconds=time.monotonic() - began)]
         uncompiled = [line for line in text.splitlines() if line.startswith("== cede is UNCOMPILED")]
         rows = [self.own_suite()]
-        code, text = self.make("tools", f"{self.venv}/.deps-conformance")
-        suites = list(OTHERS) if code == 0 else ["cpython", "classes"]
-        rows += self.conformance(suites)
+        suites = QUICK_OTHERS if self.quick else list(OTHERS)
+        code = 0
+        if "uvloop" in suites or "anyio" in suites:
+            code, text = self.make("tools", f"{self.venv}/.deps-conformance")
+        rows += self.conformance(suites if code == 0 else ["cpython", "classes"])
         if code != 0:
             why = f"what they need could not be installed: {last_words(text)}"
             rows += [Row(self.python.version, OTHERS[suite], note=f"not run ({why})") for suite in ("uvloop", "anyio")]

@@ -1,0 +1,1 @@
+"""What takes longer than continuous integration may: run it whole, and keep what came of it."""

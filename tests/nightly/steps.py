@@ -1,0 +1,51 @@
+"""The steps of a night: a command each, and where its output says how much was done."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command. `{seed}` in it is the seed of the night. `counts` finds the numbers worth keeping, by name, in what it prints: the last
+    match counts, and a step whose output has none of them has failed, whatever its exit status says."""
+
+    name: str
+    what: str
+    command: tuple[str, ...]
+    counts: tuple[str, ...]
+    minutes: float
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def found(self, output: str) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for pattern in self.counts:
+            for match in re.finditer(pattern, output):
+                counts.update({name: int(text.replace(",", "")) for name, text in match.groupdict().items() if text is not None})
+        return counts
+
+
+PASSED = r"(?P<passed>[\d,]+) passed"
+PYTHON = sys.executable
+
+STEPS = (
+    Step("matrix", "cede's own suite and those of others, on every Python", ("make", "matrix"), (r"(?P<passed>\d+) tests passed",), 240),
+    Step("asan", "the suite and the fuzzers, under AddressSanitizer and UndefinedBehaviorSanitizer", ("make", "asan"), (PASSED,), 90),
+    Step("leaks", "the suite under a debug allocator, and the reference-leak loops", ("make", "leaks"), (PASSED,), 30),
+    Step(
+        "sequences",
+        "programs of calls on transports, servers and pipes, judged by a model",
+        (PYTHON, "-m", "tests.fuzz.sequences", "--seed", "{seed}", "--seconds", "600"),
+        (r"nothing wrong in (?P<programs>[\d,]+) programs",),
+        30,
+    ),
+    Step(
+        "soak",
+        "servers under load and faults",
+        (PYTHON, "-m", "tests.soak", "10", "--seed", "{seed}"),
+        (r"(?P<answers>[\d,]+) answers",),
+        30,
+    ),
+)
