@@ -237,6 +237,11 @@ asan: asan-build  ## the tests and the fuzzers on native code built with sanitiz
 fuzz: $(VENV)/.installed  ## sequences of calls drawn at random, for SECONDS=300
 	@"$(VENV)/bin/python" -m tests.fuzz.sequences --seconds $(SECONDS) --log build/fuzz-program $(ARGS)
 
+# What it finds is printed with its seed: ARGS="--seed 7 --seeds 1" plays one again.
+.PHONY: differential
+differential: $(VENV)/.installed  ## random programs on asyncio and on cede, for SECONDS=300: equal logs
+	@"$(VENV)/bin/python" -m tests.differential --seeds 1000000 --seconds $(SECONDS) $(ARGS)
+
 .PHONY: soak
 soak: $(VENV)/.installed  ## servers under load and faults, for MINUTES=3
 	@"$(VENV)/bin/python" -m tests.soak $(MINUTES) $(ARGS)

@@ -29,6 +29,7 @@ cdef class Inbox:
         return count >= STORM and not count & (count - 1)
 
     cpdef post(self, object item)
+    cdef ring(self)
     cpdef bint about_to_sleep(self)
     cpdef list take_all(self)
     cpdef awake(self)

@@ -54,6 +54,14 @@ class Inbox:
             if self.driver is not None:
                 self.driver.wake()
 
+    def ring(self) -> None:
+        """The loop's own thread has put something on the ready ring, perhaps in a signal's handler, just before the loop sleeps."""
+        self.pending = True
+        if self.idle:
+            self.idle = False
+            if self.driver is not None:
+                self.driver.wake()
+
     def take_all(self) -> list[Any]:
         """What was posted, oldest first. The flag falls before the look: a post in between raises it again, and costs one look more."""
         if cython.compiled:

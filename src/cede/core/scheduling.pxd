@@ -21,6 +21,9 @@ cdef extern from "methods.h":
     int install_call_later "cede_install_call_later"(object kind, void *quick) except -1
     int install_call_at "cede_install_call_at"(object kind, void *quick) except -1
 
+cdef extern from "Python.h":
+    unsigned long this_thread "PyThread_get_thread_ident"() noexcept
+
 cdef extern from "fetch.h":
     int fetch_handles "cede_fetch_handles"(list handles) except -1
 
@@ -46,6 +49,7 @@ cdef class Scheduler:
     cdef int push(self, Runnable runnable) except -1
     @cython.locals(posted=list)
     cdef int _take_posts(self) except -1
+    cdef int _post_from_home(self, Handle handle) except -1
     cdef int recycle(self, Handle handle) except -1
     cdef int _refuse(self) except -1
     cdef int _check_home(self) except -1

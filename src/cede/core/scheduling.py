@@ -5,7 +5,8 @@ Invariants
 ----------
 * What cannot be called, comes from the wrong thread in debug mode, or comes to a loop that is closed, forked away or not initialized, is
   refused where it is handed in, in words that say what to do.
-* What was posted before a call of `call_soon` runs before what that schedules.
+* What was posted before a call of `call_soon` runs before what that schedules. What the loop's own thread posts stands in line with all
+  else that it makes ready.
 * Only the inbox may be touched by another thread.
 """
 
@@ -127,7 +128,10 @@ class Scheduler:
             return quick_call_soon_threadsafe(self, callback, callback, args, context)
         self._check(callback, "call_soon_threadsafe")
         handle = ThreadSafeHandle(callback, args, self, context)
-        self._inbox.post(handle)
+        if self._thread_id == threading.get_ident():
+            self._post_from_home(handle)
+        else:
+            self._inbox.post(handle)
         return handle
 
     def call_later(
@@ -195,6 +199,14 @@ class Scheduler:
         if runnable is None:
             raise TypeError("push(): runnable must be a Runnable, got None")
         self._ready.append(runnable)
+        return 0
+
+    def _post_from_home(self, handle: Handle) -> int:
+        """A post of the loop's own thread takes its place among what that thread makes ready, behind what was posted before."""
+        if self._inbox.pending:
+            self._take_posts()
+        self._ready.append(handle)
+        self._inbox.ring()
         return 0
 
     def _take_posts(self) -> int:
@@ -312,8 +324,11 @@ if cython.compiled:
         if scheduler._debug:
             handle._source_traceback = creation_stack()
         inbox = scheduler._inbox
+        if scheduler._thread_id is not None and cython.cast(cython.ulong, scheduler._thread_id) == this_thread():  # type: ignore # noqa: F821
+            scheduler._post_from_home(handle)
+            return handle
         inbox.post(handle)
-        if inbox.is_storm() and scheduler._thread_id != threading.get_ident():  # type: ignore[attr-defined]
+        if inbox.is_storm():  # type: ignore[attr-defined]
             inbox.let_drain()
         return handle
 

@@ -8,10 +8,13 @@ from cede.tools.groups.timeouts cimport task_on
 cdef object CancelledError
 cdef object get_running_loop
 cdef object CoroutineType
+cdef bint DONE_COUNTS_AT_ONCE
 
 cdef class Gathering(Future):
     cdef list children
     cdef Py_ssize_t left
+    cdef Py_ssize_t by_callback
+    cdef object last
     cdef bint exceptions_are_results
     cdef bint cancel_requested
     cdef readonly object awaiting_task
@@ -19,6 +22,8 @@ cdef class Gathering(Future):
     cdef int watch(self, object child) except -1
     @cython.locals(child=Future)
     cdef int notice(self, object future) except -1
+    cdef int run_ready(self) except -1
+    cdef int count(self, object child) except -1
     @cython.locals(own=Task)
     cdef int end(self, object last) except -1
 

@@ -5,6 +5,9 @@ Invariants
 ----------
 * The outer future is done when each child is, or, unless exceptions are results, at the first failure; the other children then go on.
 * A child that is plainly ours tells by its waiter slot, inside its last step: no callback, no handle. All others tell by a callback.
+* The outer future is finished in the turn after that step, where asyncio's callback of that child would run: the one child that finishes
+  it puts the outer future itself on the ring. The others are only counted. While a child is to tell by a callback each of them does, so
+  that they are counted in the order in which they ended.
 * The same awaitable given twice is one child. A coroutine that nobody but the arguments' tuple holds cannot be there twice, and is not
   looked up.
 * A cancellation goes to the children; the outer future ends when they have.
@@ -13,6 +16,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import sys
 from asyncio import events, exceptions
 from types import CoroutineType
 from typing import Any
@@ -30,22 +34,27 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import CANCELLED, FINISHED, PENDING
+    from cede.core.pure import FINISHED, PENDING
 
 CancelledError = exceptions.CancelledError
 get_running_loop = events._get_running_loop
+
+# As this version of asyncio: whether a child that is done when it is given counts at once, or tells in the next turn.
+DONE_COUNTS_AT_ONCE = sys.version_info >= (3, 12)
 
 
 class Gathering(Future):
     """What `gather` returns."""
 
     if not cython.compiled:
-        __slots__ = ("awaiting_task", "cancel_requested", "children", "exceptions_are_results", "left")
+        __slots__ = ("awaiting_task", "by_callback", "cancel_requested", "children", "exceptions_are_results", "last", "left")
 
     def __init__(self, loop: Any, exceptions_are_results: bool) -> None:
         Future.__init__(self, loop=loop)
         self.children: list[Any] = []
         self.left = 0
+        self.by_callback = 0
+        self.last: Any = None
         self.exceptions_are_results = exceptions_are_results
         self.cancel_requested = False
         self.awaiting_task: Any = None
@@ -71,47 +80,69 @@ class Gathering(Future):
             if own.state == PENDING and own.waiter is None and own.callbacks is None and own.loop is self.loop and own.kernel is not None:
                 own.waiter = self
                 return 0
-        child.add_done_callback(self.child_done)
+        self.by_callback += 1
+        child.add_done_callback(self.called_back)
         return 0
 
     def notice(self, future: Any) -> int:
         child = future
+        if self.by_callback:
+            self.by_callback += 1
+            self.kernel.call_soon(self.called_back, child)
+            return 0
         self.left -= 1
-        if self.state != PENDING:
+        if self.state != PENDING or self.last is not None:
             child.log_traceback = False
-        elif child.state == FINISHED and child.failure is None:
-            if self.left == 0:
-                self.end(child)
-        elif not self.exceptions_are_results:
-            self.awaiting_task = None
-            if child.state == CANCELLED:
-                self.fail(child._make_cancelled_error())
-            else:
-                child.log_traceback = False
-                self.fail(child.failure)
-        elif self.left == 0:
-            self.end(child)
+        elif self.left == 0 or not (self.exceptions_are_results or (child.state == FINISHED and child.failure is None)):
+            self.last = child
+            self.kernel.push(self)
+        return 0
+
+    def run_ready(self) -> int:
+        child = self.last
+        self.last = None
+        try:
+            self.count(child)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # A child of another class has code of its own, and that failed.
+            if self.state == PENDING:
+                self.fail(error)
+        if not cython.compiled:
+            child = None
+            del self  # a traceback may keep this frame
         return 0
 
     def wakeup_callback(self) -> Any:
         """What is added to a child as its callback, where its waiter slot is not free."""
-        return self.child_done
+        return self.called_back
 
     def get_context(self) -> Any:
         """The context of that callback, which runs no code of the user's."""
         return None
 
+    def called_back(self, child: Any) -> None:
+        """The callback of a child that is not plainly ours."""
+        self.by_callback -= 1
+        self.child_done(child)
+
     def child_done(self, child: Any) -> None:
-        """A child that is not plainly ours is done."""
+        """A child is done, and it is its turn to count."""
         self.left -= 1
+        self.count(child)
+
+    def count(self, child: Any) -> int:
+        """See to what the end of `child` means, which is not among those that are left any more."""
         if self.state != PENDING:
             if not child.cancelled():
                 child.exception()  # it counts as fetched
         elif not self.exceptions_are_results and (child.cancelled() or child.exception() is not None):
             self.awaiting_task = None
             self.fail(child._make_cancelled_error() if child.cancelled() else child.exception())
-        elif self.left == 0:
+        elif self.left == 0 and self.last is None:
             self.end(child)
+        return 0
 
     def end(self, last: Any) -> int:
         """Every child is done."""
@@ -191,7 +222,7 @@ def gather_all(coros_or_futures: tuple[Any, ...], return_exceptions: bool, limit
             child._log_destroy_pending = False
         made[each] = child
         children.append(child)
-        if child.done():
+        if DONE_COUNTS_AT_ONCE and child.done():
             gathering.left += 1
             early.append(child)
         else:

@@ -28,7 +28,9 @@ cdef class TaskGroup(Runnable):
     cdef public bint _aborting
     cdef public bint _parent_cancel_requested
     cdef public bint _cancel_on_enter
-    cdef public set _tasks
+    cdef dict members
+    cdef object ended
+    cdef Py_ssize_t by_callback
     cdef public list _errors
     cdef public object _loop
     cdef public object _parent_task
@@ -49,6 +51,7 @@ cdef class TaskGroup(Runnable):
     cdef int refuse(self, object coro) except -1
     @cython.locals(task=Task)
     cdef int notice(self, object future) except -1
+    cdef int run_ready(self) except -1
     cdef int complete(self) except -1
     @cython.locals(own=Task)
     cpdef object create_task_in_full(self, object coro, object name, object context, dict options)

@@ -6,8 +6,12 @@ Invariants
 * The block is not left before each task of the group is done, however often it is cancelled meanwhile.
 * A task that fails stops the others and the block, once; the block's request to stop is taken back when it is left, so `cancelling()` is
   what others made it. A cancellation that came from elsewhere is never lost.
-* A task is in ``_tasks`` until what became of it has been seen to. One that succeeded, or was cancelled, is seen to in its last step
-  (`notice`); one that failed by a callback, because stopping the others may run code of theirs.
+* A task is in ``_tasks`` until what became of it has been seen to, and ``_tasks`` keeps the order in which they came: in that order they
+  are cancelled.
+* One that succeeded, or was cancelled, is seen to in its last step (`notice`) while there are others. The last one is seen to in the turn
+  after that step, where asyncio's callback would run: the group itself stands on the ring for it. One that failed is seen to there by a
+  callback, because stopping the others may run code of theirs. While a callback is to come each task is seen to by one: this happens in
+  the order in which they ended.
 * Afterwards the group holds no task and no exception.
 """
 
@@ -71,10 +75,12 @@ class TaskGroup(Runnable):
             "_on_completed_fut",
             "_parent_cancel_requested",
             "_parent_task",
-            "_tasks",
+            "by_callback",
             "came_late",
+            "ended",
             "gate",
             "kernel",
+            "members",
             "propagated",
             "scope",
         )
@@ -84,7 +90,9 @@ class TaskGroup(Runnable):
         if cython.compiled:
             self.is_task = False
         self._entered = self._exiting = self._aborting = self._parent_cancel_requested = self._cancel_on_enter = False
-        self._tasks: set[Any] = set()
+        self.members: dict[Any, None] = {}
+        self.ended: Any = None
+        self.by_callback = 0
         self._errors: list[BaseException] = []
         self._loop: Any = None
         self._parent_task: Any = None
@@ -101,6 +109,10 @@ class TaskGroup(Runnable):
         return originals.TaskGroup
 
     __class_getitem__: Any = classmethod(GenericAlias)
+
+    @property
+    def _tasks(self) -> Any:
+        return self.members.keys()
 
     @property
     def awaiting_task(self) -> Any:
@@ -139,7 +151,7 @@ class TaskGroup(Runnable):
                     self.propagated = error
                 if not self._aborting:
                     self._abort()
-            if self._tasks:
+            if self.members:
                 return begin(GroupExit.__new__(GroupExit), self, error)
             return instant(self.conclude(error))
         finally:
@@ -201,7 +213,7 @@ class TaskGroup(Runnable):
 
     def create_task_in_full(self, coro: Any, name: Any, context: Any, options: dict[str, Any]) -> Any:
         own: Any = None
-        if not self._entered or self._aborting or (self._exiting and not self._tasks):
+        if not self._entered or self._aborting or (self._exiting and not self.members):
             self.refuse(coro)
         if self.gate is not None:
             coro = InTurn(self.gate, coro)
@@ -216,7 +228,7 @@ class TaskGroup(Runnable):
                 own = self.kernel.create_task(coro, name=name, context=context)
             if type(own) is Task and own.state == PENDING:
                 own.waiter = self
-                self._tasks.add(own)
+                self.members[own] = None
                 if self.scope is not None:
                     self.scope.adopt(own)
                 return own
@@ -232,10 +244,11 @@ class TaskGroup(Runnable):
 
     def adopt(self, task: Any) -> Any:
         """Where the task is not plainly ours: it may be done already, or know nothing of waiter slots."""
-        self._tasks.add(task)
+        self.members[task] = None
         if self.scope is not None and not task.done():
             self.scope.adopt(task)
-        task.add_done_callback(self._on_task_done)
+        self.by_callback += 1
+        task.add_done_callback(self.called_back)
         if self._aborting and not task.done():
             task.cancel()  # in its first step, which it took at once, it stopped the group that it was not yet in
         return task
@@ -244,19 +257,30 @@ class TaskGroup(Runnable):
         coro.close()
         if not self._entered:
             raise RuntimeError(f"TaskGroup {self!r} has not been entered")
-        if self._exiting and not self._tasks:
+        if self._exiting and not self.members:
             raise RuntimeError(f"TaskGroup {self!r} is finished")
         raise RuntimeError(f"TaskGroup {self!r} is shutting down")
 
     def notice(self, future: Any) -> int:
         task = future
-        if task.state == FINISHED and task.failure is not None:
-            self._loop.call_soon(self._on_task_done, task)
+        if self.by_callback or (task.state == FINISHED and task.failure is not None):
+            self.by_callback += 1
+            self._loop.call_soon(self.called_back, task)
             return 0
         if self.scope is not None:
             self.scope.release(task)
-        self._tasks.discard(task)
-        if self._on_completed_fut is not None and not self._tasks:
+        if len(self.members) == 1:
+            self.ended = task
+            self.kernel.push(self)
+        else:
+            self.members.pop(task, None)
+        return 0
+
+    def run_ready(self) -> int:
+        task = self.ended
+        self.ended = None
+        self.members.pop(task, None)
+        if self._on_completed_fut is not None and not self.members:
             self.complete()
         return 0
 
@@ -267,17 +291,22 @@ class TaskGroup(Runnable):
 
     def wakeup_callback(self) -> Any:
         """What the group adds to a task as its callback, where the task's waiter slot is not free."""
-        return self._on_task_done
+        return self.called_back
 
     def get_context(self) -> Any:
         """The context of that callback, which runs no code of the user's."""
         return None
 
+    def called_back(self, task: Any) -> None:
+        """The callback of a task that is not seen to otherwise."""
+        self.by_callback -= 1
+        self._on_task_done(task)
+
     def _on_task_done(self, task: Any) -> None:
         if self.scope is not None:
             self.scope.release(task)
-        self._tasks.discard(task)
-        if self._on_completed_fut is not None and not self._tasks:
+        self.members.pop(task, None)
+        if self._on_completed_fut is not None and not self.members:
             self.complete()
         if task.cancelled():
             return
@@ -305,7 +334,7 @@ class TaskGroup(Runnable):
 
     def _abort(self) -> None:
         self._aborting = True
-        for task in list(self._tasks):
+        for task in list(self.members):
             if not task.done():
                 task.cancel()
 
@@ -314,7 +343,7 @@ class TaskGroup(Runnable):
         if not self._entered:
             self._cancel_on_enter = True
             return
-        if self._aborting or (self._exiting and not self._tasks):
+        if self._aborting or (self._exiting and not self.members):
             return
         self._abort()
         if self._parent_task is not None and not self._parent_cancel_requested:
@@ -323,8 +352,8 @@ class TaskGroup(Runnable):
 
     def __repr__(self) -> str:
         parts = ["<TaskGroup"]
-        if self._tasks:
-            parts.append(f"tasks={len(self._tasks)}")
+        if self.members:
+            parts.append(f"tasks={len(self.members)}")
         if self._errors:
             parts.append(f"errors={len(self._errors)}")
         if self._aborting:
@@ -366,7 +395,7 @@ class GroupExit(StreamOperation):
 
     def go_on(self) -> int:
         group = self.owner
-        if group._tasks:
+        if group.members:
             return self.park(group.wait_again())
         error = self.argument
         self.argument = None
@@ -437,13 +466,13 @@ if cython.compiled:
             or group.gate is not None
             or group._aborting
             or not group._entered
-            or (group._exiting and not group._tasks)
+            or (group._exiting and not group.members)
             or type(coro) is not CoroutineType
         ):
             return group.create_task_in_full(coro, name, context, {})
         task = kernel.new_task(coro, name, context, False)
         task.waiter = group
-        group._tasks.add(task)
+        group.members[task] = None
         return task
 
     install_create_in_group(TaskGroup, cython.cast("void *", quick_create_task))  # type: ignore # noqa: F821

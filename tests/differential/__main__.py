@@ -1,0 +1,87 @@
+"""Random programs on asyncio and on cede: the same program has to write the same log.
+
+A program is thrown away, and counted as undecided, where asyncio itself writes another log when the events of one poll are told in another
+order: that order is the system's. A program whose log differs on cede is printed with its seed, made as small as it gets, the two logs
+side by side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import Any
+
+from .compare import Comparison, Difference, Subject, shown, side_by_side
+from .subjects import WAYS
+
+
+def options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000, help="how many programs (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="the first one's seed (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, help="no program is begun after so many seconds")
+    parser.add_argument("--way", choices=WAYS, help="cede's loop alone, or with asyncio's names on cede's (default: both)")
+    parser.add_argument("--driver", help="epoll or selector (default: those that this install has)")
+    parser.add_argument("--most", type=int, default=3, help="how many differences are shown before it ends (default: %(default)s)")
+    parser.add_argument("--replay", metavar="JSON", help="play one program, as a difference prints it")
+    parser.add_argument("--whole", action="store_true", help="show programs as they were drawn, not made smaller")
+    return parser
+
+
+def show(difference: Difference) -> None:
+    print(f"seed {difference.seed}, {difference.subject}, another order than asyncio's:")
+    for line in shown(difference.program):
+        print("   ", line)
+    for line in side_by_side(difference.wanted, difference.found, str(difference.subject)):
+        print(line)
+    print(f"  --replay '{json.dumps(difference.program, separators=(',', ':'))}'", flush=True)
+
+
+def subjects_of(arguments: Any) -> list[Subject]:
+    from cede.loop.choice import driver_names
+
+    drivers = [arguments.driver] if arguments.driver else driver_names()
+    ways = [arguments.way] if arguments.way else list(WAYS)
+    return [Subject(way, driver) for way in ways for driver in drivers]
+
+
+def main() -> int:
+    """Returns the status of the process: 1 where something differs."""
+    arguments = options().parse_args()
+    comparison = Comparison(subjects_of(arguments))
+    began = time.monotonic()
+    different: set[int] = set()
+    try:
+        if arguments.replay:
+            program = json.loads(arguments.replay)
+            for subject in comparison.subjects:
+                told = comparison.again(program, subject)
+                if told is not None:
+                    different.add(0)
+                    show(Difference(0, subject, program, *told))
+            comparison.played = 1
+        else:
+            until = None if arguments.seconds is None else began + arguments.seconds
+            told_at = began
+            for difference in comparison.run(iter(range(arguments.seed, arguments.seed + arguments.seeds)), until):
+                if difference.seed not in different and len(different) < arguments.most:
+                    show(difference if arguments.whole else comparison.shrink(difference))
+                different.add(difference.seed)
+                now = time.monotonic()
+                if now - told_at > 10:
+                    told_at = now
+                    print(f"... {comparison.played} programs, {len(different)} differ", file=sys.stderr, flush=True)
+    finally:
+        comparison.close()
+    seconds = time.monotonic() - began
+    print(
+        f"{comparison.played} programs from seed {arguments.seed} on {', '.join(map(str, comparison.subjects))}: {len(different)} differ,"
+        f" {comparison.undecided} undecided; {comparison.played / max(seconds, 1e-9):.0f} a second"
+    )
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""Programs on asyncio and on cede, compared; one that differs is made as small as it gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .drawing import draw
+
+ROOT = Path(__file__).parents[2]
+# Seconds for one batch, far more than it takes.
+STUCK = 120
+BATCH = 50
+
+Log = list[str]
+
+
+class Subject:
+    """A worker process. It is started anew where a program has killed it."""
+
+    def __init__(self, subject: str, driver: str = "-", path: str | None = None) -> None:
+        self.subject = subject
+        self.driver = driver
+        self.path = path
+        self.process: Any = None
+
+    def __str__(self) -> str:
+        return self.subject if self.subject == "asyncio" else f"{self.subject} on {self.driver}"
+
+    def send(self, batch: list[Any]) -> None:
+        if self.process is None:
+            environment = dict(os.environ)
+            if self.path is not None:
+                environment["PYTHONPATH"] = os.pathsep.join([self.path, environment.get("PYTHONPATH", "")])
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.differential.worker", self.subject, self.driver],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+                cwd=ROOT,
+            )
+        try:
+            self.process.stdin.write(json.dumps(batch) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has died: `receive` finds out
+
+    def receive(self) -> list[list[Log]] | None:
+        """The logs; None where the process died of it, or never ended."""
+        ready, _, _ = select.select([self.process.stdout], [], [], STUCK)
+        line = self.process.stdout.readline() if ready else ""
+        if not line:
+            self.end()
+            return None
+        answer: list[list[Log]] = json.loads(line)
+        return answer
+
+    def logs(self, batch: list[Any]) -> list[list[Log]]:
+        """The logs of a batch; that of a program that kills the process says so."""
+        self.send(batch)
+        return self.rest(batch)
+
+    def rest(self, batch: list[Any]) -> list[list[Log]]:
+        answer = self.receive()
+        if answer is not None:
+            return answer
+        if len(batch) == 1:
+            return [[["the process died, or was stuck"]] * 2]
+        return [self.logs([each])[0] for each in batch]
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.process = None
+
+
+@dataclass
+class Difference:
+    """A program whose log is not asyncio's."""
+
+    seed: int
+    subject: Subject
+    program: dict[str, Any]
+    wanted: Log
+    found: Log
+
+
+@dataclass
+class Comparison:
+    """A run over many seeds."""
+
+    subjects: list[Subject]
+    oracle: Subject = field(default_factory=lambda: Subject("asyncio"))
+    played: int = 0
+    undecided: int = 0
+
+    def run(self, seeds: Iterator[int], until: float | None = None) -> Iterator[Difference]:
+        """The differences, as they are found. `played` counts meanwhile."""
+        seeds = iter(seeds)
+        while until is None or time.monotonic() < until:
+            batch = [seed for _, seed in zip(range(BATCH), seeds, strict=False)]
+            if not batch:
+                return
+            everybody = [self.oracle, *self.subjects]
+            for subject in everybody:
+                subject.send(batch)
+            wanted, *others = [subject.rest(batch) for subject in everybody]
+            for at, seed in enumerate(batch):
+                self.played += 1
+                if any(log != wanted[at][0] for log in wanted[at]):
+                    self.undecided += 1
+                    continue
+                for subject, found in zip(self.subjects, others, strict=True):
+                    if found[at][0] != wanted[at][0]:
+                        yield Difference(seed, subject, draw(seed), wanted[at][0], found[at][0])
+
+    def again(self, program: dict[str, Any], subject: Subject) -> tuple[Log, Log] | None:
+        """The two logs of a program, where they differ."""
+        wanted = self.oracle.logs([program])[0]
+        if any(log != wanted[0] for log in wanted):
+            return None
+        found = subject.logs([program])[0][0]
+        return None if found == wanted[0] else (wanted[0], found)
+
+    def shrink(self, difference: Difference) -> Difference:
+        """The same difference, or another one, in a program from which nothing more can be left out."""
+        program = difference.program
+        logs = (difference.wanted, difference.found)
+        smaller = True
+        while smaller:
+            smaller = False
+            for candidate in without_something(program):
+                told = self.again(candidate, difference.subject)
+                if told is not None:
+                    program, logs, smaller = candidate, told, True
+                    break
+        return Difference(difference.seed, difference.subject, program, *logs)
+
+    def close(self) -> None:
+        for subject in [self.oracle, *self.subjects]:
+            subject.end()
+
+
+def without_something(thing: Any) -> Iterator[Any]:
+    """What is left of a program when one list in it loses an entry; the largest pieces first."""
+    if isinstance(thing, dict):
+        for smaller in without_something(thing["tasks"]):
+            yield {**thing, "tasks": smaller}
+        return
+    if not isinstance(thing, list):
+        return
+    is_statement = bool(thing) and isinstance(thing[0], str)
+    if not is_statement:
+        for at in range(len(thing)):
+            yield thing[:at] + thing[at + 1 :]
+    else:
+        for argument in thing[1:]:  # what a block holds, without the block
+            if is_body(argument) and len(argument) == 1:
+                yield argument[0]
+    for at, part in enumerate(thing):
+        if isinstance(part, list):
+            for smaller in without_something(part):
+                yield [*thing[:at], smaller, *thing[at + 1 :]]
+        elif is_statement and at > 0 and type(part) is int and part > 1:
+            yield [*thing[:at], 1, *thing[at + 1 :]]
+
+
+def shown(program: Any, depth: int = 0) -> Iterator[str]:
+    """A program to be read."""
+    indent = "    " * depth
+    if isinstance(program, dict):
+        for at, body in enumerate(program["tasks"]):
+            yield f"task T{at}:"
+            yield from shown(body, 1)
+        return
+    for name, *arguments in program:
+        yield f"{indent}{name} {' '.join(str(each) for each in arguments if not holds_bodies(each))}".rstrip()
+        for each in arguments:
+            if holds_bodies(each):
+                for body in [each] if is_body(each) else each:
+                    yield f"{indent}  :"
+                    yield from shown(body, depth + 1)
+
+
+def is_body(thing: Any) -> bool:
+    """Whether it is a list of statements."""
+    return isinstance(thing, list) and bool(thing) and isinstance(thing[0], list) and bool(thing[0]) and isinstance(thing[0][0], str)
+
+
+def holds_bodies(thing: Any) -> bool:
+    """Whether it is such a list, or a list of them."""
+    return isinstance(thing, list) and bool(thing) and isinstance(thing[0], list)
+
+
+def side_by_side(wanted: Log, found: Log, name: str) -> Iterator[str]:
+    """The two logs, marked where they part."""
+    width = max([len(line) for line in wanted] + [20])
+    yield f"  {'asyncio':{width}}   {name}"
+    parted = False
+    for at in range(max(len(wanted), len(found))):
+        left = wanted[at] if at < len(wanted) else ""
+        right = found[at] if at < len(found) else ""
+        mark = " "
+        if left != right and not parted:
+            parted = True
+            mark = ">"
+        yield f"{mark} {left:{width}}   {right}"

@@ -1,0 +1,113 @@
+"""The loops that programs run on: asyncio's, and cede's with either driver, each with a clock that is stepped.
+
+The names that programs use are asyncio's: its own, or, in a process that was accelerated, cede's.
+
+What is done to asyncio here takes away what depends on memory addresses or real time, and nothing else:
+
+* its selector never sleeps, for the clock does not go on meanwhile;
+* its task group keeps the order in which tasks came, in which cede's cancels them too: a plain set has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import sys
+from typing import Any
+
+from .clock import TIE, Clock
+
+WAYS = ("alone", "names")
+
+
+class NeverSleeping:
+    """A selector that looks, and never sleeps. `backwards`: what one look finds is told in the opposite order."""
+
+    def __init__(self, backwards: bool = False) -> None:
+        self.inner = selectors.DefaultSelector()
+        self.backwards = backwards
+        self.several = False
+
+    def select(self, timeout: float | None = None) -> Any:
+        found = self.inner.select(0)
+        if len(found) > 1:
+            found.sort(key=lambda pair: pair[0].fd, reverse=self.backwards)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+class Oracle(asyncio.SelectorEventLoop):
+    """asyncio's loop."""
+
+    def __init__(self, clock: Clock, backwards: bool) -> None:
+        self.stepped = clock
+        super().__init__(NeverSleeping(backwards))  # type: ignore[arg-type]
+        self._clock_resolution = TIE / 64  # what is due at the very time of the clock is due
+
+    def time(self) -> float:
+        return self.stepped.time()
+
+
+def cede_loop(driver: str, clock: Clock) -> Any:
+    """cede's loop, with one of its drivers."""
+    from cede.loop.choice import make_driver
+    from cede.loop.event_loop import EventLoop
+
+    class Ours(EventLoop):
+        def time(self) -> float:
+            return clock.time()
+
+    return Ours(make_driver(driver))
+
+
+class OrderedSet(dict[Any, None]):
+    """A set that keeps the order in which things came."""
+
+    def add(self, thing: Any) -> None:
+        self[thing] = None
+
+    def discard(self, thing: Any) -> None:
+        self.pop(thing, None)
+
+    def remove(self, thing: Any) -> None:
+        del self[thing]
+
+
+def order_the_groups_of_asyncio() -> None:
+    """asyncio's groups cancel their tasks in the order in which these came."""
+    begin = asyncio.TaskGroup.__init__
+
+    def begin_in_order(group: Any) -> None:
+        begin(group)
+        group._tasks = OrderedSet()
+
+    asyncio.TaskGroup.__init__ = begin_in_order  # type: ignore[method-assign]
+
+
+def let_no_selector_sleep() -> None:
+    """For cede's portable driver, which asks the selectors of the standard library."""
+    kind: Any = selectors.DefaultSelector
+    select = kind.select
+
+    def look(self: Any, timeout: float | None = None) -> Any:
+        found = select(self, 0)
+        if len(found) > 1:
+            found.sort(key=lambda pair: pair[0].fd)
+        return found
+
+    kind.select = look
+
+
+NEWEST_WAIT_FOR = sys.version_info >= (3, 12)
+
+
+async def wait_for(awaitable: Any, seconds: float | None) -> Any:
+    """`wait_for` in its newest meaning, which cede's has on every version: a time limit around an await. Before 3.12 asyncio's makes a task
+    of the awaitable, and ends some turns later.
+    """
+    if NEWEST_WAIT_FOR or "cede" in asyncio.wait_for.__module__:
+        return await asyncio.wait_for(awaitable, seconds)
+    async with asyncio.timeout(seconds):
+        return await awaitable
