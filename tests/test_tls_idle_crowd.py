@@ -6,6 +6,7 @@ closed last, over connections that their peer has left.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -19,7 +20,8 @@ pytest.importorskip("ssl")
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILED = not (task.__file__ or "").endswith(".py")
-WANTED = 15_000 if COMPILED else 2_000
+# The whole crowd is 15,000 connections: `make nightly` asks for it.
+WANTED = int(os.environ.get("CEDE_TEST_CROWD", 4_000)) if COMPILED else 2_000
 SPARE = 200
 
 CLIENT = """

@@ -35,6 +35,14 @@ STEPS = (
     Step("asan", "the suite and the fuzzers, under AddressSanitizer and UndefinedBehaviorSanitizer", ("make", "asan"), (PASSED,), 90),
     Step("leaks", "the suite under a debug allocator, and the reference-leak loops", ("make", "leaks"), (PASSED,), 30),
     Step(
+        "crowd",
+        "15,000 idle TLS connections",
+        (PYTHON, "-m", "pytest", "-q", "tests/test_tls_idle_crowd.py"),
+        (PASSED,),
+        15,
+        {"CEDE_TEST_CROWD": "15000"},
+    ),
+    Step(
         "sequences",
         "programs of calls on transports, servers and pipes, judged by a model",
         (PYTHON, "-m", "tests.fuzz.sequences", "--seed", "{seed}", "--seconds", "600"),
