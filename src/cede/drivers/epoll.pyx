@@ -145,14 +145,15 @@ cdef class EpollStream(Stream):
 
     cdef int receive(self) except -1:
         cdef Py_ssize_t count
-        cdef int code
         if socket_number(self.sock) != self.fd:
             return self.driver.evict(self)
         if self.sink.buffered:
             return self.receive_into()
+        if not make_reserve(&self.driver.reserve):
+            return self.sink.read_failed(MemoryError())
         count = c_recv(self.fd, self.driver.scratch, SCRATCH, MSG_DONTWAIT)
         if count > 0:
-            return self.sink.received(message(&self.driver.last, self.driver.scratch, count))
+            return self.sink.received(message(&self.driver.last, &self.driver.reserve, self.driver.scratch, count))
         return self.nothing(count, errno_now)
 
     cdef int receive_into(self) except -1:
@@ -189,10 +190,10 @@ cdef class EpollStream(Stream):
         if socket_number(self.sock) != self.fd:
             self.check()
         if PyBytes_CheckExact(data):
-            count = send_some(self.fd, PyBytes_AS_STRING(data) + start, PyBytes_GET_SIZE(data) - start)
+            count = send_some(self.fd, PyBytes_AS_STRING(data) + start, min(PyBytes_GET_SIZE(data) - start, MOST_AT_ONCE))
         else:
             PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-            count = send_some(self.fd, <char *>view.buf + start, view.len - start)
+            count = send_some(self.fd, <char *>view.buf + start, min(view.len - start, MOST_AT_ONCE))
             PyBuffer_Release(&view)
         if count < 0:
             raise os_error(<int>-count)
@@ -206,22 +207,29 @@ cdef class EpollStream(Stream):
         cdef Py_ssize_t offered = 0, total = 0
         cdef int viewed = 0, code
         self.check()
-        for data in buffers:
-            if offered == VECTORS:
-                break
-            if PyBytes_CheckExact(data):
-                vectors[offered].iov_base = PyBytes_AS_STRING(data)
-                vectors[offered].iov_len = PyBytes_GET_SIZE(data)
-            else:
-                # Rarely more than one: the first, when it was sent in part.
-                if viewed == 16:
+        try:
+            for data in buffers:
+                if offered == VECTORS or total == MOST_AT_ONCE:
                     break
-                PyObject_GetBuffer(data, &views[viewed], PyBUF_SIMPLE)
-                vectors[offered].iov_base = views[viewed].buf
-                vectors[offered].iov_len = views[viewed].len
-                viewed += 1
-            total += vectors[offered].iov_len
-            offered += 1
+                if PyBytes_CheckExact(data):
+                    vectors[offered].iov_base = PyBytes_AS_STRING(data)
+                    vectors[offered].iov_len = PyBytes_GET_SIZE(data)
+                else:
+                    # Rarely more than one: the first, when it was sent in part.
+                    if viewed == 16:
+                        break
+                    PyObject_GetBuffer(data, &views[viewed], PyBUF_SIMPLE)
+                    vectors[offered].iov_base = views[viewed].buf
+                    vectors[offered].iov_len = views[viewed].len
+                    viewed += 1
+                vectors[offered].iov_len = min(<Py_ssize_t>vectors[offered].iov_len, MOST_AT_ONCE - total)
+                total += vectors[offered].iov_len
+                offered += 1
+        except:
+            while viewed:
+                viewed -= 1
+                PyBuffer_Release(&views[viewed])
+            raise
         if offered > 2 and total <= SCRATCH and total <= offered * SMALL_PIECE:
             count = self.send_joined(vectors, offered)
             while viewed:

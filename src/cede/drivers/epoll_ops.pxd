@@ -9,6 +9,7 @@ cdef class NativeOperation(SocketOperation):
 @cython.final
 cdef class NativeReceive(NativeOperation):
     cdef Py_ssize_t count
+    cdef int receive_message(self, int fd) except -1
 
 @cython.final
 cdef class NativeReceiveInto(NativeOperation):
@@ -18,6 +19,8 @@ cdef class NativeReceiveInto(NativeOperation):
 cdef class NativeSendAll(NativeOperation):
     cdef object data
     cdef Py_ssize_t sent
+    cdef bint exported
+    cdef bint enough
     cdef Py_ssize_t send_from(self, const char *data, Py_ssize_t size) noexcept
 
 @cython.final

@@ -3,11 +3,12 @@
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.memoryview cimport PyMemoryView_FromObject
 
 from cede.drivers.epoll_wait cimport EpollWaiter, os_error
-from cede.drivers.ops cimport BLOCKED, ENDED, FAILED, Connect, SocketOperation
+from cede.drivers.ops cimport BLOCKED, ENDED, FAILED, SUSPENDED, Connect, SocketOperation
 from cede.drivers.readiness cimport Watch
-from cede.drivers.sys_epoll cimport MSG_DONTWAIT, SCRATCH, c_recv, errno_now, send_some, socket_number, would_block
+from cede.drivers.sys_epoll cimport *
 
 cdef extern from "sys_datagram.h":
     int outcome_of "cede_connected"(int fd) noexcept
@@ -40,13 +41,30 @@ cdef class NativeReceive(NativeOperation):
     cdef int attempt(self) except -1:
         cdef Py_ssize_t count
         cdef int fd = socket_number(self.sock)
-        # A stream may give less than was asked for, a datagram must be given whole: 64 KiB is the most one can be.
+        # A stream may give less than was asked for; a message is given whole, and a Unix one may be as large as its sender's buffer.
+        if self.count > SCRATCH and not is_stream(fd):
+            return self.receive_message(fd)
+        if not make_reserve(&self.epoll.reserve):
+            raise MemoryError()
         count = 0
         if self.count:  # nothing is there at once, whatever the system says
             count = c_recv(fd, self.epoll.scratch, min(self.count, SCRATCH), MSG_DONTWAIT)
         if count < 0:
             return self.failed(errno_now)
-        self.value = PyBytes_FromStringAndSize(self.epoll.scratch, count)
+        self.value = received(&self.epoll.reserve, self.epoll.scratch, count)
+        return ENDED
+
+    cdef int receive_message(self, int fd) except -1:
+        """Receive a message that may be larger than `scratch`: room for it is made first."""
+        cdef Py_ssize_t count = c_recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT)
+        if count < 0:
+            return self.failed(errno_now)
+        # Not each kind of socket tells the size: then it is as much as may come.
+        room = PyBytes_FromStringAndSize(NULL, min(count, self.count) if count else self.count)
+        count = c_recv(fd, PyBytes_AS_STRING(room), PyBytes_GET_SIZE(room), MSG_DONTWAIT)
+        if count < 0:
+            return self.failed(errno_now)
+        self.value = room if count == PyBytes_GET_SIZE(room) else room[:count]
         return ENDED
 
 
@@ -75,13 +93,32 @@ cdef class NativeReceiveInto(NativeOperation):
 cdef class NativeSendAll(NativeOperation):
     """sock_sendall"""
 
+    cdef int advance(self) except -1:
+        cdef int outcome = FAILED
+        try:
+            outcome = SocketOperation.advance(self)
+        finally:
+            if outcome != SUSPENDED:
+                self.data = None  # its owner may change its size again
+        return outcome
+
+    cdef int abandon(self) except -1:
+        self.data = None
+        return SocketOperation.abandon(self)
+
     cdef int attempt(self) except -1:
         cdef Py_buffer view
         cdef Py_ssize_t count
-        if PyBytes_CheckExact(self.data):
-            count = self.send_from(PyBytes_AS_STRING(self.data), PyBytes_GET_SIZE(self.data))
+        data = self.data  # ours while it is sent: another thread may run then, and give the operation up
+        if PyBytes_CheckExact(data):
+            count = self.send_from(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
         else:
-            PyObject_GetBuffer(self.data, &view, PyBUF_SIMPLE)
+            if not self.exported:
+                # Exported once, from here to the end: who resizes it meanwhile gets a BufferError, and `sent` stays within its size.
+                data = PyMemoryView_FromObject(data)
+                self.exported = True
+                self.data = data
+            PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
             count = self.send_from(<char *>view.buf, view.len)
             PyBuffer_Release(&view)
         if count < 0:
@@ -89,21 +126,26 @@ cdef class NativeSendAll(NativeOperation):
         if count == 0:
             self.value = None
             return ENDED
-        return BLOCKED
+        return self.give_way() if self.enough else BLOCKED
 
     cdef Py_ssize_t send_from(self, const char *data, Py_ssize_t size) noexcept:
         """How much is left when the socket has no more room, or the negated errno.
 
-        It is asked until it says so: while there is room no edge comes.
+        It is asked until it says so: while there is room no edge comes. Where it has room for `enough`, the others have their turn first.
         """
-        cdef Py_ssize_t count
-        cdef int fd = socket_number(self.sock)
+        cdef Py_ssize_t count, in_a_row = 0
+        self.enough = False
         while True:
-            count = send_some(fd, data + self.sent, size - self.sent)
+            # Its number is asked for each time: another thread may have closed it while the last piece was sent.
+            count = send_some(socket_number(self.sock), data + self.sent, min(size - self.sent, AT_ONCE))
             if count < 0:
                 return count
             self.sent += count
             if count == 0 or self.sent >= size:
+                return size - self.sent
+            in_a_row += count
+            if in_a_row >= IN_A_ROW:
+                self.enough = True
                 return size - self.sent
 
 

@@ -2,13 +2,14 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_FromStringAndSize
 
 from cede.drivers.base cimport Sink
 from cede.drivers.epoll_wait cimport EpollWaiter, os_error
 from cede.drivers.pipes cimport PipeStream
 from cede.drivers.readiness cimport number_of
-from cede.drivers.sys_epoll cimport LONG_SEND, SCRATCH, c_read, c_write, errno_now, would_block
+from cede.drivers.sys_epoll cimport (
+    LONG_SEND, MOST_AT_ONCE, SCRATCH, c_read, c_write, errno_now, make_reserve, received, would_block
+)
 
 
 cdef EpollPipe new_pipe(EpollWaiter driver, object pipe, Sink sink, bint reading):
@@ -25,27 +26,30 @@ cdef class EpollPipe(PipeStream):
         cdef Py_ssize_t count
         if number_of(self.sock) != self.fd:
             return self.driver.evict(self)
+        if not make_reserve(&self.epoll.reserve):
+            return self.sink.read_failed(MemoryError())
         count = c_read(self.fd, self.epoll.scratch, SCRATCH)
         if count >= 0:
-            return self.tell(PyBytes_FromStringAndSize(self.epoll.scratch, count))
+            return self.tell(received(&self.epoll.reserve, self.epoll.scratch, count))
         if would_block(errno_now):
             return 0
         return self.sink.read_failed(os_error(errno_now))
 
     cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -2:
         cdef Py_buffer view
-        cdef Py_ssize_t count
+        cdef Py_ssize_t count, size
         cdef const char *rest
         cdef int code
         self.check()
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         rest = <const char *>view.buf + start
-        if view.len - start >= LONG_SEND:
+        size = min(view.len - start, MOST_AT_ONCE)
+        if size >= LONG_SEND:
             with nogil:
-                count = c_write(self.fd, rest, view.len - start)
+                count = c_write(self.fd, rest, size)
                 code = errno_now
         else:
-            count = c_write(self.fd, rest, view.len - start)
+            count = c_write(self.fd, rest, size)
             code = errno_now
         PyBuffer_Release(&view)
         if count >= 0:

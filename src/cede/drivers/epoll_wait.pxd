@@ -24,6 +24,7 @@ cdef class EpollWaiter(PortableDriver):
     cdef int count
     cdef char *scratch
     cdef PyObject *last
+    cdef PyObject *reserve  # see cede_make_reserve
     cdef int give_back(self) noexcept
     cdef int listen(self, int fd, uint32_t mark) except -1
     cdef int dispatch(self) except -1

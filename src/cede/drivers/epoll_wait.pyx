@@ -103,6 +103,7 @@ cdef class EpollWaiter(PortableDriver):
         PyMem_Free(self.scratch)
         PyMem_Free(self.table)
         Py_CLEAR(self.last)
+        Py_CLEAR(self.reserve)
 
     cdef int give_back(self) noexcept:
         if self.epoll >= 0:

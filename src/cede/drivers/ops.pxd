@@ -24,6 +24,8 @@ cdef class SocketOperation(Operation):
     cdef int abandon(self) except -1
     cdef bint may_give_way(self) noexcept
     cdef int number(self) except -2
+    @cython.locals(future=Future)
+    cdef int give_way(self) except -1
 
 cdef class Receive(SocketOperation):
     cdef Py_ssize_t count
@@ -40,7 +42,12 @@ cdef class ReceiveFromInto(SocketOperation):
 
 cdef class SendAll(SocketOperation):
     cdef object data
+    cdef Py_ssize_t size
     cdef Py_ssize_t sent
+    @cython.locals(outcome=int)
+    cdef int advance(self) except -1
+    @cython.locals(taken=Py_ssize_t, in_a_row=Py_ssize_t)
+    cdef int attempt(self) except -1
 
 cdef class SendFile(SocketOperation):
     cdef int file
@@ -49,8 +56,6 @@ cdef class SendFile(SocketOperation):
     cdef readonly long long sent
     @cython.locals(in_a_row=cython.longlong, left=cython.longlong, taken=cython.longlong)
     cdef int attempt(self) except -1
-    @cython.locals(future=Future)
-    cdef int give_way(self) except -1
 
 cdef class SendTo(SocketOperation):
     cdef object data

@@ -6,6 +6,8 @@ Invariants
   holds no data, so cancelling it there loses nothing; of a `SendAll`, what was sent so far is sent.
 * While it waits its future stands in the watch of its socket; `abandon` takes it out. Nothing else is left behind.
 * The operation keeps its socket alive; the watch does not.
+* A buffer of the user's is exported as long as its address or its size is relied on: while a call receives into it, and from the first
+  attempt of a `SendAll` to its end.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from typing import Any
 
 from cede.core.awaitable import Operation
 from cede.core.future import Future
+from cede.drivers.portions import AT_ONCE, IN_A_ROW
 from cede.drivers.readiness import ReadinessDriver
-from cede.drivers.sendfile import AT_ONCE, IN_A_ROW, send_some
+from cede.drivers.sendfile import send_some
 
 try:
     import cython
@@ -110,6 +113,15 @@ class SocketOperation(Operation):
         self.value = future
         return SUSPENDED
 
+    def give_way(self) -> int:
+        """Go on in the next turn: there is room, so the socket would tell nothing."""
+        future = self.driver.kernel.new_future()
+        self.driver.kernel.call_soon(wake, future)
+        self.future = future
+        future.blocking = True
+        self.value = future
+        return SUSPENDED
+
     def abandon(self) -> int:
         future = self.future
         if future is not None:
@@ -195,22 +207,49 @@ class SendAll(SocketOperation):
         SocketOperation.__init__(self, driver, sock)
         self.direction = WRITE
         self.data = data
+        self.size = -1
         self.sent = 0
 
+    def advance(self) -> int:
+        outcome = FAILED
+        try:
+            outcome = SocketOperation.advance(self)
+        finally:
+            if outcome != SUSPENDED:
+                self.data = None  # its owner may change its size again
+        return outcome
+
+    def abandon(self) -> int:
+        self.data = None
+        return SocketOperation.abandon(self)
+
     def attempt(self) -> int:
-        if self.sent == 0 and not isinstance(self.data, bytes):
-            self.data = memoryview(self.data).cast("B")
+        if self.size < 0:
+            if type(self.data) is not bytes:
+                # Exported from here to the end: who resizes it meanwhile gets a BufferError, and `sent` stays within its size.
+                self.data = as_bytes(self.data)
+            self.size = len(self.data)
+        data = self.data  # ours while it is sent: another thread may run then, and give the operation up
+        rest = None
+        in_a_row = 0
         # Until the socket says that it would block, not only until it took less than all: where edges are told, there is none
-        # to come while it has room.
-        while True:
-            rest = self.data if self.sent == 0 else memoryview(self.data)[self.sent :]
-            try:
-                self.sent += self.sock.send(rest)
-            except WOULD_BLOCK:
-                return BLOCKED
-            if self.sent >= len(self.data):
-                self.value = None
-                return ENDED
+        # to come while it has room. Where it has room for much, the others have their turn first.
+        try:
+            while True:
+                rest = data if self.size <= AT_ONCE and self.sent == 0 else memoryview(data)[self.sent : self.sent + AT_ONCE]
+                try:
+                    taken = self.sock.send(rest)
+                except WOULD_BLOCK:
+                    return BLOCKED
+                self.sent += taken
+                if self.sent >= self.size:
+                    self.value = None
+                    return ENDED
+                in_a_row += taken
+                if in_a_row >= IN_A_ROW:
+                    return self.give_way()
+        finally:
+            data = rest = None  # an error's traceback holds this frame
 
 
 class SendFile(SocketOperation):
@@ -238,15 +277,6 @@ class SendFile(SocketOperation):
             in_a_row += taken
             if in_a_row >= IN_A_ROW:
                 return self.give_way()
-
-    def give_way(self) -> int:
-        """Go on in the next turn: there is room, so the socket would tell nothing."""
-        future = self.driver.kernel.new_future()
-        self.driver.kernel.call_soon(wake, future)
-        self.future = future
-        future.blocking = True
-        self.value = future
-        return SUSPENDED
 
 
 class SendTo(SocketOperation):
@@ -349,6 +379,14 @@ class Connect(SocketOperation):
             self.timer.cancel()
             self.timer = None
         return SocketOperation.abandon(self)
+
+
+def as_bytes(data: Any) -> memoryview:
+    """The bytes of a buffer of any shape. Raises TypeError for what is none, BufferError for one that does not lie in one piece."""
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise BufferError("memoryview: underlying buffer is not C-contiguous")
+    return view.cast("B") if view.nbytes else memoryview(b"")
 
 
 def wake(future: Future) -> None:

@@ -15,6 +15,7 @@ import select
 from typing import Any
 
 from cede.drivers.base import Sink, Stream
+from cede.drivers.portions import MOST_AT_ONCE, first_of
 from cede.drivers.readiness import ReadinessDriver
 
 try:
@@ -27,8 +28,6 @@ if not cython.compiled:
     from cede.drivers.readiness import number_of
 
 RECEIVE_SIZE = 256 * 1024
-
-BUFFERS_AT_ONCE = 1024
 
 WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
@@ -149,14 +148,16 @@ class PipeStream(Stream):
     def write(self, data: Any, start: int) -> int:
         self.check()
         try:
-            return os.write(self.fd, data if start == 0 else memoryview(data)[start:])
+            if start or len(data) > MOST_AT_ONCE:
+                data = memoryview(data)[start : start + MOST_AT_ONCE]
+            return os.write(self.fd, data)
         except WOULD_BLOCK:
             return 0
 
     def writev(self, buffers: list[bytes]) -> int:
         self.check()
         try:
-            return os.writev(self.fd, buffers[:BUFFERS_AT_ONCE])
+            return os.writev(self.fd, first_of(buffers))
         except WOULD_BLOCK:
             return 0
 

@@ -14,6 +14,7 @@ from cede.drivers.base import Acceptor, AcceptSink, DatagramChannel, Sink, Strea
 from cede.drivers.datagrams import MethodDatagrams
 from cede.drivers.listen import ListenAcceptor
 from cede.drivers.pipes import PipeStream
+from cede.drivers.portions import MOST_AT_ONCE, first_of
 from cede.drivers.readiness import ReadinessDriver
 from cede.drivers.sendfile import can_send_files, send_some
 
@@ -26,9 +27,6 @@ if not cython.compiled:
     from cede.drivers.pure import READ, WRITE
 
 RECEIVE_SIZE = 256 * 1024
-
-# At most this many buffers go into one system call; POSIX lets a system refuse more than 16, every one we know of takes 1,024.
-BUFFERS_AT_ONCE = 1024
 
 HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
 
@@ -124,15 +122,17 @@ class MethodStream(Stream):
 
     def write(self, data: Any, start: int) -> int:
         try:
-            return self.sock.send(data if start == 0 else memoryview(data)[start:])  # type: ignore[no-any-return]
+            if start or len(data) > MOST_AT_ONCE:
+                data = memoryview(data)[start : start + MOST_AT_ONCE]
+            return self.sock.send(data)  # type: ignore[no-any-return]
         except WOULD_BLOCK:
             return 0
 
     def writev(self, buffers: list[bytes]) -> int:
         try:
             if HAS_SENDMSG:
-                return self.sock.sendmsg(buffers[:BUFFERS_AT_ONCE])  # type: ignore[no-any-return]
-            return self.sock.send(buffers[0])  # type: ignore[no-any-return]
+                return self.sock.sendmsg(first_of(buffers))  # type: ignore[no-any-return]
+            return self.sock.send(memoryview(buffers[0])[:MOST_AT_ONCE])  # type: ignore[no-any-return]
         except WOULD_BLOCK:
             return 0
 

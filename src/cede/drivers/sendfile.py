@@ -7,11 +7,7 @@ import os
 import socket
 from typing import Any
 
-# More than that is not asked for at once: the call may have to wait for the disk, and everybody else waits with it.
-AT_ONCE = 1 << 20
-
-# Sent to one socket before the others have their turn, where its peer takes everything as fast as it comes.
-IN_A_ROW = 4 << 20
+from cede.drivers.portions import AT_ONCE
 
 
 def can_send_files(sock: Any) -> bool:

@@ -46,12 +46,41 @@ cede_send(int fd, const void *data, size_t size, int flags)
 #define cede_send send
 #endif
 
-/* A message in a bytes object. The object of the message before is used again where nobody else holds it and the sizes agree: an echo, a
+/* What one receive takes at most; see SCRATCH. */
+#define CEDE_SCRATCH (256 * 1024)
+
+/* Room for the largest message, made before anything is taken from the system. Where memory is short it is the message's object: what was
+   taken is never without one. Nothing touches its pages until then. 0 where there is no memory for it. */
+static inline int
+cede_make_reserve(PyObject **reserve)
+{
+    if (*reserve == NULL && (*reserve = PyBytes_FromStringAndSize(NULL, CEDE_SCRATCH)) == NULL)
+        PyErr_Clear();
+    return *reserve != NULL;
+}
+
+/* A message in a bytes object; *reserve is there. */
+static inline PyObject *
+cede_received(PyObject **reserve, const char *data, Py_ssize_t size)
+{
+    PyObject *fresh = PyBytes_FromStringAndSize(data, size);
+    if (fresh == NULL && *reserve != NULL) {
+        PyErr_Clear();
+        fresh = *reserve;
+        *reserve = NULL;
+        memcpy(PyBytes_AS_STRING(fresh), data, (size_t)size);
+        PyBytes_AS_STRING(fresh)[size] = 0;
+        Py_SET_SIZE((PyVarObject *)fresh, size); /* it lies in more memory than it needs, which nothing minds */
+    }
+    return fresh;
+}
+
+/* The same, where messages of a size follow one another. The object of the message before is used again where nobody else holds it and the sizes agree: an echo, a
    stream of blocks. Only for what the interpreter's own allocator would pass on to malloc. *last keeps it, for the next time. */
 #define CEDE_WORTH_KEEPING 512
 
 static inline PyObject *
-cede_message(PyObject **last, const char *data, Py_ssize_t size)
+cede_message(PyObject **last, PyObject **reserve, const char *data, Py_ssize_t size)
 {
 #ifndef Py_GIL_DISABLED
     PyObject *kept = *last;
@@ -64,13 +93,13 @@ cede_message(PyObject **last, const char *data, Py_ssize_t size)
             _Py_COMP_DIAG_POP
             return Py_NewRef(kept);
         }
-        PyObject *fresh = PyBytes_FromStringAndSize(data, size);
-        if (fresh != NULL)
+        PyObject *fresh = cede_received(reserve, data, size);
+        if (*reserve != NULL)
             Py_XSETREF(*last, Py_NewRef(fresh));
         return fresh;
     }
 #endif
-    return PyBytes_FromStringAndSize(data, size);
+    return cede_received(reserve, data, size);
 }
 
 /* timeout in seconds, below 0 for ever. Both variants round up: to wake before the time is to wake twice. */
@@ -122,6 +151,16 @@ cede_socket_number(PyObject *sock)
     int fd;
     memcpy(&fd, (char *)sock + sizeof(PyObject), sizeof fd);
     return fd;
+}
+
+/* Whether bytes flow through the socket, so that a part of them may be taken and the rest later; of a message the rest would be lost. */
+static inline int
+cede_is_stream(int fd)
+{
+    int kind = SOCK_STREAM;
+    socklen_t size = sizeof kind;
+    getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &size);
+    return kind == SOCK_STREAM;
 }
 
 static inline int

@@ -17,7 +17,7 @@ cdef extern from "sys_epoll.h" nogil:
         EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
         EFD_CLOEXEC, EFD_NONBLOCK
         EINTR, EBADF, EEXIST, ENOENT
-        MSG_NOSIGNAL, MSG_DONTWAIT, SHUT_WR
+        MSG_NOSIGNAL, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, SHUT_WR
     int errno_now "errno"
     bint would_block "cede_would_block"(int code)
     int epoll_create1(int flags)
@@ -31,6 +31,7 @@ cdef extern from "sys_epoll.h" nogil:
     int wait_fine "cede_epoll_wait_fine"(int epoll, epoll_event *events, int count, double timeout)
     int wait_coarse "cede_epoll_wait_coarse"(int epoll, epoll_event *events, int count, double timeout)
     int set_nodelay "cede_set_nodelay"(int fd)
+    bint is_stream "cede_is_stream"(int fd)
     void set_event "cede_set_event"(epoll_event *event, uint32_t mask, uint32_t generation, uint32_t fd)
 
 cdef extern from "sys_epoll.h":
@@ -38,13 +39,18 @@ cdef extern from "sys_epoll.h":
         iovec *msg_iov
         size_t msg_iovlen
     Py_ssize_t c_sendmsg "sendmsg"(int fd, msghdr *message, int flags) nogil
-    object message "cede_message"(PyObject **last, const char *data, Py_ssize_t size)
+    bint make_reserve "cede_make_reserve"(PyObject **reserve) noexcept
+    object received "cede_received"(PyObject **reserve, const char *data, Py_ssize_t size)
+    object message "cede_message"(PyObject **last, PyObject **reserve, const char *data, Py_ssize_t size)
     int socket_number "cede_socket_number"(object sock) noexcept
     Py_ssize_t send_some "cede_send_some"(int fd, const char *data, Py_ssize_t size) noexcept
 
 cdef enum:
     BATCH = 256                 # events of one wait
-    SCRATCH = 256 * 1024        # the most that one receive takes; asyncio's figure
+    SCRATCH = 256 * 1024        # the most that one receive takes; asyncio's figure, and CEDE_SCRATCH
+    AT_ONCE = 1024 * 1024       # the most that one call sends of what is sent in a row
+    IN_A_ROW = 4096 * 1024      # sent to one socket before the others have their turn; see sendfile.py
+    MOST_AT_ONCE = 4096 * 1024  # the most that one call sends: where the peer takes it as fast as it comes, a call would not return for long
     LONG_SEND = 64 * 1024       # from here on the copy takes long enough to let other threads run
     SMALL_PIECE = 512           # on average; see EpollStream.send_joined
     VECTORS = 1024              # IOV_MAX

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cede.drivers.sendfile import AT_ONCE, IN_A_ROW
+from cede.drivers.portions import AT_ONCE, IN_A_ROW
 
 
 class FileSend:
