@@ -28,7 +28,10 @@ SOURCES := pyproject.toml setup.py LICENSE README.md $(shell find src -name '*.p
 PIP_INSTALL = -m pip install -qq
 # The package without its dependencies or an isolated build: the build tools are in the environment already, and build/ keeps the rest.
 PACKAGE = --no-deps --no-build-isolation --force-reinstall .
-PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
+SPREAD = -n $(WORKERS) --maxprocesses 8 --dist worksteal
+PYTEST = -m pytest $(SPREAD)
+# On cede's loop, and then with asyncio's names on cede's as well.
+BOTH_WAYS = -m tests.libraries.both_ways $(SPREAD)
 
 # requirements NAME...: prints what pyproject.toml lists under [build-system] ("build"), or as an extra of that name
 define REQUIREMENTS
@@ -158,19 +161,19 @@ pure-test: $(PURE)/.installed  ## the suite on the pure install
 
 # Apart from the suite for what they need: twenty libraries, and two services.
 .PHONY: test-libraries
-test-libraries: $(VENV)/.installed $(VENV)/.deps-libraries  ## aiohttp, uvicorn, asyncpg and others at work on cede, with Redis and PostgreSQL
+test-libraries: $(VENV)/.installed $(VENV)/.deps-libraries  ## aiohttp, uvicorn, asyncpg and others at work on cede, both ways, with Redis and PostgreSQL
 	@echo "== libraries at work"
-	@$(call with_services,$(VENV)) $(PYTEST) tests/libraries $(ARGS)
+	@$(call with_services,$(VENV)) $(BOTH_WAYS) tests/libraries $(ARGS)
 
 .PHONY: pure-test-libraries
 pure-test-libraries: $(PURE)/.installed $(PURE)/.deps-libraries  ## the same on the pure install
 	@echo "== libraries at work, pure"
-	@$(call with_services,$(PURE)) $(PYTEST) tests/libraries $(ARGS)
+	@$(call with_services,$(PURE)) $(BOTH_WAYS) tests/libraries $(ARGS)
 
 .PHONY: test-services
 test-services: $(VENV)/.installed $(VENV)/.deps-libraries  ## of these, the tests that need Redis or PostgreSQL
 	@echo "== libraries at work with Redis and PostgreSQL"
-	@$(call with_services,$(VENV)) -m pytest $(addprefix tests/libraries/test_,redis.py asyncpg.py psycopg.py) $(ARGS)
+	@$(call with_services,$(VENV)) -m tests.libraries.both_ways $(addprefix tests/libraries/test_,redis.py asyncpg.py psycopg.py) $(ARGS)
 
 # Apart from the suite for what it needs, and one after the other: each test starts processes of its own.
 .PHONY: test-cluster

@@ -12,6 +12,10 @@ import pytest
 
 import cede
 
+# Under `cede run` the libraries have found cede's objects under asyncio's names since they were imported. Then only what runs in this
+# process on cede's loop is asked again: programs that a test starts are what they were, and asyncio's loop is an oracle with its own.
+NAMES_ARE_OURS = asyncio.Queue is cede.Queue
+
 PATIENCE = 30.0  # seconds after which what has not happened is taken not to happen
 
 
@@ -26,6 +30,23 @@ def sockets_and_pipes() -> dict[str, str]:
         if target.startswith(("socket:", "pipe:", "anon_inode:")):
             found[number] = target
     return found
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if NAMES_ARE_OURS:
+        asked = [item for item in items if loop_of(item) == "cede"]
+        config.hook.pytest_deselected(items=[item for item in items if loop_of(item) != "cede"])
+        items[:] = asked
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"asyncio's names: {'cede' if NAMES_ARE_OURS else 'asyncio'}'s"
+
+
+def loop_of(item: pytest.Item) -> str | None:
+    """Which loop the test is run on in this process; None where it does not ask for one."""
+    call = getattr(item, "callspec", None)
+    return None if call is None else call.params.get("loop_factory")
 
 
 @pytest.fixture
