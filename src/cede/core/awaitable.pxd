@@ -1,3 +1,4 @@
+cimport cython
 from cede.core.fairness cimport door
 
 cdef extern from "awaitable.h":
@@ -8,6 +9,7 @@ cdef extern from "awaitable.h":
         SUSPENDED "CEDE_SUSPENDED"
         FAILED "CEDE_FAILED"
 
+@cython.trashcan(True)
 cdef class Operation:
     cdef object value
     cdef int advance(self) except -1

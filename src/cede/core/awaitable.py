@@ -40,6 +40,8 @@ else:
     globals().update(ENDED=0, SUSPENDED=1, FAILED=2)
 
 
+@cython.trashcan(True)
+@cython.cclass
 class Operation:
     """An awaitable that is driven by `advance`."""
 

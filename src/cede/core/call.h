@@ -209,37 +209,50 @@ cede_resume(PyObject *context, PyObject *coroutine, PyObject *exception, int *ou
     return cede_resume_throwing(context, coroutine, exception, outcome);
 }
 
+/* One step of an awaited object that runs inside another step: no context is entered. Answers as the functions above.
+
+   Whoever calls this drives something that may be of its own kind: the interpreter looks after the depth of its own frames only, and a chain
+   of compiled awaitables has none. */
+static inline PyObject *
+cede_send_to(PyObject *awaited, PyObject *value, int *outcome)
+{
+    PyObject *result = NULL;
+    *outcome = CEDE_RAISED;
+    if (Py_EnterRecursiveCall(" in an awaitable that drives another"))
+        return cede_take_exception();
+    switch (PyIter_Send(awaited, value, &result)) {
+    case PYGEN_NEXT:
+        *outcome = CEDE_YIELDED;
+        break;
+    case PYGEN_RETURN:
+        *outcome = CEDE_RETURNED;
+        break;
+    default:
+        result = cede_take_exception();
+    }
+    Py_LeaveRecursiveCall();
+    return result;
+}
+
 /* One step of whatever an await drives, in the context that is entered already: sent None, or thrown `exception` where that is not None. */
 static inline PyObject *
 cede_drive(PyObject *iterator, PyObject *exception, int *outcome)
 {
     PyObject *result = NULL;
-    if (exception == Py_None) {
-        switch (PyIter_Send(iterator, Py_None, &result)) {
-        case PYGEN_NEXT:
-            *outcome = CEDE_YIELDED;
-            return result;
-        case PYGEN_RETURN:
-            *outcome = CEDE_RETURNED;
-            return result;
-        default:
-            break;
-        }
+    if (exception == Py_None)
+        return cede_send_to(iterator, Py_None, outcome);
+    PyObject *throw = PyObject_GetAttrString(iterator, "throw");
+    if (throw != NULL) {
+        result = PyObject_CallOneArg(throw, exception);
+        Py_DECREF(throw);
     }
-    else {
-        PyObject *throw = PyObject_GetAttrString(iterator, "throw");
-        if (throw != NULL) {
-            result = PyObject_CallOneArg(throw, exception);
-            Py_DECREF(throw);
-        }
-        else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
-            PyErr_Clear(); /* a bare iterator: the error goes through it, as in the interpreter's own await */
-            cede_set_exception(exception);
-        }
-        if (result != NULL) {
-            *outcome = CEDE_YIELDED;
-            return result;
-        }
+    else if (PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear(); /* a bare iterator: the error goes through it, as in the interpreter's own await */
+        cede_set_exception(exception);
+    }
+    if (result != NULL) {
+        *outcome = CEDE_YIELDED;
+        return result;
     }
     PyObject *raised = cede_take_exception();
     if (PyErr_GivenExceptionMatches(raised, PyExc_StopIteration)) {
@@ -250,24 +263,6 @@ cede_drive(PyObject *iterator, PyObject *exception, int *outcome)
     }
     *outcome = CEDE_RAISED;
     return raised;
-}
-
-/* One step of an awaited object that runs inside another step: no context is entered. Answers as the functions above. */
-static inline PyObject *
-cede_send_to(PyObject *awaited, PyObject *value, int *outcome)
-{
-    PyObject *result = NULL;
-    switch (PyIter_Send(awaited, value, &result)) {
-    case PYGEN_NEXT:
-        *outcome = CEDE_YIELDED;
-        return result;
-    case PYGEN_RETURN:
-        *outcome = CEDE_RETURNED;
-        return result;
-    default:
-        *outcome = CEDE_RAISED;
-        return cede_take_exception();
-    }
 }
 
 /* Whether the caller holds the only reference, strong or weak, to an object. */

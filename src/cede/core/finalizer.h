@@ -20,7 +20,11 @@ typedef int (*cede_question)(PyObject *);
     { \
         if (cede_has_to_tell_##name(object) && PyObject_CallFinalizerFromDealloc(object)) \
             return; \
+        PyObject_GC_UnTrack(object); \
+        Py_TRASHCAN_BEGIN(object, cede_dealloc_##name) \
+        PyObject_GC_Track(object); \
         cede_dealloc_of_##name(object); \
+        Py_TRASHCAN_END \
     } \
     static inline int cede_finalize_##name(PyObject *type, void *has_to_tell) \
     { \

@@ -1,3 +1,4 @@
+cimport cython
 from cede.core.call cimport current_frame, failure_of
 
 cpdef object creation_stack()
@@ -7,6 +8,7 @@ cdef class Runnable:
     cdef int run_ready(self) except -1
     cdef int notice(self, object future) except -1
 
+@cython.trashcan(True)
 cdef class Handle(Runnable):
     cdef public object _callback
     cdef public tuple _args
@@ -19,3 +21,6 @@ cdef class Handle(Runnable):
     cdef int _failed(self, object error) except -1
     cpdef list _describe(self)
     cpdef cancel(self)
+
+cpdef int report_failure(Handle handle, str message, object error) except -1
+cdef str source_of(object callback, object args)

@@ -56,6 +56,8 @@ class Runnable:
         raise NotImplementedError
 
 
+@cython.trashcan(True)
+@cython.cclass
 class Handle(Runnable):
     """A callback that was handed to the loop; what `call_soon` returns.
 
@@ -129,12 +131,7 @@ class Handle(Runnable):
     def _failed(self, error: BaseException) -> int:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise error
-        source = format_helpers._format_callback_source(self._callback, self._args)  # type: ignore[attr-defined]
-        context = {"message": f"Exception in callback {source}", "exception": error, "handle": self}
-        if self._source_traceback:
-            context["source_traceback"] = self._source_traceback
-        self._loop.call_exception_handler(context)
-        return 0
+        return report_failure(self, f"Exception in callback {source_of(self._callback, self._args)}", error)
 
     def _describe(self) -> list[str]:
         parts = [type(self).__name__]
@@ -151,3 +148,24 @@ class Handle(Runnable):
         if self._repr is not None:
             return self._repr
         return f"<{' '.join(self._describe())}>"
+
+
+def source_of(callback: Any, args: Any) -> str:
+    """A callback in words. Its own words, and those of its arguments, may fail."""
+    try:
+        return format_helpers._format_callback_source(callback, args)  # type: ignore[attr-defined,no-any-return]
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        return f"of {type(callback).__name__!r}, whose repr() raised {type(error).__name__}"
+
+
+def report_failure(handle: Handle, message: str, error: BaseException) -> int:
+    """Hand what came of running `handle` to its loop's exception handler. KeyboardInterrupt and SystemExit are raised."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+    context = {"message": message, "exception": error, "handle": handle}
+    if handle._source_traceback:
+        context["source_traceback"] = handle._source_traceback
+    handle._loop.call_exception_handler(context)
+    return 0

@@ -18,6 +18,14 @@ def no_gc_clear(kind: type) -> type:
     return kind
 
 
+def trashcan(wanted: bool) -> Callable[[type], type]:
+    """Compiled: a chain of such objects, each holding the next, dies piece by piece, however long it is.
+
+    Must stand above `cclass`, and in the .pxd too, for the modules that derive from the class.
+    """
+    return lambda kind: kind
+
+
 def freelist(size: int) -> Callable[[type], type]:
     """Compiled: up to `size` dead objects are kept for new ones. Must stand above `cclass`; in a .pxd it is ignored."""
     return lambda kind: kind

@@ -18,7 +18,7 @@ cdef class EpollWaiter(PortableDriver):
     cdef object signal_pipe
     cdef bytes numbers
     cdef PyObject **table
-    cdef int capacity
+    cdef Py_ssize_t capacity
     cdef epoll_event *events
     cdef int position
     cdef int count
@@ -26,6 +26,7 @@ cdef class EpollWaiter(PortableDriver):
     cdef PyObject *last
     cdef PyObject *reserve  # see cede_make_reserve
     cdef int give_back(self) noexcept
+    cdef int make_room(self, int fd) except -1
     cdef int listen(self, int fd, uint32_t mark) except -1
     cdef int dispatch(self) except -1
     cdef int hush(self, bint signals) except -1

@@ -162,20 +162,25 @@ cdef class EpollWaiter(PortableDriver):
 
     cdef int enroll(self, Channel channel) except -1:
         cdef int fd = channel.fd
-        cdef int capacity = self.capacity
-        cdef PyObject **table
-        if fd >= capacity:
-            capacity = max(64, capacity)
-            while capacity <= fd:
-                capacity *= 2
-            table = <PyObject **>PyMem_Realloc(self.table, capacity * sizeof(PyObject *))
-            if table == NULL:
-                del self.channels[fd]
-                raise MemoryError()
-            memset(table + self.capacity, 0, (capacity - self.capacity) * sizeof(PyObject *))
-            self.table = table
-            self.capacity = capacity
+        if fd >= self.capacity:
+            self.make_room(fd)
         self.table[fd] = <PyObject *>channel
+        return 0
+
+    cdef int make_room(self, int fd) except -1:
+        """The number is larger than any before. It sizes memory, so the system is asked first whether it is a descriptor at all."""
+        cdef Py_ssize_t capacity = max(<Py_ssize_t>64, self.capacity)
+        cdef PyObject **table
+        if c_fcntl(fd, F_GETFD) < 0:
+            raise os_error(errno_now)
+        while capacity <= fd:
+            capacity *= 2
+        table = <PyObject **>PyMem_Realloc(self.table, <size_t>capacity * sizeof(PyObject *))
+        if table == NULL:
+            raise MemoryError(f"no memory for a table of {capacity} descriptors, which file descriptor {fd} needs")
+        memset(table + self.capacity, 0, <size_t>(capacity - self.capacity) * sizeof(PyObject *))
+        self.table = table
+        self.capacity = capacity
         return 0
 
     cdef int disarm(self, Channel channel, bint known) except -1:
@@ -251,7 +256,7 @@ cdef class EpollWaiter(PortableDriver):
             self.position += 1
             fd = <uint32_t>event.data.u64
             bits = event.events
-            if fd >= <uint32_t>self.capacity:
+            if <Py_ssize_t>fd >= self.capacity:
                 if fd == BELL or fd == SIGNAL_PIPE:
                     self.hush(fd == SIGNAL_PIPE)
                 continue

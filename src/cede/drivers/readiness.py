@@ -83,7 +83,7 @@ class ReadinessDriver(Driver):
         raise NotImplementedError
 
     def enroll(self, channel: Channel) -> int:
-        """The channel has entered the table."""
+        """The channel has entered the table. Raises OSError where its number is no descriptor, and the channel leaves again."""
         return 0
 
     def disarm(self, channel: Channel, known: bool) -> int:
@@ -114,7 +114,11 @@ class ReadinessDriver(Driver):
         channel.wanted = 0
         channel.armed = 0
         self.channels[fd] = channel
-        self.enroll(channel)
+        try:
+            self.enroll(channel)
+        except BaseException:
+            del self.channels[fd]
+            raise
         return 0
 
     def evict(self, channel: Channel) -> int:

@@ -15,7 +15,7 @@ cdef extern from "sys_epoll.h" nogil:
     enum:
         EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET, EPOLL_CLOEXEC
         EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
-        EFD_CLOEXEC, EFD_NONBLOCK
+        EFD_CLOEXEC, EFD_NONBLOCK, F_GETFD
         EINTR, EBADF, EEXIST, ENOENT
         MSG_NOSIGNAL, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, SHUT_WR
     int errno_now "errno"
@@ -26,6 +26,7 @@ cdef extern from "sys_epoll.h" nogil:
     Py_ssize_t c_read "read"(int fd, void *data, size_t size)
     Py_ssize_t c_write "write"(int fd, const void *data, size_t size)
     int c_close "close"(int fd)
+    int c_fcntl "fcntl"(int fd, int command)
     Py_ssize_t c_recv "cede_recv"(int fd, void *data, size_t size, int flags)
     int c_shutdown "shutdown"(int fd, int how)
     int wait_fine "cede_epoll_wait_fine"(int epoll, epoll_event *events, int count, double timeout)

@@ -13,6 +13,7 @@ cdef enum:
 cdef extern from "awaitable.h":
     int install_iternext "cede_install_iternext"(object kind, void *advance, void *value, void *may_give_way, void *fair) except -1
 
+@cython.trashcan(True)
 cdef class StreamOperation:
     cdef int stage
     cdef Py_ssize_t number

@@ -49,6 +49,7 @@ NAMES = {
 
 
 @cython.freelist(256)
+@cython.trashcan(True)
 @cython.cclass
 class StreamOperation:
     """An operation that may wait several times, on futures of its own. Subclasses add methods, never fields: all are of one size.

@@ -1,5 +1,5 @@
 cimport cython
-from cede.core.handle cimport creation_stack
+from cede.core.handle cimport creation_stack, report_failure
 from cede.core.kernel cimport Kernel
 from cede.core.spawn cimport Spawner
 from cede.core.timers cimport TimerHandle

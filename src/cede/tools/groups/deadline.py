@@ -4,6 +4,7 @@
 Invariants
 ----------
 * A deadline that was cleared never tells anybody, also where it lay on the ready ring already.
+* What telling it raises is reported, and the loop goes on.
 * One that was due when it was set is told in the next turn, before anything that becomes ready after it.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cede.core.handle import creation_stack
+from cede.core.handle import creation_stack, report_failure
 from cede.core.spawn import Spawner
 from cede.core.timers import TimerHandle
 
@@ -37,7 +38,12 @@ class DeadlineTimer(TimerHandle):
             limit = self.limit
             self._cancelled = True
             self.limit = None
-            limit.overdue()
+            try:
+                limit.overdue()
+            except BaseException as error:
+                # What stops a task may be code of the program's (a future of its own), or go too deep (a long chain of tasks).
+                report_failure(self, "A time limit was reached, and failed to stop its task", error)
+                error = None  # uncompiled, its traceback holds this frame
         return 0
 
 

@@ -37,7 +37,7 @@ cdef class CancelScope:
     cdef int arm(self) except -1
     @cython.locals(scope=CancelScope)
     cdef CancelScope effective(self)
-    @cython.locals(child=CancelScope)
+    @cython.locals(scope=CancelScope, child=CancelScope, inside=list)
     cdef int spread(self) except -1
     @cython.locals(scope=CancelScope)
     cpdef press_again(self, object task, object waited)

@@ -242,11 +242,14 @@ class CancelScope:
 
     def spread(self) -> int:
         """Mark the tasks in here and further inside, or take the marks away, and cancel what they wait for."""
-        for task in list(self.tasks):
-            self.mark(task)
-        for child in list(self.children):
-            if not child.shielded and not child.called:
-                child.spread()
+        inside = [self]  # no call a scope: they may be nested in any number
+        while inside:
+            scope = inside.pop()
+            for task in list(scope.tasks):
+                scope.mark(task)
+            for child in list(scope.children):
+                if not child.shielded and not child.called:
+                    inside.append(child)
         return 0
 
     def mark(self, task: Any) -> int:

@@ -9,6 +9,9 @@ from cede.tools.groups.deadline cimport clear_deadline, set_deadline
 from cede.tools.groups.timeouts cimport ask_to_stop, requests_of, task_on
 from cede.tools.operation cimport FRESH, OVER, PARKED
 
+cdef enum:
+    RUNNING = 3
+
 cdef extern from "awaitable.h":
     int install_iternext "cede_install_iternext"(object kind, void *advance, void *value, void *may_give_way, void *fair) except -1
 
@@ -17,6 +20,7 @@ cdef object get_running_loop
 cdef object CoroutineType
 
 @cython.final
+@cython.trashcan(True)
 cdef class WaitFor:
     cdef int stage
     cdef int outcome
@@ -40,6 +44,8 @@ cdef class WaitFor:
     cpdef overdue(self)
     cdef object answer(self, int outcome)
 
+@cython.locals(made=WaitFor)
+cdef WaitFor innermost(WaitFor made)
 cdef object iterator_of(object awaitable)
 
 @cython.locals(made=WaitFor)

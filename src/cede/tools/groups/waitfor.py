@@ -10,6 +10,7 @@ Invariants
 * A limit that is reached asks the task to stop once, and takes that back at the end: as in timeouts.py. It does not ask where the awaitable
   is a future that has its result already: a result that is there is never thrown away.
 * Sent, thrown and closed is what stands underneath; what that yields is yielded.
+* While what stands underneath runs, none of these is done to it: user code runs there, and may hold this object.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ NAME = "wait_for"
 
 
 @cython.freelist(64)
+@cython.trashcan(True)
 @cython.cclass
 class WaitFor:
     """What a compiled ``wait_for(awaitable, timeout)`` returns: a coroutine but for its frame."""
@@ -63,9 +65,12 @@ class WaitFor:
         def advance(self) -> int:
             if self.stage == OVER:  # type: ignore # noqa: F821
                 raise RuntimeError("cannot reuse already awaited coroutine")
+            if self.stage == RUNNING:  # type: ignore # noqa: F821
+                raise ValueError("coroutine already executing")
             if self.stage == FRESH:  # type: ignore # noqa: F821
                 self.stage = OVER  # type: ignore # noqa: F821
                 self.start()
+            self.stage = RUNNING  # type: ignore # noqa: F821
             return self.go_on(send_to(self.inner, None, cython.address(self.outcome)))  # type: ignore # noqa: F821
 
         def start(self) -> int:
@@ -160,17 +165,23 @@ class WaitFor:
             """As a coroutine's."""
             if value is None:
                 return self.__next__()
+            if self.stage == RUNNING:  # type: ignore # noqa: F821
+                raise ValueError("coroutine already executing")
             if self.stage != PARKED:  # type: ignore # noqa: F821
                 raise TypeError("can't send non-None value to a just-started coroutine")
+            self.stage = RUNNING  # type: ignore # noqa: F821
             return self.answer(self.go_on(send_to(self.inner, value, cython.address(self.outcome))))  # type: ignore # noqa: F821
 
         def throw(self, *args: Any) -> Any:
             """As a coroutine's."""
             if self.stage == OVER:  # type: ignore # noqa: F821
                 raise RuntimeError("cannot reuse already awaited coroutine")
+            if self.stage == RUNNING:  # type: ignore # noqa: F821
+                raise ValueError("coroutine already executing")
             if self.stage == FRESH:  # type: ignore # noqa: F821
                 self.close()
                 return expiring.nothing().throw(*args)
+            self.stage = RUNNING  # type: ignore # noqa: F821
             try:
                 result = expiring.throw_into(self.inner, args)
                 self.outcome = YIELDED  # type: ignore # noqa: F821
@@ -184,6 +195,8 @@ class WaitFor:
 
         def close(self) -> None:
             """As a coroutine's."""
+            if self.stage == RUNNING:  # type: ignore # noqa: F821
+                raise ValueError("coroutine already executing")
             fresh = self.stage == FRESH  # type: ignore # noqa: F821
             self.stage = OVER  # type: ignore # noqa: F821
             if self.timer is not None:
@@ -198,17 +211,18 @@ class WaitFor:
         @property
         def cr_await(self) -> Any:
             """What it waits for: that of the coroutine which it drives."""
-            return getattr(self.inner, "cr_await", self.future)
+            driven = innermost(self)
+            return getattr(driven.inner, "cr_await", driven.future)
 
         @property
         def cr_frame(self) -> Any:
             """The frame of the coroutine that it drives, or None."""
-            return getattr(self.inner, "cr_frame", None)
+            return getattr(innermost(self).inner, "cr_frame", None)
 
         @property
         def cr_running(self) -> bool:
-            """Whether that coroutine runs now."""
-            return bool(getattr(self.inner, "cr_running", False))
+            """Whether it runs now."""
+            return self.stage == RUNNING  # type: ignore # noqa: F821,no-any-return
 
         def __getattr__(self, name: str) -> Any:
             # Properties of these names cannot be had in a compiled class.
@@ -222,6 +236,13 @@ class WaitFor:
         def __dealloc__(self) -> None:
             if self.stage == FRESH:  # type: ignore # noqa: F821
                 expiring.warn_never_awaited()
+
+
+def innermost(made: WaitFor) -> WaitFor:
+    """The one that drives no other of this kind, where one wait_for was given to the next: a chain of any length."""
+    while type(made.inner) is WaitFor:
+        made = made.inner
+    return made
 
 
 def close_if_coroutine(thing: Any) -> None:
