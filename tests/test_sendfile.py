@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import socket
@@ -211,6 +212,103 @@ def test_a_cancelled_sendfile_leaves_a_usable_transport(world: World, file: Any)
         transport.close()
         far.close()
         await turns(3)
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("way", ["transport", "socket", "read and written"])
+@each_world
+def test_another_file_gets_the_number_of_a_cancelled_one(world: World, file: Any, tmp_path: Path, way: str) -> None:
+    """It is cancelled, closed, and its number used again, in one step and with room in the socket: nothing of the other file is sent."""
+    if way == "socket" and not world.ours:
+        pytest.skip("asyncio's goes on by the number")
+    other = tmp_path / "other"
+    other.write_bytes(b"\0other\0" * 400_000)
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        near, far = socket.socketpair()
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        near.setblocking(False)
+        far.setblocking(False)
+        transport = None
+        if way == "socket":
+            sending = asyncio.ensure_future(loop.sock_sendfile(near, file))
+        else:
+            if way != "transport":
+                near = OwnSend(near.family, near.type, fileno=near.detach())
+            transport, _ = await loop.connect_accepted_socket(Notes, near)
+            sending = asyncio.ensure_future(loop.sendfile(transport, file))
+        received = bytearray()
+        while not received:  # it is under way, and has filled the socket
+            await turns(3)
+            if way != "transport":
+                await asyncio.sleep(0.01)
+            with contextlib.suppress(BlockingIOError):
+                received += far.recv(1)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                received += far.recv(1 << 20)
+        number = file.fileno()
+        before = len(received)
+        sending.cancel()
+        file.close()
+        with other.open("rb") as another:
+            if way == "transport":
+                assert another.fileno() == number
+            for _ in range(50):
+                await turns(1)
+                with contextlib.suppress(BlockingIOError):
+                    received += far.recv(1 << 20)
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+        assert received == DATA[: len(received)]
+        assert way == "read and written" or len(received) == before
+        if transport is None:
+            near.close()
+        else:
+            transport.abort()
+            await turns(3)
+        far.close()
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("way", ["transport", "socket"])
+@each_of_ours
+@needs_native
+def test_a_file_that_is_closed_meanwhile_is_sent_to_its_end(world: World, file: Any, tmp_path: Path, way: str) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"\0other\0" * 400_000)
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        before = set(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else set()
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        if way == "socket":
+            sending = asyncio.ensure_future(loop.sock_sendfile(near, file))
+        else:
+            transport, _ = await loop.connect_accepted_socket(Notes, near)
+            sending = asyncio.ensure_future(loop.sendfile(transport, file))
+        await turns(3)
+        assert not sending.done()
+        file.close()
+        with other.open("rb"):
+            received = bytearray()
+            while len(received) < len(DATA):
+                received += await loop.sock_recv(far, 1 << 20)
+            assert await sending == len(DATA)
+            assert received == DATA
+        if way == "socket":
+            near.close()
+        else:
+            transport.close()
+            await turns(3)
+        far.close()
+        if before:
+            assert len(os.listdir("/proc/self/fd")) < len(before)  # of ours and of the file's
 
     world.run(main)
 

@@ -146,7 +146,13 @@ class SendfilePart(Part):
         begin = getattr(transport, "_begin_file", None)
         if begin is None:
             raise asyncio.SendfileNotAvailableError(f"sendfile syscall is not supported by transport {transport!r}")
-        number = number_of_file(file)
+        number = own_number_of(file)
+        try:
+            return await self._send_by_number(transport, begin, file, number, offset, count)
+        finally:
+            os.close(number)
+
+    async def _send_by_number(self, transport: Any, begin: Any, file: Any, number: int, offset: int, count: int | None) -> int:
         if transport._is_sending():
             raise RuntimeError("sendfile is in progress already: one file at a time goes through a transport")
         drained = transport._make_empty_waiter()
@@ -157,11 +163,11 @@ class SendfilePart(Part):
             await drained
             sending = begin(number, offset, -1 if count is None else count)
             await sending.done
-            move_to(file, offset + sending.sent)
+            leave_at(file, offset + sending.sent)
             return sending.sent  # type: ignore[no-any-return]
         except BaseException as error:
             if sending is not None and sending.sent:
-                move_to(file, offset + sending.sent)
+                leave_at(file, offset + sending.sent)
             if reason := why_unavailable(error, sending):
                 raise asyncio.SendfileNotAvailableError(reason) from error
             raise
@@ -193,17 +199,20 @@ class SendfilePart(Part):
     async def _sock_sendfile_native(self, sock: socket.socket, file: Any, offset: int, count: int | None) -> int:
         """Raises asyncio.SendfileNotAvailableError, with nothing sent, where the system cannot."""
         sending = None
+        number = own_number_of(file)
         try:
-            sending = self.driver.op_sendfile(sock, number_of_file(file), offset, -1 if count is None else count)
+            sending = self.driver.op_sendfile(sock, number, offset, -1 if count is None else count)
             sent: int = await sending
-            move_to(file, offset + sent)
+            leave_at(file, offset + sent)
             return sent
         except BaseException as error:
             if sending is not None and sending.sent:
-                move_to(file, offset + sending.sent)
+                leave_at(file, offset + sending.sent)
             if reason := why_unavailable(error, sending):
                 raise asyncio.SendfileNotAvailableError(reason) from error
             raise
+        finally:
+            os.close(number)
 
     async def _read_and_send(self, file: Any, offset: int, count: int | None, send: Callable[[Any], Awaitable[None]]) -> int:
         """The way without the system's help, a block at a time; the file is read on a thread."""
@@ -220,7 +229,7 @@ class SendfilePart(Part):
                 sent += len(block)
             return sent
         finally:
-            if is_seekable(file):
+            if not is_closed(file) and is_seekable(file):
                 file.seek(offset + sent)
 
 
@@ -230,12 +239,13 @@ _NOT_THIS_KIND = frozenset(
 )
 
 
-def number_of_file(file: Any) -> int:
-    """The descriptor of `file`. Raises asyncio.SendfileNotAvailableError where it has none."""
+def own_number_of(file: Any) -> int:
+    """A descriptor for `file` that is ours to close: the program may close its own, and open another file that gets the number.
+
+    Raises asyncio.SendfileNotAvailableError where it has none, or where none is left: then the file can still be read.
+    """
     try:
-        number = int(file.fileno())
-        os.fstat(number)
-        return number
+        return os.dup(int(file.fileno()))
     except (AttributeError, TypeError, OSError) as error:  # io.UnsupportedOperation is an OSError
         raise asyncio.SendfileNotAvailableError("not a regular file") from error
 
@@ -248,6 +258,17 @@ def why_unavailable(error: BaseException, sending: Any) -> str:
     if isinstance(error, OSError) and error.errno in _NOT_THIS_KIND and nothing_sent:
         return f"os.sendfile call failed: {error}"
     return ""
+
+
+def is_closed(file: Any) -> bool:
+    """Whether the program has closed the file meanwhile."""
+    return bool(getattr(file, "closed", False))
+
+
+def leave_at(file: Any, position: int) -> None:
+    """Leave the file's position behind what was sent, unless the program has closed it."""
+    if not is_closed(file):
+        move_to(file, position)
 
 
 def is_seekable(file: Any) -> bool:

@@ -1,6 +1,8 @@
 """A file on its way through a stream transport, sent by the system itself: its bytes never come up into the program.
 
 While it lasts the transport writes nothing else: its queue is empty, `write` refuses, and room in the socket is this file's.
+
+Nothing is sent once `done` is: whoever cancelled it counts on that, a turn before the task that waited hears of it.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from cede.drivers.portions import AT_ONCE, IN_A_ROW
 
 
 class FileSend:
-    """At most `count` bytes (below 0: no limit) of the file with descriptor `file`, from `offset`.
+    """At most `count` bytes (below 0: no limit) of the file with descriptor `file`, from `offset`. Whoever makes it owns the descriptor.
 
     ``done`` is a future that is set when all is handed to the system, or fails with what prevented it; ``sent`` counts, whatever happened.
     """
@@ -28,6 +30,9 @@ class FileSend:
     def proceed(self) -> None:
         """There is room, or may be."""
         in_a_row = 0
+        if self.done.done():
+            self.stream.want_writable(False)
+            return
         while in_a_row < IN_A_ROW:
             left = AT_ONCE if self.count < 0 else self.count - self.sent
             try:
