@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from cede.tools.flows.flow import Flow, close_all, flow, reading
-from cede.tools.flows.pump import END, Pump
-from cede.tools.groups.waitfor import wait_for
+from cede.tools.flows.flow import Flow, reading
+from cede.tools.flows.pump import END, FAILED, LATE, Pump, zipped
 
 __all__ = ["Flow", "batch", "buffer", "from_callbacks", "merge", "timeout_each", "zip"]
 
@@ -35,13 +34,14 @@ def seconds(value: Any, name: str) -> float:
 
 def merge(*sources: Any) -> Flow[Any]:
     """The items of several sources as they come. The first failure ends it."""
-    return merged([reading(each) for each in sources])
+    iterators = [reading(each) for each in sources]
+    return Flow(pumped(iterators, max(len(iterators), 1)), iterators)
 
 
-@flow
-async def merged(iterators: list[Any]) -> AsyncGenerator[Any, None]:
-    pump = Pump(iterators, max(len(iterators), 1))
+async def pumped(iterators: list[Any], capacity: int) -> AsyncGenerator[Any, None]:
+    pump = Pump(iterators, capacity)
     try:
+        pump.start()
         while (item := await pump.next()) is not END:
             yield item
     finally:
@@ -52,100 +52,69 @@ def zip(*sources: Any, strict: bool = False) -> Flow[tuple[Any, ...]]:
     """Tuples of one item of each source, which are waited for together, until the shortest ends. strict: ValueError where another does
     not.
     """
-    return zipped([reading(each) for each in sources], strict)
-
-
-@flow
-async def zipped(iterators: list[Any], strict: bool) -> AsyncGenerator[tuple[Any, ...], None]:
-    pumps = [Pump([each], 1) for each in iterators]
-    try:
-        while pumps:
-            row = [await pump.next() for pump in pumps]
-            ended = [item is END for item in row]
-            if any(ended):
-                if strict and not all(ended):
-                    raise ValueError("zip() has sources of different lengths")
-                return
-            yield tuple(row)
-    finally:
-        await close_all([Stopping(pump) for pump in pumps])
-
-
-class Stopping:
-    """A pump, as something that `close_all` can close."""
-
-    def __init__(self, pump: Pump) -> None:
-        self.aclose = pump.stop
+    iterators = [reading(each) for each in sources]
+    return Flow(zipped(iterators, 1, strict), iterators)
 
 
 def buffer(source: Any, n: int) -> Flow[Any]:
     """The items of a source, of which up to `n` are read ahead, by a task of its own."""
-    return buffered(reading(source), whole_number(n, "n"))
+    capacity = whole_number(n, "n")
+    iterators = [reading(source)]
+    return Flow(pumped(iterators, capacity), iterators)
 
 
-@flow
-async def buffered(iterator: Any, n: int) -> AsyncGenerator[Any, None]:
-    pump = Pump([iterator], n)
+def timeout_each(source: Any, timeout: float) -> Flow[Any]:
+    """The items of a source, each of which must come within `timeout` seconds of its being asked for; TimeoutError where one does not."""
+    limit = seconds(timeout, "timeout")
+    iterators = [reading(source)]
+    return Flow(timed(iterators, limit), iterators)
+
+
+async def timed(iterators: list[Any], timeout: float) -> AsyncGenerator[Any, None]:
+    pump = Pump(iterators, 0)
     try:
-        while (item := await pump.next()) is not END:
+        pump.start()
+        while True:
+            pump.ask()
+            item = await pump.look(pump.loop.time() + timeout)
+            if item is END:
+                return
+            if item is LATE:
+                raise TimeoutError(f"no item came within {timeout:g} s")
+            if item is FAILED:
+                pump.failed()
             yield item
     finally:
         await pump.stop()
 
 
-def timeout_each(source: Any, timeout: float) -> Flow[Any]:
-    """The items of a source, each of which must come within `timeout` seconds of its being asked for; TimeoutError where one does not."""
-    return timed(reading(source), seconds(timeout, "timeout"))
-
-
-@flow
-async def timed(iterator: Any, timeout: float) -> AsyncGenerator[Any, None]:
-    try:
-        while True:
-            try:
-                item = await wait_for(iterator.__anext__(), timeout)
-            except StopAsyncIteration:
-                return
-            yield item
-    finally:
-        await close_all([iterator])
-
-
 def batch(source: Any, n: int, *, within: float | None = None) -> Flow[list[Any]]:
     """Lists of up to `n` items. within: a list that is not full is handed out that many seconds after its first item came."""
-    return batched(reading(source), whole_number(n, "n"), None if within is None else seconds(within, "within"))
+    size = whole_number(n, "n")
+    limit = None if within is None else seconds(within, "within")
+    iterators = [reading(source)]
+    return Flow(batched(iterators, size, limit), iterators)
 
 
-@flow
-async def batched(iterator: Any, n: int, within: float | None) -> AsyncGenerator[list[Any], None]:
-    pump = Pump([iterator], n)
+async def batched(iterators: list[Any], n: int, within: float | None) -> AsyncGenerator[list[Any], None]:
+    pump = Pump(iterators, n)
     try:
+        pump.start()
         while (first := await pump.next()) is not END:
             items = [first]
             deadline = None if within is None else pump.loop.time() + within
-            ended = False
-            failure: BaseException | None = None
+            item = None
             while len(items) < n:
-                try:
-                    item = await pump.next(deadline)
-                except TimeoutError as error:
-                    if deadline is None or pump.loop.time() < deadline:
-                        failure = error
-                    break
-                except Exception as error:
-                    failure = error
-                    break
-                if item is END:
-                    ended = True
+                item = await pump.look(deadline)
+                if item is END or item is LATE or item is FAILED:
                     break
                 items.append(item)
             yield items
-            if failure is not None:
-                raise failure
-            if ended:
+            if item is FAILED:
+                pump.failed()
+            if item is END:
                 return
     finally:
-        failure = None
         await pump.stop()
 
 
@@ -158,10 +127,9 @@ def from_callbacks(subscribe: Callable[[Callable[[Any], None]], Any], *, capacit
     """
     if not callable(subscribe):
         raise TypeError(f"from_callbacks(): subscribe must be callable, got {subscribe!r}")
-    return called(subscribe, None if capacity is None else whole_number(capacity, "capacity"))
+    return Flow(called(subscribe, None if capacity is None else whole_number(capacity, "capacity")))
 
 
-@flow
 async def called(subscribe: Callable[[Callable[[Any], None]], Any], capacity: int | None) -> AsyncGenerator[Any, None]:
     items: deque[Any] = deque(maxlen=capacity)
     loop = asyncio.get_running_loop()

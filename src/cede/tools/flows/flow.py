@@ -4,51 +4,50 @@ Invariants
 ----------
 * ``async with`` a flow closes it at the end of the block: what its generator does in `finally` is done then. A flow that is dropped
   half-way closes as asynchronous generators do, by the loop, soon.
-* A flow closes what it reads from, even where that fails.
+* A flow closes what it reads from, even where that fails, and where nothing was read.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from typing import Any, Generic, ParamSpec, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import Any, Generic, TypeVar
+
+from cede.tools.groups.patience import Shelter
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 
 class Flow(AsyncIterator[T], Generic[T]):
-    """An asynchronous iterator over what a generator yields; also a context manager that closes it."""
+    """An asynchronous iterator over what a generator yields, which closes what it reads from; also a context manager that closes it."""
 
-    def __init__(self, generator: AsyncGenerator[T, None]) -> None:
+    def __init__(self, generator: AsyncGenerator[T, None], iterators: Iterable[Any] = ()) -> None:
         self._generator = generator
+        # What the generator closes once it has begun.
+        self._unread: Iterable[Any] = iterators
 
     def __aiter__(self) -> Flow[T]:
         return self
 
     def __anext__(self) -> Any:
+        self._unread = ()
         return self._generator.__anext__()
 
     async def aclose(self) -> None:
         """End it now."""
-        await self._generator.aclose()
+        unread, self._unread = self._unread, ()
+        try:
+            await self._generator.aclose()
+        finally:
+            if unread:
+                with Shelter():
+                    await close_all(unread)
 
     async def __aenter__(self) -> Flow[T]:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await self._generator.aclose()
-
-
-def flow(function: Callable[P, AsyncGenerator[T, None]]) -> Callable[P, Flow[T]]:
-    """Make a function that returns a flow of an asynchronous generator function."""
-
-    @functools.wraps(function)
-    def made(*args: P.args, **kwargs: P.kwargs) -> Flow[T]:
-        return Flow(function(*args, **kwargs))
-
-    return made
+        await self.aclose()
 
 
 class Steps(Generic[T]):

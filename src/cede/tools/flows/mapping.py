@@ -3,7 +3,8 @@
 Invariants
 ----------
 * No item is taken before there is room for its task: at most `limit` tasks and unread results exist together.
-* However the iteration ends, each task it began is done, and the iterators of the items are closed.
+* However the iteration ends, and however often it is cancelled meanwhile, each task it began is done, and then the iterators of the items
+  are closed, by the task that read them.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from typing import Any
 
-from cede.tools.flows.flow import Flow, close_all, reading
+from cede.tools.flows.flow import Flow, Steps, reading
 from cede.tools.flows.progress import shown
+from cede.tools.flows.pump import zipped
+from cede.tools.flows.source import Source, end
 from cede.tools.groups.gate import Gate
 
 
@@ -37,12 +40,13 @@ def map(
     if not iterables:
         raise TypeError("map(): at least one iterable is needed")
     Gate(limit, "map()")  # says what is wrong with it
-    results = mapped(fn, [reading(each) for each in iterables], limit, ordered)
+    iterators = [reading(each) for each in iterables]
+    results = mapped(fn, iterators, limit, ordered)
     if progress:
         sized: list[Any] = [each for each in iterables if hasattr(each, "__len__")]
         lengths = [len(each) for each in sized]
         results = shown(results, min(lengths) if lengths else None, getattr(fn, "__name__", "map"))
-    return Flow(results)
+    return Flow(results, iterators)
 
 
 class Mapping:
@@ -50,7 +54,6 @@ class Mapping:
 
     def __init__(self, fn: Callable[..., Any], iterators: list[Any], limit: int, ordered: bool) -> None:
         self.fn = fn
-        self.iterators = iterators
         self.limit = limit
         self.ordered = ordered
         self.loop = asyncio.get_running_loop()
@@ -59,25 +62,35 @@ class Mapping:
         self.done: deque[Any] = deque()  # as they come
         self.room: Any = None
         self.news: Any = None
-        self.feeder = self.loop.create_task(self.feed())
-        self.feeder.add_done_callback(self.tell)
+        self.drained: Any = None
+        # Of several that are asynchronous each is read by a task of its own: what two of them hold across a yield need not nest.
+        self.rows = sum(not isinstance(each, Steps) for each in iterators) > 1
+        self.source = Source([Flow(zipped(iterators, 0, False), iterators)] if self.rows else iterators, self.feed, self.tell, self.drain)
 
-    async def feed(self) -> None:
-        while True:
+    async def feed(self, source: Source) -> None:
+        while not source.stopping:
             while self.held() >= self.limit:
                 self.room = self.loop.create_future()
                 await self.room
-            row = []
-            for iterator in self.iterators:
+            row: list[Any] = []
+            for iterator in source.iterators:
                 try:
                     row.append(await iterator.__anext__())
                 except StopAsyncIteration:
                     return
-            task = self.loop.create_task(self.call(row))
+                if source.stopping:
+                    return  # an iterator may take a cancellation for no reason to stop
+            task = self.loop.create_task(self.call(row[0] if self.rows else row))
             self.running.add(task)
             if self.ordered:
                 self.tasks.append(task)
             task.add_done_callback(self.one_done)
+
+    async def drain(self) -> None:
+        """What the items come from is closed when nobody works on an item any more."""
+        while self.running:
+            self.drained = self.loop.create_future()
+            await self.drained
 
     async def call(self, row: list[Any]) -> Any:
         found = self.fn(*row)
@@ -85,6 +98,8 @@ class Mapping:
 
     def one_done(self, task: Any) -> None:
         self.running.discard(task)
+        if not self.running and self.drained is not None and not self.drained.done():
+            self.drained.set_result(None)
         if not self.ordered:
             self.done.append(task)
         self.tell()
@@ -116,29 +131,33 @@ class Mapping:
 
     async def stop(self) -> None:
         """End everything. What is raised by tasks that nobody reads any more is nobody's business."""
-        left = [self.feeder, *self.running]
+        left = list(self.running)
         for task in left:
             task.cancel()
         try:
-            await asyncio.wait(left)
+            await end([self.source], left)
         finally:
             for task in (*left, *self.tasks, *self.done):
                 if task.done() and not task.cancelled():
                     task.exception()
-            await close_all(self.iterators)
 
 
 async def mapped(fn: Callable[..., Any], iterators: list[Any], limit: int, ordered: bool) -> AsyncGenerator[Any, None]:
     mapping = Mapping(fn, iterators, limit, ordered)
+    task = None
     try:
+        mapping.source.start(mapping.loop)
         while True:
             task = mapping.take()
             if task is not None:
                 yield task.result()
-            elif not mapping.feeder.done() or mapping.held():
+            elif not mapping.source.ended or mapping.held():
                 await mapping.wait()
             else:
-                mapping.feeder.result()
-                return
+                failure = mapping.source.take_failure()
+                if failure is None:
+                    return
+                raise failure
     finally:
+        task = failure = None  # an error's traceback holds this frame
         await mapping.stop()
