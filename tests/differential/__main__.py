@@ -24,6 +24,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, help="no program is begun after so many seconds")
     parser.add_argument("--way", choices=WAYS, help="cede's loop alone, or with asyncio's names on cede's (default: both)")
     parser.add_argument("--driver", help="epoll or selector (default: those that this install has)")
+    parser.add_argument("--inside", action="store_true", help="programs without sockets only")
     parser.add_argument("--most", type=int, default=3, help="how many differences are shown before it ends (default: %(default)s)")
     parser.add_argument("--replay", metavar="JSON", help="play one program, as a difference prints it")
     parser.add_argument("--whole", action="store_true", help="show programs as they were drawn, not made smaller")
@@ -50,7 +51,7 @@ def subjects_of(arguments: Any) -> list[Subject]:
 def main() -> int:
     """Returns the status of the process: 1 where something differs."""
     arguments = options().parse_args()
-    comparison = Comparison(subjects_of(arguments))
+    comparison = Comparison(subjects_of(arguments), arguments.inside)
     began = time.monotonic()
     different: set[int] = set()
     try:

@@ -99,9 +99,10 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """A run over many seeds."""
+    """A run over many seeds. `inside`: programs without sockets only."""
 
     subjects: list[Subject]
+    inside: bool = False
     oracle: Subject = field(default_factory=lambda: Subject("asyncio"))
     played: int = 0
     undecided: int = 0
@@ -110,13 +111,14 @@ class Comparison:
         """The differences, as they are found. `played` counts meanwhile."""
         seeds = iter(seeds)
         while until is None or time.monotonic() < until:
-            batch = [seed for _, seed in zip(range(BATCH), seeds, strict=False)]
+            batch: list[Any] = [seed for _, seed in zip(range(BATCH), seeds, strict=False)]
             if not batch:
                 return
             everybody = [self.oracle, *self.subjects]
+            programs: list[Any] = [draw(seed, inside=True) for seed in batch] if self.inside else batch
             for subject in everybody:
-                subject.send(batch)
-            wanted, *others = [subject.rest(batch) for subject in everybody]
+                subject.send(programs)
+            wanted, *others = [subject.rest(programs) for subject in everybody]
             for at, seed in enumerate(batch):
                 self.played += 1
                 if any(log != wanted[at][0] for log in wanted[at]):
@@ -124,7 +126,7 @@ class Comparison:
                     continue
                 for subject, found in zip(self.subjects, others, strict=True):
                     if found[at][0] != wanted[at][0]:
-                        yield Difference(seed, subject, draw(seed), wanted[at][0], found[at][0])
+                        yield Difference(seed, subject, draw(seed, inside=self.inside), wanted[at][0], found[at][0])
 
     def again(self, program: dict[str, Any], subject: Subject) -> tuple[Log, Log] | None:
         """The two logs of a program, where they differ."""
@@ -162,6 +164,13 @@ def without_something(thing: Any) -> Iterator[Any]:
     if not isinstance(thing, list):
         return
     is_statement = bool(thing) and isinstance(thing[0], str)
+    if is_statement and any(is_parts(each) for each in thing):
+        for at, argument in enumerate(thing):
+            if is_parts(argument):
+                for part, body in enumerate(argument):
+                    for smaller in [[], *without_something(body)] if body else []:
+                        yield [*thing[:at], [*argument[:part], smaller, *argument[part + 1 :]], *thing[at + 1 :]]
+        return
     if not is_statement:
         for at in range(len(thing)):
             yield thing[:at] + thing[at + 1 :]
@@ -175,6 +184,11 @@ def without_something(thing: Any) -> Iterator[Any]:
                 yield [*thing[:at], smaller, *thing[at + 1 :]]
         elif is_statement and at > 0 and type(part) is int and part > 1:
             yield [*thing[:at], 1, *thing[at + 1 :]]
+
+
+def is_parts(thing: Any) -> bool:
+    """Whether it is what a protocol does: four bodies, which cannot be fewer."""
+    return isinstance(thing, list) and len(thing) == 4 and all(isinstance(each, list) and (not each or is_body(each)) for each in thing)
 
 
 def shown(program: Any, depth: int = 0) -> Iterator[str]:

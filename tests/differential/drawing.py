@@ -13,14 +13,18 @@ DEEPEST = 3
 class Drawing:
     """One program. Each uses a few kinds of statements only, so that these meet often."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, inside: bool = False) -> None:
         self.random = random.Random(seed)
-        kinds = list(KINDS)
-        self.random.shuffle(kinds)
-        self.kinds = ["basic", *kinds[: self.chance((2, 2, 3, 3, 4))]]
+        world = [kind for kind in KINDS if kind in OF_THE_WORLD]
+        others = [kind for kind in KINDS if kind not in OF_THE_WORLD]
+        self.random.shuffle(world)
+        self.random.shuffle(others)
+        # Two thirds have to do with the world outside: there most can go wrong.
+        self.kinds = ["basic", *([] if inside else world[: self.chance((0, 1, 1, 1, 2, 2))]), *others[: self.chance((1, 2, 2, 3))]]
         self.plain = [name for kind in self.kinds for name in KINDS_OF[kind][0]]
         self.waiting = [name for kind in self.kinds for name in KINDS_OF[kind][1]]
-        self.size = self.chance((6, 10, 14, 20))
+        self.busy = len(self.kinds) > 1 and self.kinds[1] in OF_THE_WORLD
+        self.size = self.chance((16, 20, 24, 30) if self.busy else (6, 10, 14, 20))
 
     def chance(self, of: Any) -> Any:
         return of[self.random.randrange(len(of))]
@@ -32,11 +36,19 @@ class Drawing:
         return [self.number() for _ in range(self.random.randrange(least, most + 1))]
 
     def units(self) -> int:
-        return self.chance((0, 1, 1, 2, 3, 5))
+        return self.chance((0, 0, 0, 0, 1, 1, 2, 3) if self.busy else (0, 1, 1, 2, 3, 5))
+
+    def parts(self, depth: int) -> list[Body]:
+        """What a protocol runs when it is made, when it receives, at the end of what it receives, and when it is lost."""
+        return [self.callback(depth + 1) for _ in range(4)]
+
+    def end(self) -> int:
+        """One of the ends of pairs of sockets."""
+        return self.chance((0, 0, 0, 1, 1, 1, 2, 3))
 
     def program(self) -> dict[str, Any]:
         """The whole: what its tasks do that are there at the beginning."""
-        return {"kinds": self.kinds, "tasks": [self.body(0) for _ in range(self.chance((1, 2, 2, 3, 4)))]}
+        return {"kinds": self.kinds, "tasks": [self.body(0) for _ in range(self.chance((3, 4, 5) if self.busy else (1, 2, 2, 3, 4)))]}
 
     def body(self, depth: int) -> Body:
         """What a task runs."""
@@ -70,7 +82,7 @@ class Drawing:
             return [name]
         if depth >= DEEPEST and name in NESTING:
             return ["sleep", 0] if name in ALL_WAITING else ["tick", 1]
-        return [name, *draw(self, depth)]
+        return [ALIASES.get(name, name), *draw(self, depth)]
 
 
 # Kind: the statements that do not wait, the statements that do. What stands there twice is drawn twice as often.
@@ -92,9 +104,23 @@ KINDS_OF: dict[str, tuple[list[str], list[str]]] = {
     "events": (["set_event", "set_event", "clear_event"], ["wait_event", "wait_event"]),
     "conditions": (["notify", "notify"], ["condition", "condition", "wait_condition", "wait_condition"]),
     "barriers": ([], ["barrier", "barrier", "reset_barrier", "abort_barrier"]),
+    "transports": (
+        ["write", "write", "write", "write_pieces", "write_end", "close", "abort", "pause", "resume", "resume"],
+        ["connect", "connect", "connect_to_end", "sock_send", "sock_receive", "sleep"],
+    ),
+    "flow": (
+        ["write_much", "write_much", "write", "limits", "pause", "resume", "resume", "close"],
+        ["connect", "connect_to_end", "sock_receive", "sleep"],
+    ),
+    "servers": (["write", "write", "close", "close_server", "abort"], ["serve", "serve_tcp", "visit", "visit", "visit", "sleep"]),
+    "tls": (["write", "write", "write_pieces", "close", "abort", "pause", "resume"], ["connect_tls", "upgrade", "sleep", "sleep"]),
+    "streams": (["send_line", "send_line", "close_stream"], ["streams", "read", "read", "read", "drain", "wait_closed"]),
+    "sockets": (["send_now", "send_now", "finish_sending"], ["sock_send", "sock_receive", "sock_receive", "sock_receive"]),
+    "readers": (["add_reader", "add_reader", "add_reader", "remove_reader", "add_writer", "remove_writer", "send_now", "send_now"], ["sock_send"]),
     "queues": (["put_now", "get_now", "task_done"], ["put", "put", "get", "get", "join"]),
 }
 KINDS = [kind for kind in KINDS_OF if kind != "basic"]
+OF_THE_WORLD = ("transports", "flow", "servers", "tls", "streams", "sockets", "readers")
 ALL_WAITING = {name for _, waiting in KINDS_OF.values() for name in waiting}
 
 Draw = Callable[[Drawing, int], list[Any]]
@@ -156,15 +182,47 @@ ARGUMENTS: dict[str, Draw] = {
     "put_now": lambda d, depth: [d.number(4)],
     "get_now": lambda d, depth: [d.number(4)],
     "task_done": lambda d, depth: [d.number(4)],
+    "connect": lambda d, depth: [d.parts(depth), bool(d.number(2)), False],
+    "connect_tls": lambda d, depth: [d.parts(depth), bool(d.number(2)), True],
+    "connect_to_end": lambda d, depth: [d.parts(depth), bool(d.number(2))],
+    "upgrade": lambda d, depth: [d.parts(depth)],
+    "serve": lambda d, depth: [d.parts(depth), bool(d.number(2))],
+    "serve_tcp": lambda d, depth: [d.parts(depth), bool(d.number(2))],
+    "visit": lambda d, depth: [d.number(), d.parts(depth), bool(d.number(2))],
+    "close_server": index,
+    "write": lambda d, depth: [d.number(), d.chance((0, 1, 10, 1000))],
+    "write_much": lambda d, depth: [d.number(), d.chance((100_000, 500_000))],
+    "write_pieces": lambda d, depth: [d.number(), d.chance((0, 10, 1000))],
+    "write_end": index,
+    "close": index,
+    "abort": index,
+    "pause": index,
+    "resume": index,
+    "limits": lambda d, depth: [d.number(), d.chance((0, 10, 100_000))],
+    "send_line": lambda d, depth: [d.number(), d.chance((1, 10, 300, 2000))],
+    "close_stream": index,
+    "drain": index,
+    "wait_closed": index,
+    "read": lambda d, depth: [d.number(), d.number(3)],
+    "sock_send": lambda d, depth: [d.end(), d.chance((1, 10, 10, 1000, 300_000))],
+    "sock_receive": lambda d, depth: [d.end(), d.chance((1, 100, 65536))],
+    "send_now": lambda d, depth: [d.end(), d.chance((1, 10, 1000))],
+    "finish_sending": lambda d, depth: [d.end()],
+    "add_reader": lambda d, depth: [d.end(), d.chance((0, 0, 0, 1, 2)), d.chance((1, 2, 5)), d.callback(depth + 1)],
+    "remove_reader": lambda d, depth: [d.end()],
+    "add_writer": lambda d, depth: [d.end(), d.chance((1, 2, 3)), d.callback(depth + 1)],
+    "remove_writer": lambda d, depth: [d.end()],
     "join": lambda d, depth: [d.number(4)],
 }
+# The same statement, with other arguments.
+ALIASES = {"connect_tls": "connect", "write_much": "write"}
 # Those that hold bodies: not drawn where the program is deep already.
 NESTING = {
     "call_soon", "post", "call_later", "call_in_the_past", "when_done", "spawn", "attempt", "at_last", "gather", "gather_later", "group",
-    "child", "limit", "wait_for_body", "lock", "permit", "condition",
+    "child", "limit", "wait_for_body", "add_reader", "add_writer", "lock", "permit", "condition",
 }  # fmt: skip
 
 
-def draw(seed: int) -> dict[str, Any]:
-    """The program of that seed."""
-    return Drawing(seed).program()
+def draw(seed: int, inside: bool = False) -> dict[str, Any]:
+    """The program of that seed; `inside`: without sockets."""
+    return Drawing(seed, inside).program()

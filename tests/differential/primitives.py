@@ -110,20 +110,50 @@ async def abort_barrier(world: World, me: Actor, where: str, index: int) -> None
     await pick(world.barriers, index).abort()
 
 
+# Not compared is what gets in between: where somebody waits already, for an item that is there by now, or for room, cede's queues promise
+# him that he comes first, and asyncio's do not (docs/guarantees.md). No statement tries that.
+
+
+def free_to_put(world: World, index: int) -> bool:
+    queue = pick(world.queues, index)
+    return queue.full() or not world.putting[queue]
+
+
+def free_to_get(world: World, index: int) -> bool:
+    queue = pick(world.queues, index)
+    return queue.empty() or not world.getting[queue]
+
+
 @waiting
 async def put(world: World, me: Actor, where: str, index: int) -> Any:
+    if not free_to_put(world, index):
+        return "others wait"
+    queue = pick(world.queues, index)
     item = world.number()
-    await pick(world.queues, index).put(item)
+    world.putting[queue] += 1
+    try:
+        await queue.put(item)
+    finally:
+        world.putting[queue] -= 1
     return item
 
 
 @waiting
 async def get(world: World, me: Actor, where: str, index: int) -> Any:
-    return await pick(world.queues, index).get()
+    if not free_to_get(world, index):
+        return "others wait"
+    queue = pick(world.queues, index)
+    world.getting[queue] += 1
+    try:
+        return await queue.get()
+    finally:
+        world.getting[queue] -= 1
 
 
 @plain
 def put_now(world: World, me: Actor, where: str, index: int) -> Any:
+    if not free_to_put(world, index):
+        return "others wait"
     item = world.number()
     try:
         pick(world.queues, index).put_nowait(item)
@@ -134,6 +164,8 @@ def put_now(world: World, me: Actor, where: str, index: int) -> Any:
 
 @plain
 def get_now(world: World, me: Actor, where: str, index: int) -> Any:
+    if not free_to_get(world, index):
+        return "others wait"
     try:
         return pick(world.queues, index).get_nowait()
     except (asyncio.QueueEmpty, RuntimeError) as error:

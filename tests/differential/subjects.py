@@ -100,14 +100,33 @@ def let_no_selector_sleep() -> None:
     kind.select = look
 
 
-NEWEST_WAIT_FOR = sys.version_info >= (3, 12)
+# Whether asyncio's `wait_for` runs the awaitable in the task that waits, as cede's does on every version. Before 3.12 it makes a task of it.
+IN_THE_TASK = sys.version_info >= (3, 12)
 
 
-async def wait_for(awaitable: Any, seconds: float | None) -> Any:
-    """`wait_for` in its newest meaning, which cede's has on every version: a time limit around an await. Before 3.12 asyncio's makes a task
-    of the awaitable, and ends some turns later.
+class PatientTimeout(asyncio.Timeout):
+    """A time limit that is not reached where the future has its result already."""
+
+    def __init__(self, when: float, future: Any) -> None:
+        super().__init__(when)
+        self.future = future
+
+    def _on_timeout(self) -> None:
+        if not self.future.done():
+            super()._on_timeout()  # type: ignore[misc]
+
+
+async def wait_for(awaitable: Any, seconds: float) -> Any:
+    """`wait_for`. Of asyncio's what differs on purpose: cede's has its newest meaning on every version, and throws no result away that is
+    there when the time is up.
     """
-    if NEWEST_WAIT_FOR or "cede" in asyncio.wait_for.__module__:
+    loop = asyncio.get_running_loop()
+    if "cede" in asyncio.wait_for.__module__:
+        return await asyncio.wait_for(awaitable, seconds)
+    if asyncio.isfuture(awaitable):
+        async with PatientTimeout(loop.time() + seconds, awaitable):
+            return await awaitable
+    if IN_THE_TASK:
         return await asyncio.wait_for(awaitable, seconds)
     async with asyncio.timeout(seconds):
         return await awaitable

@@ -24,7 +24,7 @@ def text(difference: Difference) -> str:
 @pytest.mark.parametrize("way", WAYS)
 def test_programs_run_in_the_order_of_asyncio(way: str, driver: str, rng: random.Random) -> None:
     first = 1 if os.environ["CEDE_TEST_SEED"] == "1" else rng.randrange(2**40)
-    comparison = Comparison([Subject(way, driver)])
+    comparison = Comparison([Subject(way, driver)], inside=True)
     try:
         for difference in comparison.run(iter(range(first, first + PROGRAMS))):
             pytest.fail(text(comparison.shrink(difference)))

@@ -9,6 +9,7 @@ import asyncio
 import faulthandler
 import gc
 import json
+import logging
 import os
 import signal
 import sys
@@ -77,12 +78,15 @@ def main() -> None:
     subject, driver = sys.argv[1:]
     faulthandler.enable()
     warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda unraisable: None  # coroutines of a program that was over before they were
     signal.signal(signal.SIGALRM, stuck)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     player = Player(subject, driver)
+    import tests.differential.connections
     import tests.differential.primitives
+    import tests.differential.sockets
     import tests.differential.work  # noqa: F401
 
     gc.collect()

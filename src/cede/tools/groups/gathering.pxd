@@ -25,7 +25,7 @@ cdef class Gathering(Future):
     cdef int run_ready(self) except -1
     cdef int count(self, object child) except -1
     @cython.locals(own=Task)
-    cdef int end(self, object last) except -1
+    cdef int end(self) except -1
 
 cdef object result_of(object child)
 

@@ -141,14 +141,15 @@ class Gathering(Future):
             self.awaiting_task = None
             self.fail(child._make_cancelled_error() if child.cancelled() else child.exception())
         elif self.left == 0 and self.last is None:
-            self.end(child)
+            self.end()
         return 0
 
-    def end(self, last: Any) -> int:
+    def end(self) -> int:
         """Every child is done."""
         self.awaiting_task = None
         if self.cancel_requested:
-            self.fail(last._make_cancelled_error() if last.cancelled() else CancelledError())
+            # asyncio takes the words of the child that was named last, whichever ended last.
+            self.fail(self.children[len(self.children) - 1]._make_cancelled_error())
             return 0
         results: list[Any] = []
         for child in self.children:

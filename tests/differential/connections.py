@@ -1,0 +1,332 @@
+"""Statements of transports and their protocols: on pairs of sockets and through servers, with TLS and without; streams.
+
+A protocol tells all that it is told, and runs what its program says where it is told of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.support import certificates
+
+from .world import Actor, Body, World, named, pick, plain, waiting
+
+
+class Connection(asyncio.Protocol):
+    """A protocol of the program, with its transport."""
+
+    def __init__(self, world: World, name: str, parts: list[Body], keeps_open: bool) -> None:
+        self.world = world
+        self.name = name
+        self.made, self.received, self.ended, self.lost = parts
+        self.keeps_open = keeps_open
+        self.transport: Any = None
+        self.told = 0
+        world.connections.append(self)
+        world.closers.append(self.abort)
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def tell(self, what: str, body: Body) -> None:
+        self.world.touch()
+        self.world.tell(f"{self.name} {what}")
+        self.told += 1
+        if self.told < 30:
+            self.world.run_now(body, f"{self.name}!{self.told}")
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.tell("is made", self.made)
+
+    def data_received(self, data: bytes) -> None:
+        self.tell(f"receives {len(data)}", self.received)
+
+    def eof_received(self) -> bool:
+        self.tell("is at its end", self.ended)
+        return self.keeps_open
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.tell(f"is lost by {named(error)}", self.lost)
+
+    def pause_writing(self) -> None:
+        self.tell("is full", [])
+
+    def resume_writing(self) -> None:
+        self.tell("has room", [])
+
+
+def connection(world: World, index: int) -> Any:
+    made = [each for each in world.connections if each.transport is not None]
+    return pick(made, index) if made else None
+
+
+def sockets(world: World) -> tuple[socket.socket, socket.socket]:
+    pair = socket.socketpair()
+    for each in pair:
+        each.setblocking(False)
+        world.sockets.append(each)
+    return pair
+
+
+@functools.cache
+def contexts() -> tuple[Any, Any]:
+    return certificates.server_context(), certificates.client_context()
+
+
+@waiting
+async def connect(world: World, me: Actor, where: str, parts: list[Body], keeps_open: bool, secure: bool) -> None:
+    """Two transports on a pair of sockets."""
+    one, other = sockets(world)
+    loop = world.loop
+    # A connection that outlives the end of what it receives: TLS has no such thing.
+    make_one = functools.partial(Connection, world, f"{where}c", parts, keeps_open and not secure)
+    make_other = functools.partial(Connection, world, f"{where}s", [[], parts[3], [], []], not (keeps_open or secure))
+    if not secure:
+        await loop.connect_accepted_socket(make_other, other)
+        world.touch()
+        world.tell(f"{where} half")
+        await loop.create_unix_connection(make_one, sock=one)
+        return
+    server, client = contexts()
+    serving = world.loop.create_task(loop.connect_accepted_socket(make_other, other, ssl=server))
+    await loop.create_unix_connection(make_one, sock=one, ssl=client, server_hostname="localhost")
+    world.touch()
+    world.tell(f"{where} half")
+    await serving
+
+
+@waiting
+async def connect_to_end(world: World, me: Actor, where: str, parts: list[Body], keeps_open: bool) -> None:
+    """A transport whose peer is a bare socket."""
+    from .sockets import End
+
+    one, other = sockets(world)
+    world.ends.append(End(world, other))
+    make_one = functools.partial(Connection, world, f"{where}c", parts, keeps_open)
+    await world.loop.create_unix_connection(make_one, sock=one)
+
+
+@waiting
+async def upgrade(world: World, me: Actor, where: str, parts: list[Body]) -> None:
+    """Two plain transports, and then TLS on both."""
+    one, other = sockets(world)
+    loop = world.loop
+    server, client = contexts()
+    there, server_protocol = await loop.connect_accepted_socket(lambda: Connection(world, f"{where}s", [[], [], [], []], False), other)
+    here, protocol = await loop.create_unix_connection(lambda: Connection(world, f"{where}c", parts, False), sock=one)
+    world.touch()
+    serving = world.loop.create_task(loop.start_tls(there, server_protocol, server, server_side=True))
+    protocol.transport = await loop.start_tls(here, protocol, client, server_hostname="localhost")
+    world.touch()
+    world.tell(f"{where} half")
+    server_protocol.transport = await serving
+
+
+@waiting
+async def serve(world: World, me: Actor, where: str, parts: list[Body], keeps_open: bool) -> None:
+    """A server, whose connections do what `parts` say."""
+    folder = tempfile.TemporaryDirectory(prefix="cede-")
+    world.closers.append(folder.cleanup)
+    path = str(Path(folder.name, "socket"))
+    world.servers.append((await world.loop.create_unix_server(serving_factory(world, where, parts, keeps_open), path), path))
+    world.closers.append(world.servers[-1][0].close)
+
+
+@waiting
+async def serve_tcp(world: World, me: Actor, where: str, parts: list[Body], keeps_open: bool) -> None:
+    server = await world.loop.create_server(serving_factory(world, where, parts, keeps_open), "127.0.0.1", 0)
+    world.servers.append((server, server.sockets[0].getsockname()))
+    world.closers.append(server.close)
+
+
+def serving_factory(world: World, where: str, parts: list[Body], keeps_open: bool) -> Any:
+    count = 0
+
+    def make() -> Connection:
+        nonlocal count
+        count += 1
+        return Connection(world, f"{where}s{count}", parts, keeps_open)
+
+    return make
+
+
+@waiting
+async def visit(world: World, me: Actor, where: str, index: int, parts: list[Body], keeps_open: bool) -> Any:
+    """A client of one of the servers."""
+    if not world.servers:
+        return "no server"
+    _, address = pick(world.servers, index)
+    make = functools.partial(Connection, world, f"{where}c", parts, keeps_open)
+    try:
+        if isinstance(address, str):
+            await world.loop.create_unix_connection(make, address)
+        else:
+            await world.loop.create_connection(make, *address)
+    except OSError as error:
+        return named(error)
+    return None
+
+
+@plain
+def close_server(world: World, me: Actor, where: str, index: int) -> Any:
+    if not world.servers:
+        return "no server"
+    pick(world.servers, index)[0].close()
+    return None
+
+
+@plain
+def write(world: World, me: Actor, where: str, index: int, size: int) -> Any:
+    one = connection(world, index)
+    if one is None or one.transport.is_closing():
+        return "not open"
+    try:
+        one.transport.write(bytes(size))
+    except RuntimeError as error:
+        return named(error)
+    return one.name
+
+
+@plain
+def write_pieces(world: World, me: Actor, where: str, index: int, size: int) -> Any:
+    one = connection(world, index)
+    if one is None or one.transport.is_closing():
+        return "not open"
+    try:
+        one.transport.writelines([bytes(size), b"", bytes(1)])
+    except RuntimeError as error:
+        return named(error)
+    return one.name
+
+
+@plain
+def write_end(world: World, me: Actor, where: str, index: int) -> Any:
+    one = connection(world, index)
+    if one is None or one.transport.is_closing() or not one.transport.can_write_eof():
+        return "not open"
+    one.transport.write_eof()
+    return one.name
+
+
+@plain
+def close(world: World, me: Actor, where: str, index: int) -> Any:
+    one = connection(world, index)
+    if one is None:
+        return None
+    one.transport.close()
+    return f"{one.name} {one.transport.is_closing()}"
+
+
+@plain
+def abort(world: World, me: Actor, where: str, index: int) -> Any:
+    one = connection(world, index)
+    if one is None:
+        return None
+    one.transport.abort()
+    return one.name
+
+
+@plain
+def pause(world: World, me: Actor, where: str, index: int) -> Any:
+    one = connection(world, index)
+    if one is None:
+        return None
+    one.transport.pause_reading()
+    return f"{one.name} {one.transport.is_reading()}"
+
+
+@plain
+def resume(world: World, me: Actor, where: str, index: int) -> Any:
+    one = connection(world, index)
+    if one is None:
+        return None
+    one.transport.resume_reading()
+    return f"{one.name} {one.transport.is_reading()}"
+
+
+@plain
+def limits(world: World, me: Actor, where: str, index: int, high: int) -> Any:
+    one = connection(world, index)
+    if one is None:
+        return None
+    one.transport.set_write_buffer_limits(high)
+    return one.name
+
+
+@waiting
+async def streams(world: World, me: Actor, where: str) -> None:
+    """A reader and a writer at each end of a pair of sockets."""
+    for sock in sockets(world):
+        reader, writer = await asyncio.open_unix_connection(sock=sock, limit=1000)
+        world.touch()
+        world.streams.append((reader, writer))
+        world.closers.append(writer.transport.abort)
+
+
+@plain
+def send_line(world: World, me: Actor, where: str, index: int, size: int) -> Any:
+    if not world.streams:
+        return "no stream"
+    writer = pick(world.streams, index)[1]
+    if not writer.is_closing():
+        writer.write(bytes(size) + b"\n")
+    return None
+
+
+@plain
+def close_stream(world: World, me: Actor, where: str, index: int) -> Any:
+    if world.streams:
+        pick(world.streams, index)[1].close()
+    return None
+
+
+@waiting
+async def drain(world: World, me: Actor, where: str, index: int) -> Any:
+    if not world.streams:
+        return "no stream"
+    try:
+        await pick(world.streams, index)[1].drain()
+    except ConnectionError as error:
+        return named(error)
+    return None
+
+
+@waiting
+async def wait_closed(world: World, me: Actor, where: str, index: int) -> Any:
+    if not world.streams:
+        return "no stream"
+    writer = pick(world.streams, index)[1]
+    if not writer.is_closing():
+        return "not closing"
+    try:
+        await writer.wait_closed()
+    except ConnectionError as error:
+        return named(error)
+    return None
+
+
+@waiting
+async def read(world: World, me: Actor, where: str, index: int, how: int) -> Any:
+    if not world.streams:
+        return "no stream"
+    reader = pick(world.streams, index)[0]
+    if reader in world.read_from:
+        return "is busy"
+    world.read_from.add(reader)
+    try:
+        if how == 0:
+            return len(await reader.read(100))
+        if how == 1:
+            return len(await reader.readline())
+        return len(await reader.readexactly(10))
+    except (asyncio.IncompleteReadError, ValueError, ConnectionError) as error:
+        return named(error)
+    finally:
+        world.read_from.discard(reader)
