@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -196,3 +198,21 @@ def test_posts_of_the_loops_own_thread_stand_in_line(run: Run) -> None:
         return seen
 
     assert run(main) == ["post", "task", "second post", "callback", "second task"]
+
+
+def test_a_limit_that_a_long_step_passed_comes_behind_what_is_ready(run: Run, ns: Any) -> None:
+    """The step that begins the wait takes longer than the limit, and the next one ends it."""
+
+    async def slow() -> str:
+        until = time.monotonic() + 0.02
+        while time.monotonic() < until:
+            pass
+        await asyncio.sleep(0)
+        return "ended"
+
+    async def main() -> str:
+        return str(await ns.wait_for(slow(), 0.01))
+
+    if ns is asyncio and sys.version_info < (3, 12):
+        pytest.skip("wait_for has a task of its own in 3.11")
+    assert run(main) == "ended"

@@ -116,7 +116,10 @@ KINDS_OF: dict[str, tuple[list[str], list[str]]] = {
     "tls": (["write", "write", "write_pieces", "close", "abort", "pause", "resume"], ["connect_tls", "upgrade", "sleep", "sleep"]),
     "streams": (["send_line", "send_line", "close_stream"], ["streams", "read", "read", "read", "drain", "wait_closed"]),
     "sockets": (["send_now", "send_now", "finish_sending"], ["sock_send", "sock_receive", "sock_receive", "sock_receive"]),
-    "readers": (["add_reader", "add_reader", "add_reader", "remove_reader", "add_writer", "remove_writer", "send_now", "send_now"], ["sock_send"]),
+    "readers": (
+        ["add_reader", "add_reader", "add_reader", "remove_reader", "add_writer", "remove_writer", "send_now", "send_now"],
+        ["sock_send"],
+    ),
     "queues": (["put_now", "get_now", "task_done"], ["put", "put", "get", "get", "join"]),
 }
 KINDS = [kind for kind in KINDS_OF if kind != "basic"]

@@ -100,7 +100,7 @@ def let_no_selector_sleep() -> None:
     kind.select = look
 
 
-# Whether asyncio's `wait_for` runs the awaitable in the task that waits, as cede's does on every version. Before 3.12 it makes a task of it.
+# Whether asyncio's `wait_for` runs the awaitable in the task that waits, as cede's does on every version. Before 3.12 it makes a task.
 IN_THE_TASK = sys.version_info >= (3, 12)
 
 

@@ -107,7 +107,8 @@ class WaitFor:
             if self.outcome == YIELDED:  # type: ignore # noqa: F821
                 self.stage = PARKED  # type: ignore # noqa: F821
                 if self.limited and self.timer is None and not self.reached:
-                    self.timer = set_deadline(self.loop, self.until, self, False)
+                    # Among the timers also where the step was so long that it lies behind by now: it runs after what was ready before.
+                    self.timer = set_deadline(self.loop, self.until, self, True)
                 self.value = result
                 return SUSPENDED  # type: ignore # noqa: F821
             self.stage = OVER  # type: ignore # noqa: F821
