@@ -173,7 +173,7 @@ def test_batches(run: Run) -> None:
         assert await receiver.receive_many() == [4, 5, 6, 7, 8, 9, 10]
         for wrong in (0, -1, "2", 1.5):
             with pytest.raises(ValueError, match=r"receive_many\(\): max must be a number of items, 1 or more"):
-                receiver.receive_many(wrong)
+                await receiver.receive_many(wrong)
 
     run(main)
 

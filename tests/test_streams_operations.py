@@ -37,9 +37,11 @@ def test_they_are_coroutines(world: World) -> None:
             assert isinstance(operation, collections.abc.Coroutine)
             assert isinstance(operation.__await__(), collections.abc.Iterator)
             assert re.fullmatch(r"Stream(Reader|Writer)\.\w+", operation.__qualname__)
-            assert "fresh" in repr(operation)
+            assert repr(operation).startswith("<coroutine ")
+            assert operation.__qualname__ in repr(operation)
             operation.close()
-            assert "over" in repr(operation)
+            with pytest.raises(RuntimeError, match="already awaited"):
+                await operation
         writer.transport.close()
 
     world.run(main)
@@ -133,7 +135,7 @@ def test_used_once(world: World) -> None:
         reader.feed_data(b"abc")
         operation = reader.read(1)
         assert await operation == b"a"
-        for again in (operation.__next__, lambda: operation.send(None), lambda: operation.throw(KeyError())):
+        for again in (lambda: operation.send(None), lambda: operation.throw(KeyError())):
             with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
                 again()
         operation.close()
@@ -152,8 +154,7 @@ def test_driven_by_hand(world: World) -> None:
         future = operation.send(None)
         assert asyncio.isfuture(future)
         assert future._asyncio_future_blocking
-        assert operation.cr_await is future
-        assert "waiting" in repr(operation)
+        assert operation.cr_await is future or operation.cr_await.gi_frame is not None  # uncompiled, a generator stands in between
         assert not operation.cr_running
         reader.feed_data(b"abcd")
         with pytest.raises(StopIteration) as caught:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
+from cede.core.coroutine_methods import coroutine_methods
+from cede.loop import socket_coroutines
 from cede.loop.part import Part
 from cede.net.literals import is_numeric
 
@@ -64,6 +66,9 @@ class SocketsPart(Part):
 
     def sock_connect(self, sock: socket.socket, address: Any) -> Awaitable[None]:  # type: ignore[override]
         """Await that `sock` is connected to `address`; a host name in it is looked up first. Raises OSError where that fails."""
+        return self._connecting(sock, address)
+
+    def _connecting(self, sock: socket.socket, address: Any) -> Any:
         if self._debug or type(sock) is not _PLAIN:
             self._check_sock(sock)
         else:
@@ -71,10 +76,20 @@ class SocketsPart(Part):
         family = _family_of(sock)
         if family in _INTERNET and not is_numeric(address, family):
             return self._connect_by_name(sock, address)
-        return self.driver.op_connect(sock, address)  # type: ignore[no-any-return]
+        return self.driver.op_connect(sock, address)
 
     async def _connect_by_name(self, sock: socket.socket, address: Any) -> None:
         infos = await self._resolve(address, family=sock.family, type=sock.type, proto=sock.proto)
         if not infos:
             raise OSError(f"getaddrinfo() returned empty list for {address!r}")
         await self.driver.op_connect(sock, infos[0][4])
+
+
+coroutine_methods(
+    SocketsPart,
+    sock_recvfrom=socket_coroutines.sock_recvfrom,
+    sock_recvfrom_into=socket_coroutines.sock_recvfrom_into,
+    sock_sendto=socket_coroutines.sock_sendto,
+    sock_accept=socket_coroutines.sock_accept,
+    sock_connect=socket_coroutines.sock_connect,
+)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
+from cede.core.coroutine_methods import coroutine_methods
 from cede.core.spawn import Spawner
+from cede.loop import socket_coroutines
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -39,3 +41,11 @@ class Transfers(Spawner):
             self._check_sock(sock)  # type: ignore[attr-defined]
         driver: Any = self.driver
         return driver.op_sendall(sock, data)  # type: ignore[no-any-return]
+
+
+coroutine_methods(
+    Transfers,
+    sock_recv=socket_coroutines.sock_recv,
+    sock_recv_into=socket_coroutines.sock_recv_into,
+    sock_sendall=socket_coroutines.sock_sendall,
+)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+from cede.core.coroutine_methods import coroutine_function
+from cede.tools.coroutines import pass_a_turn
 from cede.tools.sleep import sleep
 
 
 def checkpoint() -> Coroutine[Any, Any, None]:
     """``await checkpoint()`` lets the others run for a turn. In a cancelled scope, or a cancelled task, it raises CancelledError."""
     return sleep(0)
+
+
+checkpoint = coroutine_function(checkpoint, pass_a_turn)

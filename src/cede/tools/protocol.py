@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
+from cede.tools import stream_coroutines
 from cede.tools.outflow import FlowControlMixin
 from cede.tools.reader import StreamReader
 from cede.tools.writer import StreamWriter
@@ -19,6 +21,10 @@ except ModuleNotFoundError:
 
 # A loop of cede keeps its pending tasks alive; asyncio's does not, and a handler may live on after its connection.
 _handlers: set[Any] = set()
+
+
+# Here and not in its own module, which the form is made of; nobody derives from the class before.
+coroutine_methods(FlowControlMixin, _drain_helper=stream_coroutines.drain_helper)
 
 
 class StreamReaderProtocol(FlowControlMixin):

@@ -12,7 +12,9 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
 from cede.core.handle import creation_stack
+from cede.tools import stream_coroutines
 from cede.tools.inflow import Inflow
 from cede.tools.operation import begin
 from cede.tools.reading import NextLine, Read, ReadExactly, ReadLine, ReadUntil, WaitForData
@@ -145,3 +147,14 @@ class StreamReader(Inflow):
         if self._paused:
             parts.append("paused")
         return f"<{' '.join(parts)}>"
+
+
+coroutine_methods(
+    StreamReader,
+    read=stream_coroutines.read,
+    readexactly=stream_coroutines.readexactly,
+    readuntil=stream_coroutines.readuntil,
+    readline=stream_coroutines.readline,
+    __anext__=stream_coroutines.next_line,
+    _wait_for_data=stream_coroutines.wait_for_data,
+)

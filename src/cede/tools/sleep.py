@@ -8,10 +8,11 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
+from cede.core.coroutine_methods import coroutine_function
 from cede.core.handle import creation_stack
 from cede.core.spawn import Spawner
 from cede.core.timers import TimerHandle
-from cede.tools.marking import mark_coroutine_function
+from cede.tools import coroutines
 from cede.tools.operation import StreamOperation, begin, wake
 
 try:
@@ -22,9 +23,6 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.awaitable import ENDED
     from cede.core.pure import places
-    from cede.tools.coroutines import sleep as give_way
-
-PLAIN_NUMBERS = (int, float)
 
 T = TypeVar("T")
 
@@ -96,18 +94,17 @@ class Sleep(StreamOperation):
         return 0
 
 
-@cython.binding(True)  # type: ignore[untyped-decorator] # it has a signature, and can be marked
 def sleep(delay: float, result: Any = None) -> Coroutine[Any, Any, Any]:
     """Wait `delay` seconds, never less, then return `result`. A delay of 0 or less gives way once.
 
     Raises ValueError where `delay` is not a number (NaN), TypeError where it cannot be compared with one.
     """
-    if not cython.compiled and type(delay) in PLAIN_NUMBERS and delay <= 0:
-        return give_way(result)  # interpreted, a real coroutine is cheaper
     return begin(Sleep.__new__(Sleep), result, delay)
 
 
-mark_coroutine_function(sleep)
+if not cython.compiled:
+    coroutines.sleeping = sleep
+sleep = coroutine_function(sleep, coroutines.sleep)
 
 
 def create_task(

@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
+from cede.tools import stream_coroutines
 from cede.tools.coroutines import drain_foreign, start_tls, wait_closed_foreign
 from cede.tools.inflow import Inflow
 from cede.tools.operation import begin
@@ -112,3 +114,8 @@ class StreamWriter(Outflow):
         except:  # noqa: E722 (the names of exceptions may be gone)
             if not self._interpreter_ends():
                 raise
+
+
+coroutine_methods(
+    StreamWriter, drain=stream_coroutines.drain, wait_closed=stream_coroutines.wait_closed, start_tls=stream_coroutines.start_tls
+)

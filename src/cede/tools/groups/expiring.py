@@ -7,7 +7,8 @@ import warnings
 from typing import Any
 
 from cede.tools.coroutines import nothing as nothing
-from cede.tools.groups.timeouts import Timeout, timeout
+from cede.tools.groups import timeouts
+from cede.tools.groups.timeouts import Timeout
 from cede.tools.groups.waiting import cancel_and_wait, ensure_future
 
 
@@ -33,18 +34,18 @@ class FutureTimeout(Timeout):
             super().overdue()
 
 
-async def wait_for(awaitable: Any, seconds: float | None) -> Any:
+async def wait_for(fut: Any, timeout: float | None) -> Any:
     """`wait_for` of an uncompiled cede."""
-    if seconds is None:
-        return await awaitable
-    if seconds <= 0:
-        return await at_once(awaitable)
-    limit = timeout(seconds)
-    if asyncio.isfuture(awaitable):
+    if timeout is None:
+        return await fut
+    if timeout <= 0:
+        return await at_once(fut)
+    limit = timeouts.timeout(timeout)
+    if asyncio.isfuture(fut):
         limit = FutureTimeout(limit.when())
-        limit.future = awaitable
+        limit.future = fut
     async with limit:
-        return await awaitable
+        return await fut
 
 
 def iterator_of(awaitable: Any) -> Any:

@@ -44,6 +44,7 @@ cdef class TaskGroup(Runnable):
     cdef dict __dict__
     cdef object __weakref__
     cdef int enter(self) except -1
+    cdef object leaving(self, object error)
     cdef object wait_again(self)
     cdef int interrupted(self, object error) except -1
     cdef object conclude(self, object error)

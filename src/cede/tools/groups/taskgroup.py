@@ -22,10 +22,12 @@ from types import CoroutineType, GenericAlias
 from typing import Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
 from cede.core.future import Future
 from cede.core.handle import Runnable
 from cede.core.spawn import Spawner
 from cede.core.task import Task
+from cede.tools.groups import blocks
 from cede.tools.groups.elsewhere import scopes as elsewhere
 from cede.tools.groups.gate import Gate, InTurn
 from cede.tools.groups.instant import Instant, instant
@@ -41,6 +43,7 @@ if not cython.compiled:
     from cede.core.awaitable import ENDED, SUSPENDED
     from cede.core.pure import FINISHED, PENDING
     from cede.tools.operation import OVER, PARKED
+    from cede.tools.sync import interpreted
 
 NAMES["GroupExit"] = "TaskGroup.__aexit__"
 
@@ -142,6 +145,9 @@ class TaskGroup(Runnable):
         return 0
 
     def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
+        return self.leaving(error)
+
+    def leaving(self, error: Any) -> Any:
         self._exiting = True
         try:
             if error is not None:
@@ -361,6 +367,11 @@ class TaskGroup(Runnable):
         elif self._entered:
             parts.append("entered")
         return f"{' '.join(parts)}>"
+
+
+coroutine_methods(TaskGroup, __aenter__=blocks.enter_group, __aexit__=blocks.leave_group)
+if not cython.compiled:
+    interpreted.take_part(TaskGroup, "__aenter__")
 
 
 class EnteringGroup(Instant):

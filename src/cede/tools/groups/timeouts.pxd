@@ -33,6 +33,7 @@ cdef class EnteringTimeout(Instant):
 
 cdef class Timeout:
     cdef int enter(self) except -1
+    cdef int leave(self, object error) except -1
     cdef int stage
     cdef bint known_later
     cdef Py_ssize_t requests

@@ -16,8 +16,10 @@ from types import GenericAlias
 from typing import Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
 from cede.core.spawn import Spawner
 from cede.core.task import Task
+from cede.tools.groups import blocks
 from cede.tools.groups.deadline import clear_deadline, set_deadline, set_on_kernel
 from cede.tools.groups.instant import Instant, instant
 
@@ -29,6 +31,7 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.pure import monotonic, places
     from cede.core.pure import real_number as seconds_of
+    from cede.tools.sync import interpreted
 
     CREATED = 0
     ENTERED = 1
@@ -160,6 +163,10 @@ class Timeout:
         return 0
 
     def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
+        self.leave(error)
+        return instant(None)
+
+    def leave(self, error: Any) -> int:
         if self.timer is not None:
             clear_deadline(self.timer)
             self.timer = None
@@ -179,13 +186,18 @@ class Timeout:
             self.task = None
         else:
             raise RuntimeError(f"a Timeout that is {STAGES[self.stage]} cannot be left")
-        return instant(None)
+        return 0
 
     def __repr__(self) -> str:
         when = ""
         if self.stage == ENTERED:
             when = f" when={None if self.until is None else round(self.until, 3)}"
         return f"<Timeout [{STAGES[self.stage]}]{when}>"
+
+
+coroutine_methods(Timeout, __aenter__=blocks.enter_timeout, __aexit__=blocks.leave_timeout)
+if not cython.compiled:
+    interpreted.take_part(Timeout, "__aenter__")
 
 
 class EnteringTimeout(Instant):

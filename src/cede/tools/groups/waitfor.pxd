@@ -49,7 +49,7 @@ cdef WaitFor innermost(WaitFor made)
 cdef object iterator_of(object awaitable)
 
 @cython.locals(made=WaitFor)
-cpdef object wait_for(object fut, object timeout)
+cdef object begin_waiting(object awaitable, object timeout)
 cdef int advance_of(WaitFor made) except -1
 cdef object value_of(WaitFor made)
 cdef bint gives_way(WaitFor made) noexcept

@@ -22,12 +22,12 @@ from collections.abc import Awaitable, Coroutine
 from types import CoroutineType
 from typing import Any
 
+from cede.core.coroutine_methods import coroutine_function
 from cede.core.future import Future
 from cede.core.spawn import Spawner
 from cede.tools.groups import expiring
 from cede.tools.groups.deadline import clear_deadline, set_deadline
 from cede.tools.groups.timeouts import ask_to_stop, insert_timeout_errors, requests_of, task_on
-from cede.tools.marking import mark_coroutine_function
 
 try:
     import cython
@@ -258,24 +258,25 @@ def iterator_of(awaitable: Any) -> Any:
     return expiring.iterator_of(awaitable)
 
 
-@cython.binding(True)  # type: ignore[untyped-decorator] # it has a signature, and can be marked
 def wait_for(fut: Any, timeout: float | None) -> Coroutine[Any, Any, Any]:
     """The result of an awaitable, within `timeout` seconds; None for as long as it takes.
 
     When the time is up the awaitable is cancelled, and TimeoutError raised once it has ended; what it returns all the same is returned.
     With a timeout of 0 or less it is not begun, and its result is returned only where it is there. Cancelled, the wait passes that on.
     """
-    if not cython.compiled:
-        return expiring.wait_for(fut, timeout)
+    return begin_waiting(fut, timeout)  # type: ignore[no-any-return]
+
+
+def begin_waiting(awaitable: Any, timeout: float | None) -> Any:
     made = WaitFor.__new__(WaitFor)
     if timeout is not None:
         made.seconds = timeout
         made.limited = True
-    made.awaitable = fut
+    made.awaitable = awaitable
     return made
 
 
-mark_coroutine_function(wait_for)
+wait_for = coroutine_function(wait_for, expiring.wait_for)
 
 
 def advance_of(made: WaitFor) -> int:

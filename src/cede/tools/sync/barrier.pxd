@@ -23,6 +23,8 @@ cdef class Barrier(LoopBound):
     cdef str state
     cdef CompiledWaiters inside
     cdef CompiledWaiters outside
+    cdef object waiting(self)
+    cdef object changing(self, object broken)
     cdef int trip(self) except -1
     cdef int leave(self) except -1
     cdef int change(self, bint broken) except -1

@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, begin
+from cede.tools.sync import coroutines
 from cede.tools.sync.bound import LoopBound
 from cede.tools.sync.done import DONE
 from cede.tools.sync.errors import BrokenBarrierError
@@ -124,7 +126,7 @@ class Barrier(LoopBound):
 
         Raises BrokenBarrierError where the barrier is broken, or is aborted or reset meanwhile.
         """
-        return begin(BarrierWait.__new__(BarrierWait), self, None)  # type: ignore[no-any-return]
+        return self.waiting()  # type: ignore[no-any-return]
 
     def __aenter__(self) -> Any:
         return self.wait()
@@ -134,11 +136,17 @@ class Barrier(LoopBound):
 
     def reset(self) -> Coroutine[Any, Any, None]:
         """Start anew: those who wait get BrokenBarrierError."""
-        return begin(BarrierChange.__new__(BarrierChange), self, False)  # type: ignore[no-any-return]
+        return self.changing(False)  # type: ignore[no-any-return]
 
     def abort(self) -> Coroutine[Any, Any, None]:
         """Break the barrier for good, or until `reset`: all who wait, and will wait, get BrokenBarrierError."""
-        return begin(BarrierChange.__new__(BarrierChange), self, True)  # type: ignore[no-any-return]
+        return self.changing(True)  # type: ignore[no-any-return]
+
+    def waiting(self) -> Any:
+        return begin(BarrierWait.__new__(BarrierWait), self, None)
+
+    def changing(self, broken: bool) -> Any:
+        return begin(BarrierChange.__new__(BarrierChange), self, broken)
 
     def trip(self) -> int:
         """All are there: they go on."""
@@ -186,3 +194,13 @@ class Barrier(LoopBound):
         kind = type(self)
         extra = self.state if self.state == BROKEN else f"{self.state}, waiters:{self.n_waiting}/{self._parties}"
         return f"<{kind.__module__}.{kind.__qualname__} object at {id(self):#x} [{extra}]>"
+
+
+coroutine_methods(
+    Barrier,
+    wait=coroutines.wait_at_barrier,
+    reset=coroutines.reset_barrier,
+    abort=coroutines.abort_barrier,
+    __aenter__=coroutines.wait_for_body,
+    __aexit__=coroutines.nothing_after_body,
+)

@@ -18,9 +18,10 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, Self
 
+from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, begin
+from cede.tools.sync import coroutines, interpreted
 from cede.tools.sync.bound import LoopBound
-from cede.tools.sync.coroutines import entered
 from cede.tools.sync.done import DONE
 from cede.tools.sync.errors import BrokenResourceError, ClosedResourceError, EndOfChannel, WouldBlock
 from cede.tools.sync.waiters import Waiters, Waiting
@@ -32,7 +33,6 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED, FAILED
-    from cede.tools.sync import interpreted
 
     append = deque.append
     popleft = deque.popleft
@@ -284,7 +284,7 @@ class End:
         self.close()
 
     def __aenter__(self) -> Any:
-        return entered(self)
+        return coroutines.entered(self)
 
     def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
         self.close()
@@ -295,6 +295,14 @@ class End:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'closed' if self.closed else 'open'} at {id(self):#x}>"
+
+
+coroutine_methods(
+    End,
+    aclose=coroutines.close_end,
+    __aenter__=coroutines.entered,
+    __aexit__=coroutines.close_after_body,
+)
 
 
 class Sender(End):
@@ -321,7 +329,6 @@ class Sender(End):
 
     if not cython.compiled:
         slow_send = send
-        send = interpreted.send  # type: ignore[assignment]
 
     def close(self) -> None:
         """Send no more. With the last sender the channel ends: the receivers get what is left, and then EndOfChannel."""
@@ -389,9 +396,7 @@ class Receiver(End):
         return begin(NextItem.__new__(NextItem) if spare is None else spare, self, None)
 
     if not cython.compiled:
-        slow_receive, slow_next = receive, __anext__
-        receive = interpreted.receive  # type: ignore[assignment]
-        __anext__ = interpreted.next_item  # type: ignore[assignment]
+        slow_receive, slow_receive_many, slow_next = receive, receive_many, __anext__
 
 
 def min_size(count: int) -> int:
@@ -408,6 +413,8 @@ def channel(capacity: int | float = 0) -> tuple[Sender, Receiver]:
     return Sender(made), Receiver(made)
 
 
+coroutine_methods(Sender, send=interpreted.send)
+coroutine_methods(Receiver, receive=interpreted.receive, receive_many=interpreted.receive_many, __anext__=interpreted.next_item)
 if not cython.compiled:
     interpreted.take_part(Sender, "send")
     interpreted.take_part(Receiver, "receive", "__anext__")

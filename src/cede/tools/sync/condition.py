@@ -14,9 +14,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, begin
 from cede.tools.sync.bound import described
-from cede.tools.sync.coroutines import acquire_for_body, release_after_body, wait_for_predicate
+from cede.tools.sync.coroutines import acquire_for_body, acquire_lock_of, release_after_body, wait_for_predicate
 from cede.tools.sync.done import DONE
 from cede.tools.sync.interpreted import wait_for_notification
 from cede.tools.sync.lined import Lined
@@ -196,11 +197,6 @@ class Condition(Lined):
             spare = take_spare(0)  # type: ignore # noqa: F821
             return begin(ConditionWait.__new__(ConditionWait) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
-    else:
-        __aenter__ = acquire_for_body  # type: ignore[assignment]
-        __aexit__ = release_after_body  # type: ignore[assignment]
-        wait = wait_for_notification  # type: ignore[assignment]
-
     def wait_for(self, predicate: Callable[[], T]) -> Coroutine[Any, Any, T]:
         """`wait` until ``predicate()`` is true; the result is what it returned."""
         return wait_for_predicate(self, predicate)
@@ -240,6 +236,16 @@ class Condition(Lined):
 
     def __repr__(self) -> str:
         return described(self, "locked" if self.locked() else "unlocked", self.waiting)
+
+
+coroutine_methods(
+    Condition,
+    acquire=acquire_lock_of,
+    wait=wait_for_notification,
+    wait_for=wait_for_predicate,
+    __aenter__=acquire_for_body,
+    __aexit__=release_after_body,
+)
 
 
 def thrown(args: tuple[Any, ...]) -> BaseException:

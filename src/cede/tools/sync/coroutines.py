@@ -6,23 +6,62 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def acquire_for_body(primitive: Any) -> None:
+async def acquire_for_body(self: Any) -> None:
     """``__aenter__`` of what may have an `acquire` of its own."""
-    await primitive.acquire()
+    await self.acquire()
 
 
-async def release_after_body(primitive: Any, kind: Any = None, error: Any = None, traceback: Any = None) -> None:
+async def release_after_body(self: Any, exc_type: Any = None, exc: Any = None, tb: Any = None) -> None:
     """``__aexit__`` of what may have a `release` of its own."""
-    primitive.release()
+    self.release()
 
 
-async def wait_for_predicate(condition: Any, predicate: Callable[[], Any]) -> Any:
+async def acquire_lock_of(self: Any) -> bool:
+    """``condition.acquire()``."""
+    return await self._lock.acquire()  # type: ignore[no-any-return]
+
+
+async def wait_for_predicate(self: Any, predicate: Callable[[], Any]) -> Any:
     """``condition.wait_for(predicate)``."""
     while not (result := predicate()):
-        await condition.wait()
+        await self.wait()
     return result
 
 
-async def entered(end: Any) -> Any:
+async def wait_at_barrier(self: Any) -> int:
+    """``barrier.wait()``."""
+    return await self.waiting()  # type: ignore[no-any-return]
+
+
+async def reset_barrier(self: Any) -> None:
+    """``barrier.reset()``."""
+    await self.changing(False)
+
+
+async def abort_barrier(self: Any) -> None:
+    """``barrier.abort()``."""
+    await self.changing(True)
+
+
+async def wait_for_body(self: Any) -> Any:
+    """``__aenter__`` of a barrier."""
+    return await self.wait()
+
+
+async def nothing_after_body(self: Any, exc_type: Any, exc: Any, tb: Any) -> None:
+    """``__aexit__`` of what needs none."""
+
+
+async def entered(self: Any) -> Any:
     """``__aenter__`` of what needs no wait to be entered."""
-    return end
+    return self
+
+
+async def close_end(self: Any) -> None:
+    """``aclose()`` of a channel's end."""
+    self.close()
+
+
+async def close_after_body(self: Any, exc_type: Any, exc: Any, tb: Any) -> None:
+    """``__aexit__`` of a channel's end."""
+    self.close()

@@ -10,7 +10,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, begin
+from cede.tools.sync import interpreted
 from cede.tools.sync.bound import described
 from cede.tools.sync.lined import Lined
 from cede.tools.sync.waiters import Waiting
@@ -22,7 +24,6 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
-    from cede.tools.sync import interpreted
 
 NAMES["EventWait"] = "Event.wait"
 
@@ -88,9 +89,6 @@ class Event(Lined):
             """Wait until the flag is up; at once where it is. The result is True."""
             return waiting_for(self)  # type: ignore[no-any-return]
 
-    else:
-        wait = interpreted.wait_for_event  # type: ignore[assignment]
-
     def raise_flag(self) -> int:
         if not self._value:
             self._value = True
@@ -105,6 +103,6 @@ class Event(Lined):
         return described(self, "set" if self._value else "unset", self.waiting)
 
 
-
+coroutine_methods(Event, wait=interpreted.wait_for_event)
 if not cython.compiled:
     interpreted.take_part(Event, "wait")

@@ -18,8 +18,9 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
-from cede.core.fairness import any_fair
+from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, StreamOperation, begin
+from cede.tools.sync import interpreted
 from cede.tools.sync.guard import new_guard
 
 try:
@@ -36,7 +37,7 @@ if not cython.compiled:
 else:
     prepare_deque(deque)  # type: ignore # noqa: F821
 
-NOTHING: Any = object()
+NOTHING = interpreted.NOTHING
 # Whether what a task awaits here counts on a fair loop by itself, as operations do and coroutines do not.
 COUNTS: bool = cython.compiled
 
@@ -201,22 +202,6 @@ class Exchange:
             spare = take_spare(2)  # type: ignore # noqa: F821
             return begin(NextAcross.__new__(NextAcross) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
-    else:
-        # Interpreted, nothing is cheaper than a coroutine.
-        async def send(self, item: Any) -> None:
-            """As `put`, for tasks."""
-            if any_fair() or not self.put_at_once(item):
-                await self.send_in_turn(item)
-
-        async def receive(self) -> Any:
-            """As `get`, for tasks."""
-            item = NOTHING if any_fair() else self.take_at_once()
-            return (await self.receive_in_turn()) if item is NOTHING else item
-
-        async def __anext__(self) -> Any:
-            item = NOTHING if any_fair() else self.take_at_once()
-            return (await self.next_in_turn()) if item is NOTHING else item
-
     def __aiter__(self) -> Any:
         return self
 
@@ -270,3 +255,6 @@ class Exchange:
 
         async def next_in_turn(self) -> Any:
             raise NotImplementedError
+
+
+coroutine_methods(Exchange, send=interpreted.send_across, receive=interpreted.receive_across, __anext__=interpreted.next_across)

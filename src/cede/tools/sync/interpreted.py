@@ -15,6 +15,9 @@ from cede.core import fairness
 from cede.tools.coroutines import one_turn
 from cede.tools.sync.errors import QueueEmpty, QueueFull, QueueShutDown
 
+# What is no item.
+NOTHING: Any = object()
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -52,54 +55,54 @@ def take_part(owner: type, *names: str) -> None:
 
 
 @named("Lock.acquire")
-async def acquire_lock(lock: Any) -> bool:
+async def acquire_lock(self: Any) -> bool:
     """Wait until the lock is free and take it; the result is True."""
-    line = lock.waiting
-    if lock._locked or (line and not line.idle()):
-        line = lock.line()
-        waiter = lock.new_waiter()
+    line = self.waiting
+    if self._locked or (line and not line.idle()):
+        line = self.line()
+        waiter = self.new_waiter()
         line.add_bare(waiter)
         try:
             await waiter
         except BaseException:
             line.remove(waiter)
-            lock.hand_on()
+            self.hand_on()
             raise
         line.remove(waiter)
-    lock._locked = True
+    self._locked = True
     return True
 
 
 @named("Semaphore.acquire")
-async def acquire_semaphore(semaphore: Any) -> bool:
+async def acquire_semaphore(self: Any) -> bool:
     """Wait for a permit and take it; the result is True."""
-    line = semaphore.waiting
-    if semaphore._value and not (line and not line.idle()):
-        semaphore._value -= 1
+    line = self.waiting
+    if self._value and not (line and not line.idle()):
+        self._value -= 1
         return True
-    line = semaphore.line()
-    waiter = semaphore.new_waiter()
+    line = self.line()
+    waiter = self.new_waiter()
     line.add_bare(waiter)
     try:
         await waiter
     except BaseException:
         line.remove(waiter)
         if waiter.done() and not waiter.cancelled():
-            semaphore._value += 1
-        semaphore.hand_out()
+            self._value += 1
+        self.hand_out()
         raise
     line.remove(waiter)
-    if semaphore._value:
-        semaphore.hand_out()
+    if self._value:
+        self.hand_out()
     return True
 
 
 @named("Event.wait")
-async def wait_for_event(event: Any) -> bool:
+async def wait_for_event(self: Any) -> bool:
     """Wait until the flag is up; at once where it is. The result is True."""
-    if not event._value:
-        line = event.line()
-        waiter = event.new_waiter()
+    if not self._value:
+        line = self.line()
+        waiter = self.new_waiter()
         line.add_bare(waiter)
         try:
             await waiter
@@ -109,16 +112,16 @@ async def wait_for_event(event: Any) -> bool:
 
 
 @named("Condition.wait")
-async def wait_for_notification(condition: Any) -> bool:
+async def wait_for_notification(self: Any) -> bool:
     """Let the lock go, wait to be notified, and take the lock again; the result is True.
 
     Look again at what was waited for: another task may have been quicker. RuntimeError where the lock is not held.
     """
-    if not condition.locked():
+    if not self.locked():
         raise RuntimeError("cannot wait on un-acquired lock")
-    line = condition._waiters
-    waiter = condition._get_loop().create_future()
-    condition.release()
+    line = self._waiters
+    waiter = self._get_loop().create_future()
+    self.release()
     line.add_bare(waiter)
     failure: BaseException | None = None
     try:
@@ -130,17 +133,17 @@ async def wait_for_notification(condition: Any) -> bool:
         notified = waiter.done() and not waiter.cancelled()
         while True:
             try:
-                await condition.acquire()
+                await self.acquire()
                 break
             except CancelledError as error:
                 failure = error
             except BaseException:
                 if notified:
-                    condition._notify(1)
+                    self._notify(1)
                 raise
         if failure is not None:
             if notified:
-                condition._notify(1)
+                self._notify(1)
             raise failure
         return True
     finally:
@@ -148,118 +151,118 @@ async def wait_for_notification(condition: Any) -> bool:
 
 
 @named("Queue.put")
-async def put_in_queue(queue: Any, item: Any) -> None:
+async def put_in_queue(self: Any, item: Any) -> None:
     """Put `item` into the queue, as soon as there is room and all who came before have put theirs.
 
     Raises QueueShutDown where the queue was shut down, also while this waits.
     """
-    line = queue.putters
-    if line or queue.full():
-        if queue._is_shutdown:
+    line = self.putters
+    if line or self.full():
+        if self._is_shutdown:
             raise QueueShutDown
-        waiter = queue.new_waiter()
+        waiter = self.new_waiter()
         line.add_bare(waiter)
         try:
             await waiter
-            while queue.full() and not queue._is_shutdown:
-                again = queue.new_waiter()
+            while self.full() and not self._is_shutdown:
+                again = self.new_waiter()
                 line.replace(waiter, again)
                 waiter = again
                 await waiter
         except BaseException:
             line.remove(waiter)
-            queue.pass_on_room()
+            self.pass_on_room()
             raise
         line.remove(waiter)
         try:
-            queue.put_nowait(item)
+            self.put_nowait(item)
         finally:
             if line:
-                queue.pass_on_room()
+                self.pass_on_room()
         return
-    queue.put_nowait(item)
+    self.put_nowait(item)
 
 
 @named("Queue.get")
-async def get_from_queue(queue: Any) -> Any:
+async def get_from_queue(self: Any) -> Any:
     """Take an item out of the queue, as soon as there is one and all who came before have theirs.
 
     Raises QueueShutDown where the queue was shut down and is empty, also while this waits.
     """
-    line = queue.getters
-    if (line and not queue._is_shutdown) or queue.empty():
-        if queue._is_shutdown:
+    line = self.getters
+    if (line and not self._is_shutdown) or self.empty():
+        if self._is_shutdown:
             raise QueueShutDown
-        waiter = queue.new_waiter()
+        waiter = self.new_waiter()
         line.add_bare(waiter)
         try:
             await waiter
-            while queue.empty() and not queue._is_shutdown:
-                again = queue.new_waiter()
+            while self.empty() and not self._is_shutdown:
+                again = self.new_waiter()
                 line.replace(waiter, again)
                 waiter = again
                 await waiter
         except BaseException:
             line.remove(waiter)
-            queue.pass_on_items()
+            self.pass_on_items()
             raise
         line.remove(waiter)
         try:
-            return queue.get_nowait()
+            return self.get_nowait()
         finally:
             if line:
-                queue.pass_on_items()
-    return queue.get_nowait()
+                self.pass_on_items()
+    return self.get_nowait()
 
 
 @named("Queue.join")
-async def join_queue(queue: Any) -> None:
+async def join_queue(self: Any) -> None:
     """Wait until `task_done` was called for each item that was put."""
-    if queue._unfinished_tasks > 0:
-        await queue._finished.wait()
+    if self._unfinished_tasks > 0:
+        await self._finished.wait()
 
 
-def put_now(queue: Any, item: Any) -> None:
+def put_now(self: Any, item: Any) -> None:
     """Put `item` into the queue now. Raises QueueFull where there is no room, QueueShutDown where the queue was shut down."""
-    if queue._is_shutdown:
+    if self._is_shutdown:
         raise QueueShutDown
-    if queue.full():
+    if self.full():
         raise QueueFull
-    queue._put(item)
-    queue._unfinished_tasks += 1
-    queue._finished._value = False
-    if queue.getters:
-        queue.getters.wake_next()
+    self._put(item)
+    self._unfinished_tasks += 1
+    self._finished._value = False
+    if self.getters:
+        self.getters.wake_next()
 
 
-def get_now(queue: Any) -> Any:
+def get_now(self: Any) -> Any:
     """Take an item now. Raises QueueEmpty where there is none, QueueShutDown where there is none and the queue was shut down."""
-    if queue.empty():
-        raise QueueShutDown if queue._is_shutdown else QueueEmpty
-    item = queue._get()
-    if queue.putters:
-        queue.putters.wake_next()
+    if self.empty():
+        raise QueueShutDown if self._is_shutdown else QueueEmpty
+    item = self._get()
+    if self.putters:
+        self.putters.wake_next()
     return item
 
 
-def release_lock(lock: Any) -> None:
+def release_lock(self: Any) -> None:
     """Let the lock go: the first who waits gets it. RuntimeError where nobody holds it."""
-    if not lock._locked:
+    if not self._locked:
         raise RuntimeError("Lock is not acquired.")
-    lock._locked = False
-    if lock.waiting:
-        lock.waiting.wake_first()
+    self._locked = False
+    if self.waiting:
+        self.waiting.wake_first()
 
 
 @named("Sender.send")
-async def send(sender: Any, item: Any) -> None:
+async def send(self: Any, item: Any) -> None:
     """Send `item`, as soon as there is room and all who came before have sent theirs.
 
     Raises BrokenResourceError where no receiver is left, ClosedResourceError where this sender was closed, also while this waits.
     """
-    channel = sender.channel
-    if sender.closed or channel.senders or not channel.open_receivers or len(channel.buffer) >= channel.bound:
-        await sender.slow_send(item)
+    channel = self.channel
+    if self.closed or channel.senders or not channel.open_receivers or len(channel.buffer) >= channel.bound:
+        await self.slow_send(item)
         return
     channel.buffer.append(item)
     if channel.receivers:
@@ -267,27 +270,53 @@ async def send(sender: Any, item: Any) -> None:
 
 
 @named("Receiver.receive")
-async def receive(receiver: Any) -> Any:
+async def receive(self: Any) -> Any:
     """The next item, as soon as there is one and all who came before have theirs.
 
     Raises EndOfChannel where there is none and no sender is left, ClosedResourceError where this receiver was closed, also while
     this waits.
     """
-    channel = receiver.channel
-    if receiver.closed or channel.receivers or not channel.buffer:
-        return await receiver.slow_receive()
+    channel = self.channel
+    if self.closed or channel.receivers or not channel.buffer:
+        return await self.slow_receive()
     item = channel.buffer.popleft()
     if channel.senders and channel.bound:
         channel.senders.wake_next()
     return item
+
+
+@named("Receiver.receive_many")
+async def receive_many(self: Any, max: int | None = None) -> list[Any]:
+    """A list of the items that are there, `max` at most; waits for the first, and raises, as `receive` does."""
+    return await self.slow_receive_many(max)  # type: ignore[no-any-return]
 
 
 @named("Receiver.__anext__")
-async def next_item(receiver: Any) -> Any:
-    channel = receiver.channel
-    if receiver.closed or channel.receivers or not channel.buffer:
-        return await receiver.slow_next()
+async def next_item(self: Any) -> Any:
+    channel = self.channel
+    if self.closed or channel.receivers or not channel.buffer:
+        return await self.slow_next()
     item = channel.buffer.popleft()
     if channel.senders and channel.bound:
         channel.senders.wake_next()
     return item
+
+
+@named("ThreadChannel.send")
+async def send_across(self: Any, item: Any) -> None:
+    """As `put`, for tasks."""
+    if fairness.any_fair() or not self.put_at_once(item):
+        await self.send_in_turn(item)
+
+
+@named("ThreadChannel.receive")
+async def receive_across(self: Any) -> Any:
+    """As `get`, for tasks."""
+    item = NOTHING if fairness.any_fair() else self.take_at_once()
+    return (await self.receive_in_turn()) if item is NOTHING else item
+
+
+@named("ThreadChannel.__anext__")
+async def next_across(self: Any) -> Any:
+    item = NOTHING if fairness.any_fair() else self.take_at_once()
+    return (await self.next_in_turn()) if item is NOTHING else item

@@ -13,8 +13,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, begin
+from cede.tools.sync import interpreted
 from cede.tools.sync.bound import described
+from cede.tools.sync.coroutines import acquire_for_body, release_after_body
 from cede.tools.sync.done import DONE
 from cede.tools.sync.lined import Lined
 from cede.tools.sync.waiters import Waiting
@@ -26,9 +29,6 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
-    from cede.tools.sync import interpreted
-
-from cede.tools.sync.coroutines import acquire_for_body, release_after_body
 
 NAMES["Acquire"] = "Lock.acquire"
 
@@ -109,9 +109,6 @@ class Lock(Lined):
 
     else:
         release = interpreted.release_lock  # type: ignore[assignment]
-        acquire = interpreted.acquire_lock  # type: ignore[assignment]
-        __aenter__ = acquire_for_body  # type: ignore[assignment]
-        __aexit__ = release_after_body  # type: ignore[assignment]
 
     def free(self) -> bool:
         """Whether a newcomer may take the lock."""
@@ -138,6 +135,6 @@ class Lock(Lined):
         return described(self, "locked" if self._locked else "unlocked", self.waiting)
 
 
-
+coroutine_methods(Lock, acquire=interpreted.acquire_lock, __aenter__=acquire_for_body, __aexit__=release_after_body)
 if not cython.compiled:
     interpreted.take_part(Lock, "acquire")

@@ -23,7 +23,9 @@ from types import GenericAlias
 from typing import Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, begin
+from cede.tools.sync import interpreted
 from cede.tools.sync.bound import LoopBound
 from cede.tools.sync.errors import QueueEmpty, QueueFull, QueueShutDown
 from cede.tools.sync.event import Event, EventWait
@@ -36,7 +38,6 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
-    from cede.tools.sync import interpreted
 
     append = deque.append
     popleft = deque.popleft
@@ -214,10 +215,6 @@ class Queue(LoopBound):
             spare = take_spare(1)  # type: ignore # noqa: F821
             return begin(Get.__new__(Get) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
-    else:
-        put = interpreted.put_in_queue  # type: ignore[assignment]
-        get = interpreted.get_from_queue  # type: ignore[assignment]
-
     def put_nowait(self, item: Any) -> None:
         """Put `item` into the queue now. Raises QueueFull where there is no room, QueueShutDown where the queue was shut down."""
         if self._is_shutdown:
@@ -268,9 +265,6 @@ class Queue(LoopBound):
         def join(self) -> Coroutine[Any, Any, None]:
             """Wait until `task_done` was called for each item that was put."""
             return begin(Join.__new__(Join), self._finished, None)  # type: ignore[no-any-return]
-
-    else:
-        join = interpreted.join_queue  # type: ignore[assignment]
 
     def shutdown(self, immediate: bool = False) -> None:
         """Refuse `put` from now on, and `get` too once the queue is empty: both raise QueueShutDown, and so do those who wait.
@@ -399,6 +393,11 @@ class Queue(LoopBound):
         return f"<{type(self).__name__} {self._format()}>"
 
 
+coroutine_methods(Queue, put=interpreted.put_in_queue, get=interpreted.get_from_queue, join=interpreted.join_queue)
+if not cython.compiled:
+    interpreted.take_part(Queue, "put", "get", "join")
+
+
 class PriorityQueue(Queue):
     """A queue that gives the smallest item first: usually tuples (priority, data)."""
 
@@ -459,6 +458,3 @@ def has_hooks(kind: type) -> bool:
             return True
     return False
 
-
-if not cython.compiled:
-    interpreted.take_part(Queue, "put", "get", "join")

@@ -14,7 +14,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from cede.core import originals
+from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, begin
+from cede.tools.sync import interpreted
 from cede.tools.sync.bound import described
 from cede.tools.sync.coroutines import acquire_for_body, release_after_body
 from cede.tools.sync.done import DONE
@@ -28,7 +30,6 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
-    from cede.tools.sync import interpreted
     from cede.tools.sync.waiters import woken
 
 NAMES["TakePermit"] = "Semaphore.acquire"
@@ -113,11 +114,6 @@ class Semaphore(Lined):
             self.give_back()
             return DONE
 
-    else:
-        acquire = interpreted.acquire_semaphore  # type: ignore[assignment]
-        __aenter__ = acquire_for_body  # type: ignore[assignment]
-        __aexit__ = release_after_body  # type: ignore[assignment]
-
     def closed(self) -> bool:
         return self._value == 0 or (self.waiting is not None and not self.waiting.idle())
 
@@ -151,6 +147,11 @@ class Semaphore(Lined):
         return described(self, "locked" if self.locked() else f"unlocked, value:{self._value}", self.waiting)
 
 
+coroutine_methods(Semaphore, acquire=interpreted.acquire_semaphore, __aenter__=acquire_for_body, __aexit__=release_after_body)
+if not cython.compiled:
+    interpreted.take_part(Semaphore, "acquire")
+
+
 class BoundedSemaphore(Semaphore):
     """A semaphore that takes no more permits back than it had at first: ValueError then."""
 
@@ -173,7 +174,3 @@ class BoundedSemaphore(Semaphore):
             raise ValueError("BoundedSemaphore released too many times")
         return Semaphore.give_back(self)
 
-
-
-if not cython.compiled:
-    interpreted.take_part(Semaphore, "acquire")
