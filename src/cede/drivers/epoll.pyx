@@ -242,9 +242,11 @@ cdef class EpollStream(Stream):
         message.msg_iov = vectors
         message.msg_iovlen = offered
         if total >= LONG_SEND:
+            owned = buffers[:offered]  # the list may be emptied, and what it holds dropped, while this thread is without the GIL
             with nogil:
                 count = c_sendmsg(self.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
                 code = errno_now
+            owned = None
         else:
             count = c_sendmsg(self.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
             code = errno_now

@@ -26,7 +26,7 @@ cdef class BurstState(StreamState):
     cdef int release_if_much(self) except -1
     @cython.locals(driver=Driver)
     cdef int open_burst(self) except -1
-    @cython.locals(kernel=Kernel, driver=Driver, taken=Py_ssize_t)
+    @cython.locals(kernel=Kernel, driver=Driver, taken=Py_ssize_t, size=Py_ssize_t)
     cdef int release(self) except -1
     @cython.locals(taken=Py_ssize_t, count=Py_ssize_t, start=Py_ssize_t, some=list)
     cdef Py_ssize_t send(self, list pieces) except -1

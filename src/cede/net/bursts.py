@@ -127,9 +127,10 @@ class BurstState(StreamState):
             self.barred = BARRED
         if self.lost:
             return 0
+        size = self.held_size
         try:
             taken = self.send(pieces)
-            if taken < self.held_size:
+            if taken < size and not self.lost:
                 self.stream.want_writable(True)
         except (KeyboardInterrupt, SystemExit):
             raise
@@ -137,7 +138,7 @@ class BurstState(StreamState):
             if driver.releasing:
                 kernel.enter_callback()  # no task runs any more: whoever is told of it must not take the last one for his own
             return self.fail(error, "Fatal write error on socket transport")
-        if taken < self.held_size:
+        if taken < size and not self.lost:
             if self.queue is None:
                 self.queue = []
             self.queued += keep_rest(self.queue, pieces, taken)
@@ -184,7 +185,7 @@ class BurstState(StreamState):
     def _buffer(self) -> list[Any]:
         if self.held is not None:
             self.release()
-        return [] if self.queue is None else self.queue
+        return [] if self.queue is None else list(self.queue)
 
     def _socket_view(self) -> Any:
         if self.held is not None:

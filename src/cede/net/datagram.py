@@ -75,6 +75,7 @@ class DatagramTransport(DatagramState):
         self.sockname = None
         self.queue = deque()
         self.queued = 0
+        self.sending = False
         self.protocol_paused = False
         self.set_limits(None, None)
         try:
@@ -222,9 +223,15 @@ class DatagramTransport(DatagramState):
 
     def send_some(self) -> int:
         """Send from the head of the queue. How many datagrams were dealt with: none where there is no room."""
+        if self.sending:
+            return 0  # by what runs while the system, or a socket of the program's own make, sends: who began goes on
         count = 1
+        self.sending = True
         try:
-            count = self.channel.send_many(list(islice(self.queue, FLUSHED_AT_ONCE)))
+            try:
+                count = self.channel.send_many(list(islice(self.queue, FLUSHED_AT_ONCE)))
+            finally:
+                self.sending = False
             self.drop(count)
         except (KeyboardInterrupt, SystemExit):
             raise

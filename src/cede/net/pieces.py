@@ -2,7 +2,8 @@
 """Pieces of data that wait to be sent: what may be queued, and what becomes of it as the system takes bytes.
 
 Bytes objects are kept as they are; what the caller could still change is copied. A queue is a list of bytes objects and of views of
-bytes objects, none of them empty.
+bytes objects, none of them empty. Its transport replaces it where it drops what waits, and never empties it: whoever sends from it may have
+given up the GIL, and goes on with the list that it took.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def keep_rest(queue: list[Any], pieces: list[Any], taken: int) -> int:
 
 
 def drop(queue: list[Any], taken: int) -> int:
-    """The system has taken that many bytes from the head of the queue."""
+    """The system has taken that many bytes, no more than there are, from the head of the queue."""
     count = 0
     for data in queue:
         size = len(data)
@@ -83,6 +84,6 @@ def drop(queue: list[Any], taken: int) -> int:
         taken -= size
         count += 1
     del queue[:count]
-    if taken:
+    if taken and queue:
         queue[0] = memoryview(queue[0])[taken:]
     return 0

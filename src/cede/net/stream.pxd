@@ -1,8 +1,11 @@
+cimport cython
 from cede.core.call cimport call_in, call_method_in
 from cede.net.pieces cimport checked, drop, gather, keep, keep_rest
 from cede.net.bursts cimport BurstState
 
 cdef class StreamTransport(BurstState):
+    @cython.locals(queue=list, taken=Py_ssize_t)
+    cdef int writable(self) except -1
     cdef int start_reading(self) except -1
     cdef int count_lost_write(self) except -1
     cdef int check_write(self, str method) except -1

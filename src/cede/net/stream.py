@@ -8,6 +8,7 @@ Invariants
 * Where something is held (see `bursts`) the queue is empty, and what is held goes first.
 * Bytes objects are kept as they are; what the caller could still change is copied before `write` returns.
 * User code that is called from here may do anything to this transport, closing it included: after such a call all state is looked at anew.
+  So it is after something was sent: a long send gives up the GIL, and the collector of another thread runs finalizers of the program's.
 """
 
 from __future__ import annotations
@@ -168,18 +169,19 @@ class StreamTransport(BurstState):
                 return 0
             return self.stream.want_writable(False)
         self.kernel.enter_callback()
+        queue = self.queue
         try:
-            if len(self.queue) == 1:
-                taken = self.stream.write(self.queue[0], 0)
+            if len(queue) == 1:
+                taken = self.stream.write(queue[0], 0)
             else:
-                taken = self.stream.writev(self.queue)
+                taken = self.stream.writev(queue)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
             return self.fail(error, "Fatal write error on socket transport")
-        if taken:
+        if taken and self.queue is queue:
             self.queued -= taken
-            drop(self.queue, taken)
+            drop(queue, taken)
             self.resume_if_drained()
             if not self.queue and not self.lost:
                 self.drained()
@@ -215,7 +217,7 @@ class StreamTransport(BurstState):
             except BaseException as error:
                 self.fail(error, "Fatal write error on socket transport")
                 return
-            if taken == size:
+            if taken == size or self.lost:
                 return
             self.stream.want_writable(True)
         if self.queue is None:
@@ -249,7 +251,7 @@ class StreamTransport(BurstState):
             except BaseException as error:
                 self.fail(error, "Fatal write error on socket transport")
                 return
-            if taken == size:
+            if taken == size or self.lost:
                 return
         if self.queue is None:
             self.queue = []
@@ -349,9 +351,8 @@ class StreamTransport(BurstState):
         """Neither send nor receive from now on."""
         if self.held is not None:
             self.release()
-        if self.queue:
-            self.queue.clear()
-            self.queued = 0
+        self.queue = None
+        self.queued = 0
         self.stream.pause()
         return self.stream.want_writable(False)
 

@@ -66,4 +66,4 @@ class StreamState(SocketState):
 
     @property
     def _buffer(self) -> list[Any]:
-        return [] if self.queue is None else self.queue
+        return [] if self.queue is None else list(self.queue)

@@ -13,6 +13,8 @@ Invariants
   nothing any more, is cut off with an error that says so.
 * What `write` accepted before `close` is encrypted and sent before our close_notify, and that before the transport underneath is
   closed. Where that fails, `connection_lost` is told why.
+* OpenSSL is asked for one thing at a time, on the loop's thread: it gives up the GIL, and calls functions of the program's (names, keys,
+  messages), and would not outlive to be called again meanwhile. What is wanted of it then is kept, and done afterwards (`catch_up`).
 * Everything but the public methods is called in the transport's context: by the transport underneath, or from the ring.
 """
 
@@ -97,6 +99,10 @@ class TLSTransport(TLSReceiving):
         self.lost_writes = self.strayed = self.left_at_timer = 0
         self.failure = self.read_error = self.timer = None
         self.waiter = waiter
+        self.inside = self.missed = self.flushing = False
+        self.late = []
+        self.batch = self.batch_view = None
+        self.position = self.end = 0
         self.backlog = []
         self.queued = 0
         self.step = self.spent = self.allowance = 0
@@ -166,7 +172,13 @@ class TLSTransport(TLSReceiving):
 
     def shake(self) -> int:
         try:
-            self.sslobj.do_handshake()
+            self.enter()
+            try:
+                self.sslobj.do_handshake()
+            finally:
+                self.leave()
+            if self.state != SHAKING:
+                return 0  # ended by what OpenSSL has called
         except AGAIN:
             self.push_out()
         except (KeyboardInterrupt, SystemExit):
@@ -269,11 +281,15 @@ class TLSTransport(TLSReceiving):
 
     def lower_ended(self) -> int:
         self.lower_eof = True
-        if self.state <= SHAKING:
+        if self.inside or self.late:
+            self.missed = True
+        elif self.state <= SHAKING:
             self.fail(ConnectionResetError("the peer closed the connection during the SSL handshake"), "SSL handshake failed")
         elif self.state == OPEN:
             if self.reading_paused or self.unread:
                 return 0  # the protocol gets the rest first
+            if self.batch_view is not None:
+                return self.read_later()  # told in a turn that the protocol runs by hand: the rest of the batch comes first
             self.peer_ended()
         elif self.state == CLOSING:
             self.part()
@@ -332,6 +348,9 @@ class TLSTransport(TLSReceiving):
         if self.state < OPEN:
             self.finish(None)
             return
+        if self.is_elsewhere():
+            self.kernel.call_soon_threadsafe(self.close)
+            return
         self.state = FLUSHING
         self.timer = self.kernel.call_later(self.shutdown_seconds, self._shutdown_timed_out, context=self.context)
         if self.unread and not self.peer_done and self.target is None:
@@ -342,6 +361,9 @@ class TLSTransport(TLSReceiving):
         self.finish_flushing()
 
     def finish_flushing(self) -> int:
+        if self.inside:
+            self.missed = True
+            return 0
         if self.state == FLUSHING:
             self.flush()
         if self.state == FLUSHING and not self.backlog:
@@ -354,7 +376,11 @@ class TLSTransport(TLSReceiving):
             return self.part()  # as asyncio: a peer that was cut off, or has left TLS, may take our goodbye for data
         over = True
         try:
-            self.sslobj.unwrap()
+            self.enter()
+            try:
+                self.sslobj.unwrap()
+            finally:
+                self.leave()
         except AGAIN:
             over = False
         except (KeyboardInterrupt, SystemExit):
@@ -363,6 +389,8 @@ class TLSTransport(TLSReceiving):
             # What the peer sent last was no goodbye. Nothing depends on it any more, and ours is among what is sent below.
             if self.kernel._debug:
                 logger.debug("%r: SSL shutdown failed", self, exc_info=error)
+        if self.state != CLOSING:
+            return 0
         self.push_last()
         if over or self.peer_done:
             self.part()

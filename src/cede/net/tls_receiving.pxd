@@ -13,9 +13,13 @@ cdef class TLSReceiving(TLSSending):
     cdef int arrived(self, Py_ssize_t count) except -1
     @cython.locals(memory=bytearray)
     cdef int arrived_apart(self, object data) except -1
+    cdef int catch_up(self) except -1
     cdef int take(self, bytearray memory, object view, Py_ssize_t count) except -1
     cdef int answer(self) except -1
-    @cython.locals(position=Py_ssize_t, start=Py_ssize_t, size=Py_ssize_t)
+    cdef int take_nested(self, bytearray memory, object view, Py_ssize_t count) except -1
+    @cython.locals(start=Py_ssize_t)
+    cdef int put_rest_by(self) except -1
+    @cython.locals(start=Py_ssize_t, size=Py_ssize_t)
     cdef int read_records(self, bytearray memory, object view, Py_ssize_t count) except -1
     cdef int read_rest(self) except -1
     cdef int read_alone(self, Py_ssize_t size) except -1

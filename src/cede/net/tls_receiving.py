@@ -9,6 +9,8 @@ Invariants
   `resume_reading`.
 * One event costs at most what `scratch` holds, whatever the peer sends. Of what we have to answer, no more than LARGEST_ANSWER waits
   for a peer that does not listen: nothing more is received from it meanwhile.
+* Of the batch that is being read `position` to `end` is not looked at yet; where the protocol runs turns by hand and more comes, both go
+  on in order.
 * User code may do anything to this transport; after each call of it `halted` looks at the state anew. What was received and not
   looked at is not lost, even where KeyboardInterrupt leaves the loop.
 """
@@ -47,6 +49,8 @@ class TLSReceiving(TLSSending):
 
     def arrived(self, count: int) -> int:
         """`count` bytes are in what was lent last."""
+        if not 0 <= count <= SIZE:
+            raise ValueError(f"buffer_updated(): there is room for {SIZE} bytes, not for {count}")
         scratch = self.scratch
         if self.own_memory is not None:
             memory = self.own_memory
@@ -65,6 +69,12 @@ class TLSReceiving(TLSSending):
         return self.take(memory, memoryview(memory), len(memory))
 
     def take(self, memory: bytearray, view: Any, count: int) -> int:
+        if self.inside or self.late:
+            self.late.append(bytes(view[:count]))
+            self.missed = True
+            return 0
+        if self.batch_view is not None:
+            return self.take_nested(memory, view, count)
         if self.state == OPEN and not self.reading_paused and not self.unread:
             self.read_records(memory, view, count)
         else:
@@ -83,6 +93,28 @@ class TLSReceiving(TLSSending):
             self.go_on_sending()
         return self.answer()
 
+    def take_nested(self, memory: bytearray, view: Any, count: int) -> int:
+        """The protocol, told of a part of a batch, runs turns by hand, and there is more: it comes after the rest of that batch."""
+        if self.state >= ENDING:
+            return 0
+        self.put_rest_by()
+        self.records.pass_over(memory, 0, count)
+        self.incoming.write(view[:count])
+        if self.state == OPEN:
+            if self.reading_paused:
+                self.unread = True
+            else:
+                self.read_rest()
+        return self.answer()
+
+    def catch_up(self) -> int:
+        if self.late:
+            late, self.late = self.late, []
+            self.arrived_apart(b"".join(late))
+        if self.lower_eof and self.state < ENDING:
+            self.lower_ended()
+        return self.go_on_sending() if SHAKING <= self.state < ENDING else 0
+
     def answer(self) -> int:
         """Send what reading has made OpenSSL say."""
         if self.state < ENDING and self.outgoing.pending:
@@ -96,16 +128,19 @@ class TLSReceiving(TLSSending):
 
     def read_records(self, memory: bytearray, view: Any, count: int) -> int:
         """Give OpenSSL one record after the other, and the protocol what comes out."""
-        position = 0
+        self.batch = memory
+        self.batch_view = view
+        self.position = 0
+        self.end = count
         try:
-            while position < count:
-                start = position
-                position = self.records.advance(memory, position, count)
-                self.incoming.write(view[start:position])
+            while self.position < self.end:
+                start = self.position
+                self.position = self.records.advance(memory, start, self.end)
+                self.incoming.write(view[start : self.position])
                 if self.records.seen:
                     break
                 size = RECORD if self.records.lost else min(self.records.body, RECORD)
-                if position == count and self.target is None and not self.buffered and not self.records.lost:
+                if self.position == self.end and self.target is None and not self.buffered and not self.records.lost:
                     self.read_alone(size)
                 elif self.read(size, self.records.lost):
                     break
@@ -114,11 +149,21 @@ class TLSReceiving(TLSSending):
             self.read_later()
             raise
         finally:
-            if position < count and self.state < ENDING:
-                self.records.pass_over(memory, position, count)
-                self.incoming.write(view[position:count])
-                self.unread = True
+            self.put_rest_by()
+            self.batch = None
+            self.batch_view = None
         return self.end_of_batch()
+
+    def put_rest_by(self) -> int:
+        """What of the batch was not looked at is behind what OpenSSL has had."""
+        start = self.position
+        if start < self.end:
+            self.position = self.end
+            if self.state < ENDING:
+                self.records.pass_over(self.batch, start, self.end)
+                self.incoming.write(self.batch_view[start : self.end])
+                self.unread = True
+        return 0
 
     def read_rest(self) -> int:
         """Give the protocol what `incoming` and OpenSSL hold."""
@@ -139,7 +184,11 @@ class TLSReceiving(TLSSending):
     def decrypt(self, size: int) -> Any:
         """Up to `size` bytes of one record; None where there are none, and then `peer_done` and `read_error` may tell why."""
         try:
-            data = self.cipher.read(size)
+            self.enter()
+            try:
+                data = self.cipher.read(size)
+            finally:
+                self.leave()
         except AGAIN:
             return None
         except SSLZeroReturnError:
@@ -170,6 +219,8 @@ class TLSReceiving(TLSSending):
                 return 1
             room = len(self.target) - self.filled
             count = self.decrypt_into(room)
+            if self.target is None:
+                return 1  # the connection was lost, in a turn that was run from inside of OpenSSL
             if count == 0:
                 return self.peer_done or self.read_error is not None
             self.filled += count
@@ -213,11 +264,15 @@ class TLSReceiving(TLSSending):
     def decrypt_into(self, room: int) -> int:
         """As `decrypt`, to the end of what is filled of the target; the number of bytes, 0 for None."""
         try:
-            if self.filled:
-                with self.target[self.filled :] as rest:
-                    count = self.cipher.read(room, rest)
-            else:
-                count = self.cipher.read(room, self.target)
+            self.enter()
+            try:
+                if self.filled:
+                    with self.target[self.filled :] as rest:
+                        count = self.cipher.read(room, rest)
+                else:
+                    count = self.cipher.read(room, self.target)
+            finally:
+                self.leave()
         except AGAIN:
             return 0
         except SSLZeroReturnError:
@@ -245,7 +300,7 @@ class TLSReceiving(TLSSending):
             data = head_of(memory, self.filled)
             self.scratch.clear = memory
             return self.tell(data) if data else 0
-        if not self.filled:
+        if not self.filled or self.state >= ENDING:
             return 0
         try:
             self.protocol.buffer_updated(self.filled)
@@ -257,6 +312,8 @@ class TLSReceiving(TLSSending):
 
     def tell(self, data: bytes) -> int:
         """Call the protocol with what was decrypted."""
+        if self.state >= ENDING:
+            return 0  # ended meanwhile: by another thread, or by what OpenSSL has called
         try:
             self.protocol.data_received(data)
         except (KeyboardInterrupt, SystemExit):
@@ -291,7 +348,7 @@ class TLSReceiving(TLSSending):
 
     def drop_rest(self) -> int:
         """We are closing: look for the peer's close_notify, and drop what comes before it."""
-        while True:
+        while self.state < ENDING:
             data = self.decrypt(RECORD)
             if data is None:
                 break
@@ -339,6 +396,9 @@ class TLSReceiving(TLSSending):
     def _read_on(self) -> None:
         self.scheduled = False
         if self.state != OPEN or self.reading_paused:
+            return
+        if self.inside:
+            self.read_later()
             return
         self.read_rest()
         if self.state == OPEN and not self.reading_paused:

@@ -1,4 +1,5 @@
 cimport cython
+from cede.core.call cimport is_this_thread
 from cede.net.pieces cimport checked
 from cede.net.stream cimport StreamTransport
 from cede.net.tls_state cimport ENDING, FLUSHING, LOST, OPEN, TLSState
@@ -21,10 +22,16 @@ cdef class TLSSending(TLSState):
     @cython.locals(taken=Py_ssize_t, sealed=Py_ssize_t, pieces=list)
     cdef Py_ssize_t send(self, object data, Py_ssize_t size) except -1
     cdef int push_out(self) except -1
-    @cython.locals(done=Py_ssize_t, size=Py_ssize_t, taken=Py_ssize_t, sealed=Py_ssize_t, pieces=list)
+    cdef int enter(self) except -1
+    cdef int leave(self) except -1
+    cdef bint is_elsewhere(self) except -1
+    cdef int write_later(self, object data) except -1
+    cdef int catch_up(self) except -1
     cdef int flush(self) except -1
+    @cython.locals(done=Py_ssize_t, size=Py_ssize_t, taken=Py_ssize_t, sealed=Py_ssize_t, pieces=list)
+    cdef int flush_some(self, list backlog) except -1
     @cython.locals(count=Py_ssize_t, size=Py_ssize_t)
-    cdef int join_small(self, Py_ssize_t index) except -1
+    cdef int join_small(self, list backlog, Py_ssize_t index) except -1
     cdef bint may_send(self) except -1
     cdef int go_on_sending(self) except -1
     cdef int fail(self, object error, str message) except -1

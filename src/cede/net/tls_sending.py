@@ -29,6 +29,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.core.pure import is_this_thread
     from cede.net.pieces import checked
     from cede.net.tls_state import ENDING, FLUSHING, LOST, OPEN
 
@@ -95,6 +96,8 @@ class TLSSending(TLSState):
             self.lost_writes += 1
             return 0
         taken = 0
+        if self.inside or self.is_elsewhere():
+            return self.write_later(data)
         if self.state == OPEN and not self.backlog and not self.lower_paused and not self.awaits_peer and self.may_send():
             taken = self.send(data, size)
         if taken < size and self.state <= OPEN:
@@ -114,7 +117,11 @@ class TLSSending(TLSState):
     def seal(self, piece: Any) -> int:
         """Encrypt the first record of `piece`: how many bytes went into it; 0 where that cannot be now, or any more."""
         try:
-            return self.cipher.write(piece)  # type: ignore[no-any-return]
+            self.enter()
+            try:
+                return self.cipher.write(piece)  # type: ignore[no-any-return]
+            finally:
+                self.leave()
         except AGAIN:
             self.awaits_peer = True
         except (KeyboardInterrupt, SystemExit):
@@ -122,6 +129,42 @@ class TLSSending(TLSState):
         except BaseException as error:
             self.fail(error, "Fatal error on SSL protocol")
         return 0
+
+    def enter(self) -> int:
+        """OpenSSL is called next. Whoever comes here has seen that it is not at work."""
+        if self.inside:
+            raise RuntimeError("a TLS connection was used by what its own OpenSSL object has called")
+        self.inside = True
+        return 0
+
+    def leave(self) -> int:
+        self.inside = False
+        if self.missed:
+            self.missed = False
+            if not self.kernel.is_closed():
+                self.kernel.call_soon(self._catch_up, context=self.context)
+        return 0
+
+    def is_elsewhere(self) -> bool:
+        """Whether the loop runs, and on another thread: a finalizer of the program's, say, which the collector runs anywhere."""
+        return self.kernel._thread_id is not None and not is_this_thread(self.kernel._thread_id)
+
+    def write_later(self, data: Any) -> int:
+        """`data` is written by the loop's own thread when OpenSSL is free: not now, in the middle of something else. False."""
+        if not self.kernel.is_closed():
+            self.kernel.call_soon_threadsafe(self.write, data if type(data) is bytes else bytes(data), context=self.context)
+        return 0
+
+    def _catch_up(self) -> None:
+        """Do what could not be done when it was wanted."""
+        if self.inside:
+            self.missed = True
+        elif self.state < LOST:
+            self.catch_up()
+
+    def catch_up(self) -> int:
+        """Take what came, and send what was written, while OpenSSL was at work."""
+        raise NotImplementedError
 
     def send(self, data: Any, size: int) -> int:
         """Encrypt `data` and send it, until the transport underneath is full; how many bytes were taken."""
@@ -167,6 +210,9 @@ class TLSSending(TLSState):
 
     def _send_on(self) -> None:
         self.sending_later = False
+        if self.inside:
+            self.missed = True
+            return
         self.step = self.kernel.steps
         self.spent = 0
         self.allowance = int(max(AT_ONCE, min(AT_MOST, (self.kernel.now() - self.rested_at) * PACE)))
@@ -181,18 +227,30 @@ class TLSSending(TLSState):
 
     def flush(self) -> int:
         """Send from the backlog, as far as there is room."""
+        if self.lower_paused or self.awaits_peer or not self.backlog or not OPEN <= self.state <= FLUSHING:
+            return 0
+        if self.inside:
+            self.missed = True
+        elif not self.flushing:  # not by what the transport underneath calls while it is given something: who began goes on
+            self.flushing = True
+            try:
+                self.flush_some(self.backlog)
+            finally:
+                self.flushing = False
+        return 0
+
+    def flush_some(self, backlog: list[Any]) -> int:
+        """Send from `backlog`, which stays ours until somebody ends the connection and puts another in its place."""
         done = taken = 0
         pieces: list[Any] = []
-        if self.lower_paused or self.awaits_peer or not OPEN <= self.state <= FLUSHING:
-            return 0
-        while done < len(self.backlog) and self.may_send():
+        while done < len(backlog) and self.may_send():
             if taken == 0:
-                self.join_small(done)
-            data = self.backlog[done]
+                self.join_small(backlog, done)
+            data = backlog[done]
             size = len(data)
             sealed = self.seal(memoryview(data)[taken : taken + RECORD] if taken or size > RECORD else data)
-            if self.state >= ENDING:
-                return 0  # and the backlog is empty
+            if self.backlog is not backlog:
+                return 0
             if not sealed:
                 break
             pieces.append(self.outgoing.read())
@@ -204,25 +262,27 @@ class TLSSending(TLSState):
                 taken = 0
             if len(pieces) == TOGETHER:
                 self.lower.writelines(pieces)
+                if self.backlog is not backlog:
+                    return 0
                 pieces = []
                 if self.lower_paused:
                     break
         if taken:
-            self.backlog[done] = memoryview(self.backlog[done])[taken:]
-        del self.backlog[:done]
+            backlog[done] = memoryview(backlog[done])[taken:]
+        del backlog[:done]
         if pieces:
             self.lower.writelines(pieces)
         return 0
 
-    def join_small(self, index: int) -> int:
+    def join_small(self, backlog: list[Any], index: int) -> int:
         """Make one of the small pieces from `index` on that fit in a record together."""
         count = 1
-        size = len(self.backlog[index])
-        while size < RECORD and index + count < len(self.backlog) and size + len(self.backlog[index + count]) <= RECORD:
-            size += len(self.backlog[index + count])
+        size = len(backlog[index])
+        while size < RECORD and index + count < len(backlog) and size + len(backlog[index + count]) <= RECORD:
+            size += len(backlog[index + count])
             count += 1
         if count > 1:
-            self.backlog[index : index + count] = [b"".join(self.backlog[index : index + count])]
+            backlog[index : index + count] = [b"".join(backlog[index : index + count])]
         return 0
 
     def go_on_sending(self) -> int:

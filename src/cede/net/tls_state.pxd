@@ -37,6 +37,10 @@ cdef class TLSState(FlowControl):
     cdef bint lower_eof
     cdef bint lower_paused
     cdef bint awaits_peer
+    cdef bint inside
+    cdef bint flushing
+    cdef bint missed
+    cdef list late
     cdef int lost_writes
     cdef Py_ssize_t strayed
     cdef object failure
@@ -54,6 +58,10 @@ cdef class TLSState(FlowControl):
     cdef double rested_at
     cdef bint sending_later
     # receiving
+    cdef bytearray batch
+    cdef object batch_view
+    cdef Py_ssize_t position
+    cdef Py_ssize_t end
     cdef bytearray gathered
     cdef object target
     cdef Py_ssize_t filled

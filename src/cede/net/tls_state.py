@@ -56,6 +56,10 @@ class TLSState(FlowControl):
     allowance: int  # and how much it may send
     rested_at: float  # when it had sent that
     sending_later: bool  # going on with the backlog is on the ring
+    batch: bytearray | None  # ciphertext that is being read
+    batch_view: Any
+    position: int
+    end: int
     gathered: bytearray | None  # memory of ours for what is decrypted of a batch
     target: Any  # a view of it, or the protocol's buffer: what is being filled
     filled: int
@@ -73,6 +77,10 @@ class TLSState(FlowControl):
     lower_eof: bool
     lower_paused: bool  # the transport underneath has told us to write no more
     awaits_peer: bool  # OpenSSL has to hear of the peer before it encrypts more
+    flushing: bool  # the backlog is being sent
+    inside: bool  # OpenSSL is at work for us
+    missed: bool  # something was wanted of it meanwhile, and has to be done when it has come back
+    late: list[bytes]  # ciphertext that came meanwhile
     lost_writes: int
     strayed: int
     failure: Any

@@ -8,6 +8,7 @@ Invariants
 * Bytes that `write` accepted before `close` or `write_eof` are written, or `connection_lost` is told why not. `queued` is the sum of what
   `queue` holds; what the caller could still change is copied before `write` returns.
 * User code that is called from here may do anything to this transport, closing it included: after such a call all state is looked at anew.
+  So it is after something was written: a long write gives up the GIL.
 """
 
 from __future__ import annotations
@@ -111,18 +112,19 @@ class WritePipeTransport(FlowControl):
     def writable(self) -> int:
         if self.lost or not self.queue:
             return self.channel.want_writable(False)
+        queue = self.queue
         try:
-            if len(self.queue) == 1:
-                taken = self.channel.write(self.queue[0], 0)
+            if len(queue) == 1:
+                taken = self.channel.write(queue[0], 0)
             else:
-                taken = self.channel.writev(self.queue)
+                taken = self.channel.writev(queue)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
             return self.fail(error, "Fatal write error on pipe transport")
-        if taken:
+        if taken and self.queue is queue:
             self.queued -= taken
-            drop(self.queue, taken)
+            drop(queue, taken)
             self.kernel.enter_callback()
             self.resume_if_drained()
             if not self.queue and not self.lost:
@@ -171,6 +173,8 @@ class WritePipeTransport(FlowControl):
                 raise
             except BaseException as error:
                 return self.fail(error, "Fatal write error on pipe transport")
+            if self.lost:
+                return 0
         self.queued += keep_rest(self.queue, pieces, taken)
         if self.queue:
             self.channel.want_writable(True)
@@ -192,7 +196,7 @@ class WritePipeTransport(FlowControl):
 
     def stop(self) -> int:
         """Neither write nor watch from now on."""
-        self.queue.clear()
+        self.queue = []
         self.queued = 0
         self.channel.pause()
         return self.channel.want_writable(False)
@@ -240,7 +244,7 @@ class WritePipeTransport(FlowControl):
 
     @property
     def _buffer(self) -> list[Any]:
-        return self.queue
+        return list(self.queue)
 
     def _close(self, exc: BaseException | None = None) -> None:
         self.force_close(exc)
