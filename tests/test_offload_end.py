@@ -101,6 +101,33 @@ def test_a_program_that_is_killed_takes_its_busy_worker_along(program, tmp_path:
     assert gone(pid)
 
 
+def test_a_program_that_is_killed_takes_along_what_its_workers_have_started(program, tmp_path: Path) -> None:
+    """A process that was forked off, and one that runs a program of its own."""
+    process = program(
+        f"""
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        from tests.support import offloaded
+
+        async def main():
+            await cede.to_process(offloaded.start_helpers_and_wait, sys.argv[2])
+
+        if __name__ == "__main__":
+            with asyncio.Runner(loop_factory=lambda: make(sys.argv[1])) as runner:
+                runner.run(main())
+        """
+    )
+    begun = tmp_path / "begun"
+    for _ in range(6000):
+        if begun.exists():
+            break
+        time.sleep(0.005)
+    pids = [int(each) for each in begun.read_text().split()]
+    assert len(pids) == 3
+    process.kill()
+    process.wait()
+    assert [pid for pid in pids if not gone(pid)] == []
+
+
 def test_ctrl_c_stops_the_work_and_is_told_once(program, tmp_path: Path) -> None:
     process = program(SPINNING)
     pid = wait_for(tmp_path / "begun")

@@ -65,6 +65,42 @@ def test_cancelled_it_works_on_and_keeps_its_place(run, tmp_path: Path) -> None:
 
 
 @needs_interpreters
+def test_closing_never_holds_the_loop(run, tmp_path: Path) -> None:
+    """An interpreter ends when its threads have. The loop, meanwhile, does what it has to: here, end that thread."""
+    begun = tmp_path / "begun"
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with cede.InterpreterPool(1) as pool:
+            await pool.run(offloaded.leave_a_thread_behind, str(begun))
+            loop.call_later(0.05, begun.unlink)
+        assert not begun.exists()
+        pool = cede.InterpreterPool(1)
+        await pool.run(offloaded.leave_a_thread_behind, str(begun))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await pool.aclose()
+        begun.unlink()
+
+    run(main)
+
+
+@needs_interpreters
+def test_what_is_to_end_its_process_ends_its_interpreter(run) -> None:
+    async def main() -> None:
+        async with cede.InterpreterPool(1) as pool:
+            for code, status in ((3, 3), (None, 0), ("why", 1)):
+                with pytest.raises(cede.WorkerDied, match="leave was to end the worker it ran in") as caught:
+                    await pool.run(offloaded.leave, code)
+                assert (caught.value.pid, caught.value.exitcode) == (None, status)
+            assert await pool.run(offloaded.add, 1) == 1
+            with pytest.raises(cede.Unpicklable, match="cannot be unpickled by the worker"):
+                await pool.run(offloaded.add, offloaded.Unloadable())
+
+    run(main)
+
+
+@needs_interpreters
 def test_limit(run, tmp_path: Path) -> None:
     async def main() -> None:
         found = await asyncio.gather(*[cede.to_interpreter(offloaded.count_up, str(tmp_path), 0.02, limit=1) for _ in range(4)])

@@ -95,9 +95,14 @@ def test_what_cannot_travel_is_said_and_leaves_the_worker_in_use(run) -> None:
             with pytest.raises(cede.Unpicklable, match=r"picky text.*the error itself cannot be pickled") as caught:
                 await pool.run(offloaded.fail_pickily)
             assert "fail_pickily" in str(caught.value.__cause__)
-            with pytest.raises(LookupError, match="no such thing here") as caught_there:
+            with pytest.raises(cede.Unpicklable, match=r"add, or an argument of it, cannot be unpickled.*no such thing") as there:
                 await pool.run(offloaded.add, offloaded.Unloadable())
-            assert any("could not unpickle" in note for note in caught_there.value.__notes__)
+            assert isinstance(there.value.__cause__, LookupError)
+            with pytest.raises(cede.Unpicklable, match=r"give_what_stays_there returned cannot be unpickled here.*not to be") as here:
+                await pool.run(offloaded.give_what_stays_there)
+            assert isinstance(here.value.__cause__, LookupError)
+            with pytest.raises(cede.Unpicklable, match=r"picky there \(the error itself cannot be unpickled here.*not to be had"):
+                await pool.run(offloaded.fail_with_what_stays_there)
             assert await pool.run(offloaded.own_pid) == pid
 
     run(main)
@@ -119,6 +124,25 @@ def test_a_worker_that_dies_is_told_and_replaced(run, how: str, exitcode: int, t
             with pytest.raises(cede.WorkerDied, match=f"worker process {pid} {told} before end was done") as caught:
                 await pool.run(offloaded.end, how)
             assert (caught.value.pid, caught.value.exitcode) == (pid, exitcode)
+            assert await pool.run(offloaded.own_pid) != pid
+
+    run(main)
+
+
+@pytest.mark.parametrize("watched", ["pidfd", "looked at"])
+def test_a_death_is_seen_though_a_forked_child_holds_the_socket(run, tmp_path: Path, watched: str, monkeypatch: Any) -> None:
+    """The end of the stream does not come then. The child goes too."""
+    if watched == "looked at":
+        monkeypatch.setattr("cede.offload.process._open_pidfd", None)
+
+    async def main() -> None:
+        async with cede.ProcessPool(1) as pool:
+            pid = await pool.run(offloaded.own_pid)
+            path = tmp_path / "child"
+            with pytest.raises(cede.WorkerDied, match="was killed by SIGKILL"):
+                async with asyncio.timeout(60):
+                    await pool.run(offloaded.die_with_a_forked_child, str(path))
+            await until_gone(int(path.read_text()))
             assert await pool.run(offloaded.own_pid) != pid
 
     run(main)
@@ -367,5 +391,26 @@ def test_many_calls_with_cancellations_leave_every_place_free(run, rng) -> None:
             assert (told.busy, told.queued, told.failed) == (0, 0, 0)
             assert told.done + told.cancelled == 40
             assert await asyncio.gather(pool.run(offloaded.add, 1), pool.run(offloaded.add, 2)) == [1, 2]
+
+    run(main)
+
+
+def test_what_never_got_a_place_is_refused_and_has_not_failed(run) -> None:
+    async def main() -> None:
+        pool = cede.ProcessPool(1, queue=1)
+        works = asyncio.create_task(pool.run(time.sleep, 0.2))
+        await asyncio.sleep(0)
+        waits = asyncio.create_task(pool.run(offloaded.own_pid))
+        await asyncio.sleep(0)
+        with pytest.raises(cede.PoolFull):
+            await pool.run(offloaded.own_pid)
+        await pool.aclose()
+        with pytest.raises(RuntimeError, match="was closed while the call waited"):
+            await waits
+        with pytest.raises(RuntimeError, match="is closed"):
+            await pool.run(offloaded.own_pid)
+        await works
+        told = pool.statistics()
+        assert (told.done, told.failed, told.cancelled, told.refused) == (1, 0, 0, 3)
 
     run(main)

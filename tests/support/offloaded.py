@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -89,3 +91,62 @@ class Unloadable:
 
     def __reduce__(self) -> Any:
         return (fail, ("no such thing here",))
+
+
+class LoadableThere:
+    """Can be made again in the process that made it, and nowhere else."""
+
+    def __reduce__(self) -> Any:
+        return (only_in, (os.getpid(),))
+
+
+def only_in(pid: int) -> LoadableThere:
+    if os.getpid() != pid:
+        raise LookupError("not to be had here")
+    return LoadableThere()
+
+
+class FailureThere(LoadableThere, Exception):
+    def __reduce__(self) -> Any:
+        return (only_in, (os.getpid(),))
+
+
+def give_what_stays_there() -> LoadableThere:
+    return LoadableThere()
+
+
+def fail_with_what_stays_there() -> None:
+    raise FailureThere("picky there")
+
+
+def die_with_a_forked_child(path: str) -> None:
+    """Die at once; the child lives on, and holds whatever this process has open."""
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
+    child.start()
+    Path(path).write_text(str(child.pid))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def start_helpers_and_wait(begun: str) -> None:
+    """Two processes of its own, one of which is a fork of it; and wait."""
+    forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(100,))
+    forked.start()
+    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
+    Path(begun + ".part").write_text(f"{os.getpid()} {forked.pid} {helper.pid}")
+    os.rename(begun + ".part", begun)
+    helper.wait()
+
+
+def leave_a_thread_behind(begun: str) -> None:
+    """Return, while a thread that was started here goes on until the file is gone."""
+    Path(begun).write_text("begun")
+
+    def wait() -> None:
+        while os.path.exists(begun):
+            time.sleep(0.005)
+
+    threading.Thread(target=wait).start()
+
+
+def leave(code: Any) -> None:
+    sys.exit(code)

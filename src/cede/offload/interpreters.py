@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from cede.offload import worker
 from cede.offload.errors import unpack_error
 from cede.offload.pool import Pool
 from cede.offload.processes import outcome, pack_call, preparation
-from cede.offload.threads import in_thread
+from cede.offload.threads import in_thread, on_own_thread
 
 # Under this name an interpreter finds what runs there: `worker`, which it loads by its path, since a compiled cede cannot be imported in
 # it.
@@ -46,7 +47,7 @@ class InterpreterPool(Pool):
         super().__init__(size, name=name, queue=queue)
         self._executor: Any = ThreadPoolExecutor(self._size, thread_name_prefix=f"cede-{self._name}")
         self._idle: list[Seat] = []
-        self._finalizer = weakref.finalize(self, close_all, self._idle)
+        self._finalizer = weakref.finalize(self, close_elsewhere, self._idle)
 
     async def perform(self, function: Any, args: Any, kwargs: Any, over: Callable[[], object]) -> Any:
         """Do it in an interpreter."""
@@ -65,22 +66,33 @@ class InterpreterPool(Pool):
             seat = self._idle.pop()
         except IndexError:
             seat = Seat(told)
+        left = False
         try:
-            return seat.answer(packed, told)
+            outcome = seat.answer(packed, told)
+            left = outcome[0] == worker.LEFT
+            return outcome
         finally:
-            self._idle.append(seat)
+            if left:
+                close_all([seat])  # what was to end it is given its way
+            else:
+                self._idle.append(seat)
             if self._closed and not self._places.busy:  # nobody waited for it
                 close_all(self._idle)
 
     async def end(self) -> None:
-        """Wait for the threads, which have nothing to do, and end the interpreters."""
+        """Wait for the threads, which have nothing to do, and end the interpreters: on a thread, since an interpreter ends when the threads
+        that were started in it have.
+        """
+        await on_own_thread(self._end_all, f"cede-{self._name}-end")
+
+    def _end_all(self) -> None:
         self._executor.shutdown(wait=True)
         close_all(self._idle)
 
     def abandon(self) -> None:
         """What works goes when it has done it."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-        close_all(self._idle)
+        close_elsewhere(self._idle)
 
 
 class Seat:
@@ -132,3 +144,12 @@ def close_all(seats: list[Seat]) -> None:
             seats.pop().interpreter.close()
         except IndexError:
             return  # the thread of another call was faster
+
+
+def close_elsewhere(seats: list[Seat]) -> None:
+    """`close_all`, which may take long, on a thread of its own; here, where the program ends and none can be started any more."""
+    if seats:
+        try:
+            threading.Thread(target=close_all, args=(seats,), name="cede-interpreters-end").start()
+        except RuntimeError:
+            close_all(seats)

@@ -3,7 +3,8 @@
 Invariants
 ----------
 * At most `size` calls are under way. A call keeps its place until its work has stopped, which may be after its caller was cancelled.
-* A call ends as exactly one of done, failed, cancelled and refused.
+* A call ends as exactly one of done, failed, cancelled and refused. Refused is what never got a place, for the queue was full or the pool
+  closed.
 * A pool does not keep its loop alive, and is closed with it.
 """
 
@@ -109,11 +110,11 @@ class Pool:
         except asyncio.CancelledError:
             self._cancelled += 1
             raise
-        except PoolFull:
-            self._refused += 1
-            raise
         except BaseException:
-            self._failed += 1
+            if placed:
+                self._failed += 1
+            else:
+                self._refused += 1
             raise
         finally:
             if not placed and over is not None:

@@ -3,9 +3,10 @@
 Invariants
 ----------
 * It ends with its parent: a pipe that nobody writes to is held open by this process alone, and when that ends, however it does, the
-  system kills the worker.
+  system kills the worker's process group.
 * It is signalled as long as nobody has collected it, so its number is its own; and with it goes what it has started, which is in its
   process group.
+* Its death ends its call, also where a process that it has forked lives on and holds the worker's end of the socket.
 * It has one call at a time. One whose call was given up is killed, never used again.
 """
 
@@ -29,6 +30,9 @@ LARGEST_READ = 1 << 20
 # A process that was killed is gone in a moment, unless the system itself is stuck in it.
 PATIENCE = 5.0
 LOOK_EVERY = 0.002
+# A call that takes longer than this, in seconds, watches the process, and not its socket alone; where the system has no pidfd it looks as
+# often. Shorter ones do not pay for it.
+WATCH_AFTER = 0.02
 
 _open_pidfd = getattr(os, "pidfd_open", None)
 _ours: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -69,6 +73,8 @@ class Worker:
             os.close(lifeline)
         self.sock.setblocking(False)
         self.pid = self.popen.pid
+        self._timer: asyncio.TimerHandle | None = None
+        self._pidfd = -1
         _ours.add(self)
 
     def has_ended(self) -> bool:
@@ -88,12 +94,50 @@ class Worker:
         However else this ends, the worker is of no use any more.
         """
         loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(WATCH_AFTER, self._watch, loop)
         try:
             await loop.sock_sendall(self.sock, self._unsent + worker.message(worker.CALL, packed))
             self._unsent = b""
             return await self._receive(loop)
         except (ConnectionError, EOFError):
             raise WorkerDied("", self.pid) from None
+        finally:
+            self._unwatch(loop)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the call end with the process."""
+        self._timer = None
+        if self.has_ended():
+            self._cut()
+            return
+        try:
+            if _open_pidfd is None:
+                raise OSError("no pidfd on this system")
+            self._pidfd = _open_pidfd(self.pid)
+        except OSError:
+            self._timer = loop.call_later(WATCH_AFTER, self._watch, loop)
+        else:
+            loop.add_reader(self._pidfd, self._process_ended, loop)
+
+    def _process_ended(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._unwatch(loop)
+        self._cut()
+
+    def _cut(self) -> None:
+        """The process is over. What it has answered before can still be read; then the stream ends."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # closed, or nobody is at the other end
+
+    def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._pidfd >= 0:
+            pidfd, self._pidfd = self._pidfd, -1
+            loop.remove_reader(pidfd)
+            os.close(pidfd)
 
     async def _receive(self, loop: asyncio.AbstractEventLoop) -> tuple[bytes, bytes | bytearray]:
         first = b""
@@ -188,6 +232,9 @@ class Worker:
         self.sock.close()
         os.close(self._lifeline)
         self._lifeline = -1
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
 
 
 def preparation(name: str) -> dict[str, Any]:

@@ -131,13 +131,22 @@ def pack_call(function: Any, args: Any, kwargs: Any) -> bytes:
 def outcome(function: Any, kind: bytes, payload: Any) -> Any:
     """What the answer says: the result, or the error that is to be raised."""
     if kind == worker.VALUE:
-        return pickle.loads(payload)
+        try:
+            return pickle.loads(payload)
+        except Exception as failure:
+            raise Unpicklable(f"what {name_of(function)} returned cannot be unpickled here: {failure!r}") from failure
     if kind == worker.ERROR:
         raise unpack_error(payload)
+    if kind == worker.UNREAD:
+        error = unpack_error(payload)
+        raise Unpicklable(f"{name_of(function)}, or an argument of it, cannot be unpickled by the worker: {error!r}") from error
+    if kind == worker.LEFT:
+        status, how = pickle.loads(payload)
+        raise WorkerDied(f"{name_of(function)} was to end the worker it ran in, by {how}", None, status)
     if kind == worker.UNFIT:
-        raise RuntimeError(
-            "a worker could not be set up: the main module of the program cannot be imported there"
-        ) from unpack_error(payload)
+        raise RuntimeError("a worker could not be set up: the main module of the program cannot be imported there") from unpack_error(
+            payload
+        )
     raise Unpicklable(f"{name_of(function)} returned {bytes(payload).decode()}")
 
 

@@ -76,6 +76,34 @@ async def in_thread(executor: Any, function: Any, args: Any, kwargs: Any, over: 
         errand.give_up(over)
 
 
+async def on_own_thread(work: Callable[[], object], name: str) -> None:
+    """Call it on a thread that is made for it, and wait. Cancelled, the wait ends; the work goes on."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(failure: BaseException | None) -> None:
+        if not done.done():
+            if failure is None:
+                done.set_result(None)
+            else:
+                done.set_exception(failure)
+
+    def run() -> None:
+        failure = None
+        try:
+            work()
+        except BaseException as error:
+            failure = error
+        try:
+            loop.call_soon_threadsafe(tell, failure)
+        except RuntimeError:
+            if not loop.is_closed():
+                raise
+
+    threading.Thread(target=run, name=name).start()
+    await done
+
+
 class ThreadPool(Pool):
     """Calls on threads of its own, at most `size` at once.
 
@@ -94,8 +122,8 @@ class ThreadPool(Pool):
         return await in_thread(self._executor, function, args, kwargs, over)
 
     async def end(self) -> None:
-        """Wait for the threads, which have nothing to do."""
-        self._executor.shutdown(wait=True)
+        """Wait for the threads, which have nothing to do but to let go of what they did last."""
+        await on_own_thread(self._executor.shutdown, f"cede-{self._name}-end")
 
     def abandon(self) -> None:
         """Threads that work go when they have done it."""

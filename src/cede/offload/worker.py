@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 HEADER = struct.Struct("<cQ")
@@ -24,6 +25,8 @@ VALUE = b"V"  # what the function returned
 ERROR = b"E"  # what it raised, as `pack_error` has it
 MISFIT = b"M"  # what it returned cannot travel: why
 UNFIT = b"U"  # the worker could not be set up: the error
+UNREAD = b"R"  # the call could not be unpickled: the error
+LEFT = b"X"  # the function was to end its process, where there is none to end: its exit status, pickled, and how
 
 LARGEST_READ = 1 << 20
 
@@ -33,12 +36,17 @@ def message(kind: bytes, payload: bytes) -> bytes:
     return HEADER.pack(kind, len(payload)) + payload
 
 
-def pack_error(error: BaseException) -> bytes:
-    """`error` with its traceback, for `unpack_error` on the other side. An error that cannot be pickled travels as its text."""
+def plain_pickle(value: Any) -> bytes:
+    """As the other side can read it without further ado."""
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def pack_error(error: BaseException, dumps: Callable[[Any], bytes] = plain_pickle) -> bytes:
+    """`error` with its traceback, for `unpack_error` on the other side. One that cannot be pickled, by `dumps`, travels as text."""
     text = "".join(traceback.format_exception(error))
     told = packed = None
     try:
-        packed = pickle.dumps(error, pickle.HIGHEST_PROTOCOL)
+        packed = dumps(error)
         pickle.loads(packed)  # many an exception can be pickled, and not be made again from that
     except Exception as failure:
         packed = None
@@ -51,8 +59,7 @@ def perform(packed: bytes) -> tuple[bytes, bytes]:
     try:
         function, args, kwargs = pickle.loads(packed)
     except Exception as error:
-        error.add_note("raised in the worker, which could not unpickle the function and its arguments")
-        return ERROR, pack_error(error)
+        return UNREAD, pack_error(error)
     try:
         result = function(*args, **kwargs)
     except (SystemExit, KeyboardInterrupt):
@@ -97,8 +104,18 @@ def answer(packed: bytes) -> tuple[bytes, bytes]:
     """`perform`, where there is no process that could end."""
     try:
         return perform(packed)
+    except (SystemExit, KeyboardInterrupt) as error:
+        return LEFT, plain_pickle((exit_status(error), repr(error)))
     except BaseException as error:
         return ERROR, pack_error(error)
+
+
+def exit_status(error: BaseException) -> int:
+    """The status of a process that ends by this error; below 0 the number of the signal that it stands for."""
+    if isinstance(error, KeyboardInterrupt):
+        return -signal.SIGINT
+    code = getattr(error, "code", 1)
+    return 0 if code is None else code if isinstance(code, int) else 1
 
 
 # -- a process
@@ -127,24 +144,24 @@ def read_exactly(sock: socket.socket, length: int) -> bytearray | None:
 
 
 def die_with_parent(lifeline: int) -> None:
-    """Have this process killed when the other end of the pipe `lifeline` is closed: by the system, whatever the process does at that
-    moment.
+    """Have this process, and all that it has started, killed when the other end of the pipe `lifeline` is closed: by the system, whatever
+    they do at that moment. They are its process group, whose leader it is; what has left that lives on.
     """
     import fcntl
     import select
     import threading
 
     if hasattr(fcntl, "F_SETSIG"):
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
         if select.select([lifeline], [], [], 0)[0]:  # it was closed before that
-            os._exit(1)
+            os.killpg(0, signal.SIGKILL)
         return
 
     def wait() -> None:
         os.read(lifeline, 1)
-        os._exit(1)
+        os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, name="cede-lifeline", daemon=True).start()
 
