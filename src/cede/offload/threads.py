@@ -100,8 +100,10 @@ async def on_own_thread(work: Callable[[], object], name: str) -> None:
             if not loop.is_closed():
                 raise
 
-    threading.Thread(target=run, name=name).start()
+    thread = threading.Thread(target=run, name=name)
+    thread.start()
     await done
+    thread.join()  # to tell was the last that it did
 
 
 class ThreadPool(Pool):
