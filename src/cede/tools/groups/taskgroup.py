@@ -356,6 +356,10 @@ class TaskGroup(Runnable):
             self._parent_cancel_requested = True
             self._parent_task.cancel()
 
+    def _is_base_error(self, exc: BaseException) -> bool:
+        # Code that knows asyncio's groups knows this name.
+        return is_base_error(exc)
+
     def __repr__(self) -> str:
         parts = ["<TaskGroup"]
         if self.members:

@@ -138,6 +138,10 @@ class Timeout:
         self.stage = EXPIRING
         ask_to_stop(self.task, "its time limit was reached")
 
+    def _on_timeout(self) -> None:
+        # Code that knows asyncio's time limits knows this name.
+        self.overdue()
+
     def __aenter__(self) -> Any:
         return entering_timeout(self)
 

@@ -26,5 +26,6 @@ cdef class Barrier(LoopBound):
     cdef object waiting(self)
     cdef object changing(self, object broken)
     cdef int trip(self) except -1
+    cdef int open_again(self) except -1
     cdef int leave(self) except -1
     cdef int change(self, bint broken) except -1

@@ -12,6 +12,7 @@ Invariants
 
 from __future__ import annotations
 
+from asyncio import locks
 from collections.abc import Coroutine
 from typing import Any
 
@@ -148,6 +149,34 @@ class Barrier(LoopBound):
     def changing(self, broken: bool) -> Any:
         return begin(BarrierChange.__new__(BarrierChange), self, broken)
 
+    # -- names that code which knows asyncio's barrier knows
+
+    @property
+    def _state(self) -> Any:
+        return locks._BarrierState(self.state)  # type: ignore[attr-defined]
+
+    def _block(self) -> Any:
+        return coroutines.stand_outside(self)
+
+    def _wait(self) -> Any:
+        return coroutines.stand_inside(self)
+
+    def _release(self) -> Any:
+        return coroutines.let_go(self)
+
+    def _exit(self) -> None:
+        if self._count == 0:
+            self.open_again()
+
+    def _stand(self, inside: bool) -> Any:
+        """A future in one of the two lines."""
+        waiter = self.new_waiter()
+        (self.inside if inside else self.outside).append(waiter)
+        return waiter
+
+    def _trip(self) -> None:
+        self.trip()
+
     def trip(self) -> int:
         """All are there: they go on."""
         self.state = DRAINING
@@ -158,7 +187,12 @@ class Barrier(LoopBound):
     def leave(self) -> int:
         """One task is out. The last one opens the barrier for those outside."""
         self._count -= 1
-        if self._count == 0 and (self.state == DRAINING or self.state == RESETTING):
+        if self._count == 0:
+            self.open_again()
+        return 0
+
+    def open_again(self) -> int:
+        if self.state == DRAINING or self.state == RESETTING:
             self.state = FILLING
             self.outside.wake_all()
         return 0
@@ -199,6 +233,9 @@ class Barrier(LoopBound):
 coroutine_methods(
     Barrier,
     wait=coroutines.wait_at_barrier,
+    _block=coroutines.stand_outside,
+    _wait=coroutines.stand_inside,
+    _release=coroutines.let_go,
     reset=coroutines.reset_barrier,
     abort=coroutines.abort_barrier,
     __aenter__=coroutines.wait_for_body,

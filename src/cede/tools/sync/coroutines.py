@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from cede.tools.sync.errors import BrokenBarrierError
+
 
 async def acquire_for_body(self: Any) -> None:
     """``__aenter__`` of what may have an `acquire` of its own."""
@@ -41,6 +43,27 @@ async def reset_barrier(self: Any) -> None:
 async def abort_barrier(self: Any) -> None:
     """``barrier.abort()``."""
     await self.changing(True)
+
+
+async def stand_outside(self: Any) -> None:
+    """``barrier._block()``: wait until the tasks of the round before are out."""
+    while self._state.value in ("draining", "resetting"):
+        await self._stand(False)
+    if self.broken:
+        raise BrokenBarrierError("Barrier aborted")
+
+
+async def stand_inside(self: Any) -> None:
+    """``barrier._wait()``: wait until the round is complete."""
+    while self._state.value == "filling":
+        await self._stand(True)
+    if self._state.value in ("broken", "resetting"):
+        raise BrokenBarrierError("Abort or reset of barrier")
+
+
+async def let_go(self: Any) -> None:
+    """``barrier._release()``: the round is complete."""
+    self._trip()
 
 
 async def wait_for_body(self: Any) -> Any:

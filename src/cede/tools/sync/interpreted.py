@@ -65,10 +65,10 @@ async def acquire_lock(self: Any) -> bool:
         try:
             await waiter
         except BaseException:
-            line.remove(waiter)
+            line.discard(waiter)
             self.hand_on()
             raise
-        line.remove(waiter)
+        line.discard(waiter)
     self._locked = True
     return True
 
@@ -86,12 +86,12 @@ async def acquire_semaphore(self: Any) -> bool:
     try:
         await waiter
     except BaseException:
-        line.remove(waiter)
+        line.discard(waiter)
         if waiter.done() and not waiter.cancelled():
             self._value += 1
         self.hand_out()
         raise
-    line.remove(waiter)
+    line.discard(waiter)
     if self._value:
         self.hand_out()
     return True
@@ -107,7 +107,7 @@ async def wait_for_event(self: Any) -> bool:
         try:
             await waiter
         finally:
-            line.remove(waiter)
+            line.discard(waiter)
     return True
 
 
@@ -170,10 +170,10 @@ async def put_in_queue(self: Any, item: Any) -> None:
                 waiter = again
                 await waiter
         except BaseException:
-            line.remove(waiter)
+            line.discard(waiter)
             self.pass_on_room()
             raise
-        line.remove(waiter)
+        line.discard(waiter)
         try:
             self.put_nowait(item)
         finally:
@@ -203,10 +203,10 @@ async def get_from_queue(self: Any) -> Any:
                 waiter = again
                 await waiter
         except BaseException:
-            line.remove(waiter)
+            line.discard(waiter)
             self.pass_on_items()
             raise
-        line.remove(waiter)
+        line.discard(waiter)
         try:
             return self.get_nowait()
         finally:
@@ -232,7 +232,7 @@ def put_now(self: Any, item: Any) -> None:
     self._unfinished_tasks += 1
     self._finished._value = False
     if self.getters:
-        self.getters.wake_next()
+        self._wakeup_next(self.getters)
 
 
 def get_now(self: Any) -> Any:
@@ -241,7 +241,7 @@ def get_now(self: Any) -> Any:
         raise QueueShutDown if self._is_shutdown else QueueEmpty
     item = self._get()
     if self.putters:
-        self.putters.wake_next()
+        self._wakeup_next(self.putters)
     return item
 
 

@@ -128,6 +128,11 @@ class Lock(Lined):
             self.waiting.wake_first()
         return 0
 
+    def _wake_up_first(self) -> None:
+        # Code that knows asyncio's lock knows this name.
+        if self.waiting is not None:
+            self.waiting.wake_first()
+
     def kept(self) -> Any:
         return {"_locked": bool(self._locked)}
 

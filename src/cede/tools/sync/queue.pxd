@@ -4,7 +4,7 @@ from cede.core.call cimport defined_in_python
 from cede.tools.operation cimport begin
 from cede.tools.sync.bound cimport LoopBound
 from cede.tools.sync.event cimport Event, EventWait
-from cede.tools.sync.waiters cimport CompiledWaiters, Waiting
+from cede.tools.sync.waiters cimport CompiledWaiters, Waiting, wake_one_of
 
 cdef extern from "deque.h":
     int prepare_deque "cede_prepare_deque"(object type) except -1
@@ -51,6 +51,8 @@ cdef class Queue(LoopBound):
     cdef int deliver(self, object item) except -1
     cpdef int pass_on_items(self) except -1
     cpdef int pass_on_room(self) except -1
+    cdef int wake_getter(self) except -1
+    cdef int wake_putter(self) except -1
     cdef int set_maxsize(self, object maxsize) except -1
 
 cdef class PriorityQueue(Queue):

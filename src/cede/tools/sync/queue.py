@@ -29,7 +29,7 @@ from cede.tools.sync import interpreted
 from cede.tools.sync.bound import LoopBound
 from cede.tools.sync.errors import QueueEmpty, QueueFull, QueueShutDown
 from cede.tools.sync.event import Event, EventWait
-from cede.tools.sync.waiters import Waiters, Waiting
+from cede.tools.sync.waiters import Waiters, Waiting, wake_one_of
 
 try:
     import cython
@@ -47,7 +47,7 @@ else:
 NAMES.update(Put="Queue.put", Get="Queue.get", Join="Queue.join")
 
 # What a subclass may have written anew; the queue then goes by these methods alone.
-HOOKS = ("_get", "_put", "empty", "full", "qsize", "get_nowait", "put_nowait")
+HOOKS = ("_get", "_put", "_wakeup_next", "empty", "full", "qsize", "get_nowait", "put_nowait")
 
 
 class Put(Waiting):
@@ -230,7 +230,7 @@ class Queue(LoopBound):
         self._unfinished_tasks += 1
         self._finished._value = False
         if self.getters.count:
-            self.getters.wake_next()
+            self.wake_getter()
 
     def get_nowait(self) -> Any:
         """Take an item now. Raises QueueEmpty where there is none, QueueShutDown where there is none and the queue was shut down."""
@@ -243,7 +243,7 @@ class Queue(LoopBound):
                 raise QueueShutDown if self._is_shutdown else QueueEmpty
             item = self.pop()
         if self.putters.count:
-            self.putters.wake_next()
+            self.wake_putter()
         return item
 
     if not cython.compiled:
@@ -328,17 +328,33 @@ class Queue(LoopBound):
         """Somebody left the line of those who wait for items."""
         if cython.compiled:
             if self.getters.count and not self.is_empty():
-                self.getters.wake_next()
+                self.wake_getter()
         elif self.getters and not self.empty():
-            self.getters.wake_next()
+            self.wake_getter()
         return 0
 
     def pass_on_room(self) -> int:
         """Somebody left the line of those who wait for room."""
         if cython.compiled:
             if self.putters.count and not self.is_full():
-                self.putters.wake_next()
+                self.wake_putter()
         elif self.putters and not self.full():
+            self.wake_putter()
+        return 0
+
+    def wake_getter(self) -> int:
+        """Wake one who waits for an item."""
+        if self.overridden:
+            self._wakeup_next(self.getters)
+        else:
+            self.getters.wake_next()
+        return 0
+
+    def wake_putter(self) -> int:
+        """Wake one who waits for room."""
+        if self.overridden:
+            self._wakeup_next(self.putters)
+        else:
             self.putters.wake_next()
         return 0
 
@@ -370,7 +386,7 @@ class Queue(LoopBound):
         return self.putters
 
     def _wakeup_next(self, waiters: Any) -> None:
-        waiters.wake_next()
+        wake_one_of(waiters)
 
     def _format(self) -> str:
         parts = [f"maxsize={self.given_maxsize!r}"]

@@ -29,6 +29,10 @@ cdef class CompiledWaiters:
     @cython.locals(operation=StreamOperation, behind=StreamOperation)
     cdef int wake_of(self, object owner) except -1
 
+cdef Py_ssize_t NOWHERE
+
+@cython.locals(line=CompiledWaiters)
+cpdef int wake_one_of(object waiters) except -1
 @cython.locals(future=Future)
 cdef bint finish(object waiter) except -1
 @cython.locals(future=Future)

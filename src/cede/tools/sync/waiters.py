@@ -7,6 +7,8 @@ Invariants
   that somebody was first, and an operation that was woken for nothing waits on in its old place.
 * Nobody who stands before `cursor` is still to be woken: waking the next costs the same however many stand here.
 * A bare future (`append`) has nobody to take it out: it leaves the line when it is woken.
+* Code that knows asyncio's queues takes futures out by itself (`popleft`) and wakes them: whoever was taken out is in no line, leaves
+  none when it goes on, and stands at the end if it has to wait once more.
 
 Compiled, the operations themselves are the line: each knows its neighbours, so one that is cancelled leaves from anywhere at once.
 Interpreted, the line is a deque of their futures.
@@ -29,6 +31,9 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.pure import CANCELLED, FINISHED, PENDING
     from cede.tools.operation import OVER
+
+
+NOWHERE = -1
 
 
 class Waiting(StreamOperation):
@@ -79,7 +84,10 @@ class CompiledWaiters:
         return 0
 
     def drop(self, operation: Any) -> int:
-        """`operation` leaves the line."""
+        """`operation` leaves the line, if it stands there still."""
+        if operation.mark == NOWHERE:
+            return 0
+        operation.mark = NOWHERE
         if self.cursor is operation:
             self.cursor = operation.behind
         if operation.ahead is None:
@@ -97,6 +105,8 @@ class CompiledWaiters:
     def rearm(self, operation: Any, waiter: Any) -> int:
         """`operation` waits anew, on `waiter`, in its old place."""
         operation.waiter = waiter
+        if operation.mark == NOWHERE:
+            return self.add(operation)
         if self.cursor is None or self.cursor.mark > operation.mark:
             self.cursor = operation
         return 0
@@ -219,7 +229,7 @@ class DequeOfWaiters(deque[Any]):
         return 0
 
     def drop(self, operation: Any) -> int:
-        self.remove(operation.waiter)
+        self.discard(operation.waiter)
         return 0
 
     def rearm(self, operation: Any, waiter: Any) -> int:
@@ -231,11 +241,16 @@ class DequeOfWaiters(deque[Any]):
     add_bare = deque.append
 
     def replace(self, before: Any, after: Any) -> None:
-        self[self.index(before)] = after
+        try:
+            self[self.index(before)] = after
+        except ValueError:
+            self.add_bare(after)
 
     def discard(self, waiter: Any) -> None:
-        if waiter in self:
+        try:
             self.remove(waiter)
+        except ValueError:
+            pass
 
     def wake_next(self) -> bool:
         for waiter in self:
@@ -272,6 +287,19 @@ class DequeOfWaiters(deque[Any]):
 
 
 Waiters: Any = CompiledWaiters if cython.compiled else DequeOfWaiters
+
+
+def wake_one_of(waiters: Any) -> int:
+    """Wake the first of a line of ours, or of any deque of futures."""
+    if isinstance(waiters, Waiters):
+        line = waiters
+        line.wake_next()
+        return 0
+    while waiters:
+        waiter = waiters.popleft()
+        if finish(waiter):
+            break
+    return 0
 
 
 def finish(waiter: Any) -> bool:
