@@ -31,16 +31,22 @@ cdef class Channel:
     cdef readonly bint edge
     cdef readonly unsigned int generation
     cdef int fire(self, int events) except -1
+    cdef int hold_sink(self) except -1
+    cdef int let_sink_go(self) except -1
 
 cdef class Owned(Channel):
     cdef readonly object sock
     cdef readonly bint closed
     cdef Sink sink
     cpdef int close(self) except -1
+    cdef Sink owner(self)
     cdef object own_address(self)
     cdef object peer_address(self)
 
 cdef class Stream(Owned):
+    cdef object resting
+    @cython.locals(sink=Sink)
+    cdef int let_sink_go(self) except -1
     cpdef int resume(self) except -1
     cpdef int pause(self) except -1
     cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -2

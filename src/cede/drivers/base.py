@@ -25,6 +25,7 @@ Invariants
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from cede.core.attributed import Attributed
@@ -120,6 +121,14 @@ class Channel:
         """Something of `events` happened: the inner entrance of drivers that learn of readiness."""
         raise NotImplementedError
 
+    def hold_sink(self) -> int:
+        """Something is wanted from now on."""
+        return 0
+
+    def let_sink_go(self) -> int:
+        """Nothing is wanted for now. The owner may be gone when this returns: whoever calls it does so last."""
+        return 0
+
 
 class Owned(Channel):
     """A channel that owns its descriptor until `close`. ``sock`` is the object behind it: a socket, or the file object of a pipe."""
@@ -132,6 +141,10 @@ class Owned(Channel):
         """Forget the descriptor, then close the object. Any number of times."""
         raise NotImplementedError
 
+    def owner(self) -> Sink | None:
+        """The sink; None once it is gone, or the channel closed."""
+        return self.sink
+
     def own_address(self) -> Any:
         """What ``sock.getsockname()`` says. Raises OSError."""
         return self.sock.getsockname()
@@ -142,7 +155,34 @@ class Owned(Channel):
 
 
 class Stream(Owned):
-    """A connected stream socket inside the driver, which owns the socket object until `close`; or one end of a pipe."""
+    """A connected stream socket inside the driver, which owns the socket object until `close`; or one end of a pipe.
+
+    It keeps its sink alive while something is wanted of it, and only then: one that rests, as a paused one does, goes with whoever refers
+    to its sink. So ``sink`` is None while it rests, and whoever calls the sink holds it meanwhile, for what it calls may make it rest.
+    """
+
+    resting: Any  # a weak reference to the sink, once it has rested
+
+    def hold_sink(self) -> int:
+        """The sink is needed from now on."""
+        if self.sink is None and self.resting is not None:
+            self.sink = self.resting()
+        return 0
+
+    def let_sink_go(self) -> int:
+        """The sink is its owner's alone."""
+        sink = self.sink
+        if sink is not None:
+            if self.resting is None:
+                self.resting = weakref.ref(sink)
+            self.sink = None
+        return 0
+
+    def owner(self) -> Sink | None:
+        """The sink; None once it is gone, or the channel closed."""
+        if self.sink is None and self.resting is not None:
+            return self.resting()  # type: ignore[no-any-return]
+        return self.sink
 
     def resume(self) -> int:
         """Receive from now on, whatever comes, until `pause`."""

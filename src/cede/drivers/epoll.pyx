@@ -135,54 +135,55 @@ cdef class EpollStream(Stream):
 
     cdef int fire(self, int events) except -1:
         cdef int due = events & self.wanted
+        cdef Sink sink = self.sink
         if not due:
             return self.driver.arm(self)
         if due & READ:
-            self.receive()
+            self.receive(sink)
         if due & self.wanted & WRITE:
-            self.sink.writable()
+            sink.writable()
         return 0
 
-    cdef int receive(self) except -1:
+    cdef int receive(self, Sink sink) except -1:
         cdef Py_ssize_t count
         if socket_number(self.sock) != self.fd:
             return self.driver.evict(self)
-        if self.sink.buffered:
-            return self.receive_into()
+        if sink.buffered:
+            return self.receive_into(sink)
         if not make_reserve(&self.driver.reserve):
-            return self.sink.read_failed(MemoryError())
+            return sink.read_failed(MemoryError())
         count = c_recv(self.fd, self.driver.scratch, SCRATCH, MSG_DONTWAIT)
         if count > 0:
-            return self.sink.received(message(&self.driver.last, &self.driver.reserve, self.driver.scratch, count))
-        return self.nothing(count, errno_now)
+            return sink.received(message(&self.driver.last, &self.driver.reserve, self.driver.scratch, count))
+        return self.nothing(sink, count, errno_now)
 
-    cdef int receive_into(self) except -1:
+    cdef int receive_into(self, Sink sink) except -1:
         cdef Py_buffer view
         cdef Py_ssize_t count
         cdef int code
-        buffer = self.sink.get_buffer()
+        buffer = sink.get_buffer()
         if buffer is None:
             return 0
         try:
             PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
         except BaseException as error:
-            return self.sink.read_failed(error)
+            return sink.read_failed(error)
         count = c_recv(self.fd, view.buf, view.len, MSG_DONTWAIT)
         code = errno_now
         # Before any user code: it may want to resize what it lent us.
         PyBuffer_Release(&view)
         buffer = None
         if count > 0:
-            return self.sink.buffer_updated(count)
-        return self.nothing(count, code)
+            return sink.buffer_updated(count)
+        return self.nothing(sink, count, code)
 
-    cdef int nothing(self, Py_ssize_t count, int code) except -1:
+    cdef int nothing(self, Sink sink, Py_ssize_t count, int code) except -1:
         if count == 0:
             self.pause()
-            return self.sink.eof()
+            return sink.eof()
         if would_block(code):
             return 0
-        return self.sink.read_failed(os_error(code))
+        return sink.read_failed(os_error(code))
 
     cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -2:
         cdef Py_buffer view
@@ -281,7 +282,7 @@ cdef class EpollStream(Stream):
     cpdef int close(self) except -1:
         if not self.closed:
             self.closed = True
-            self.sink = None  # the two would keep each other alive
+            self.sink = self.resting = None  # the two would keep each other alive
             self.driver.dismiss(self, socket_number(self.sock) == self.fd)
             self.sock.close()
         return 0

@@ -22,18 +22,18 @@ cdef EpollPipe new_pipe(EpollWaiter driver, object pipe, Sink sink, bint reading
 cdef class EpollPipe(PipeStream):
     """One end of a pipe, natively."""
 
-    cdef int receive(self) except -1:
+    cdef int receive(self, Sink sink) except -1:
         cdef Py_ssize_t count
         if number_of(self.sock) != self.fd:
             return self.driver.evict(self)
         if not make_reserve(&self.epoll.reserve):
-            return self.sink.read_failed(MemoryError())
+            return sink.read_failed(MemoryError())
         count = c_read(self.fd, self.epoll.scratch, SCRATCH)
         if count >= 0:
-            return self.tell(received(&self.epoll.reserve, self.epoll.scratch, count))
+            return self.tell(sink, received(&self.epoll.reserve, self.epoll.scratch, count))
         if would_block(errno_now):
             return 0
-        return self.sink.read_failed(os_error(errno_now))
+        return sink.read_failed(os_error(errno_now))
 
     cpdef Py_ssize_t write(self, object data, Py_ssize_t start) except -2:
         cdef Py_buffer view

@@ -8,9 +8,9 @@ cdef class PipeStream(Stream):
     cdef bint always_ready
     cdef bint scheduled
     cdef int ask(self, int mask) except -1
-    @cython.locals(due=int)
+    @cython.locals(due=int, sink=Sink)
     cdef int fire(self, int events) except -1
     cdef int check(self) except -1
     cdef bint is_deserted(self) except -1
-    cdef int receive(self) except -1
-    cdef int tell(self, object data) except -1
+    cdef int receive(self, Sink sink) except -1
+    cdef int tell(self, Sink sink, object data) except -1

@@ -46,6 +46,7 @@ class PipeStream(Stream):
         self.edge = False
         self.generation = 0
         self.closed = False
+        self.resting = None
         self.always_ready = False
         self.scheduled = False
 
@@ -77,7 +78,10 @@ class PipeStream(Stream):
                 self.driver.want(self, 0)
                 self.always_ready = True
         self.wanted = mask
-        if mask and not self.scheduled and (self.reading or mask & WRITE):
+        if not mask:
+            return self.let_sink_go()
+        self.hold_sink()
+        if not self.scheduled and (self.reading or mask & WRITE):
             self.scheduled = True
             self.driver.kernel.call_soon(self.take_turn)
         return 0
@@ -97,16 +101,17 @@ class PipeStream(Stream):
         due = events & self.wanted
         if not due:
             return self.driver.arm(self)
+        sink = self.sink
         if due & READ:
             if self.reading:
-                self.receive()
+                self.receive(sink)
             elif self.is_deserted():
                 self.pause()
-                self.sink.eof()
+                sink.eof()
             else:
                 self.pause()  # readable, and that is not what it is here for: told on, it would be told for ever
         if due & self.wanted & WRITE:
-            self.sink.writable()
+            sink.writable()
         return 0
 
     def check(self) -> int:
@@ -126,7 +131,7 @@ class PipeStream(Stream):
 
     # -- data
 
-    def receive(self) -> int:
+    def receive(self, sink: Sink) -> int:
         if number_of(self.sock) != self.fd:
             return self.driver.evict(self)
         try:
@@ -136,14 +141,14 @@ class PipeStream(Stream):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            return self.sink.read_failed(error)
-        return self.tell(data)
+            return sink.read_failed(error)
+        return self.tell(sink, data)
 
-    def tell(self, data: bytes) -> int:
+    def tell(self, sink: Sink, data: bytes) -> int:
         if data:
-            return self.sink.received(data)
+            return sink.received(data)
         self.pause()
-        return self.sink.eof()
+        return sink.eof()
 
     def write(self, data: Any, start: int) -> int:
         self.check()
@@ -167,7 +172,7 @@ class PipeStream(Stream):
                 self.wanted = 0
             self.closed = True
             self.driver.dismiss(self, number_of(self.sock) == self.fd)
-            self.sink = None  # the two would keep each other alive
+            self.sink = self.resting = None  # the two would keep each other alive
             self.sock.close()
         return 0
 

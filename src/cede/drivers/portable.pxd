@@ -1,3 +1,4 @@
+cimport cython
 from cede.drivers.base cimport READ, WRITE, Acceptor, DatagramChannel, Sink, Stream
 from cede.drivers.readiness cimport ReadinessDriver
 
@@ -6,8 +7,10 @@ cdef class PortableDriver(ReadinessDriver)
 cdef class MethodStream(Stream):
     cdef ReadinessDriver driver
     cdef object room
-    cdef int receive(self) except -1
-    cdef int receive_into(self) except -1
+    @cython.locals(sink=Sink)
+    cdef int fire(self, int events) except -1
+    cdef int receive(self, Sink sink) except -1
+    cdef int receive_into(self, Sink sink) except -1
 
 cdef class PortableDriver(ReadinessDriver):
     cdef object room

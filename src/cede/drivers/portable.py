@@ -53,6 +53,7 @@ class MethodStream(Stream):
         self.edge = False
         self.generation = 0
         self.closed = False
+        self.resting = None
         self.room = driver.receive_room() if type(sock) is socket.socket else None
 
     def resume(self) -> int:
@@ -75,16 +76,17 @@ class MethodStream(Stream):
     def fire(self, events: int) -> int:
         if not events & self.wanted:
             return self.driver.arm(self)
+        sink = self.sink
         if events & self.wanted & READ:
-            if self.sink.buffered:
-                self.receive_into()
+            if sink.buffered:
+                self.receive_into(sink)
             else:
-                self.receive()
+                self.receive(sink)
         if events & self.wanted & WRITE:
-            self.sink.writable()
+            sink.writable()
         return 0
 
-    def receive(self) -> int:
+    def receive(self, sink: Sink) -> int:
         try:
             if self.room is None:
                 data = self.sock.recv(RECEIVE_SIZE)
@@ -96,14 +98,14 @@ class MethodStream(Stream):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            return self.sink.read_failed(error)
+            return sink.read_failed(error)
         if data:
-            return self.sink.received(data)
+            return sink.received(data)
         self.pause()
-        return self.sink.eof()
+        return sink.eof()
 
-    def receive_into(self) -> int:
-        buffer = self.sink.get_buffer()
+    def receive_into(self, sink: Sink) -> int:
+        buffer = sink.get_buffer()
         if buffer is None:
             return 0
         try:
@@ -113,12 +115,12 @@ class MethodStream(Stream):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            return self.sink.read_failed(error)
+            return sink.read_failed(error)
         buffer = None
         if count:
-            return self.sink.buffer_updated(count)
+            return sink.buffer_updated(count)
         self.pause()
-        return self.sink.eof()
+        return sink.eof()
 
     def write(self, data: Any, start: int) -> int:
         try:
@@ -149,7 +151,7 @@ class MethodStream(Stream):
         if not self.closed:
             self.closed = True
             self.driver.dismiss(self, self.sock.fileno() == self.fd)
-            self.sink = None  # the two would keep each other alive
+            self.sink = self.resting = None  # the two would keep each other alive
             self.sock.close()
         return 0
 

@@ -22,7 +22,7 @@ cdef class ReadinessDriver(Driver):
     cdef int want(self, Channel channel, int mask) except -1
     @cython.locals(fd=int, watch=Watch)
     cdef int admit(self, Channel channel) except -1
-    @cython.locals(fd=int, watch=Watch, owned=Owned)
+    @cython.locals(fd=int, watch=Watch, owned=Owned, sink=Sink)
     cdef int evict(self, Channel channel) except -1
     @cython.locals(watch=Watch)
     cdef Watch watch_number(self, int fd)

@@ -11,6 +11,8 @@ That a watch outlives the operation is the danger here: the number may by then b
 * before a watch is used its socket is asked for its number, and where that has changed the watch is dropped, those who still wait
   on it get EBADF, and a new one is made;
 * an event carries the generation of the registration that asked for it, and one of an older generation is not delivered.
+
+The table keeps a stream's sink alive while something is wanted of it (`hold_sink`, `let_sink_go`), as a registration with asyncio's selector does.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class ReadinessDriver(Driver):
         told: Any = channel
         if isinstance(channel, Owned):
             owned = channel
-            told = owned.sink
+            told = owned.owner()
         events_of = Events(told)  # now: the protocol may be gone afterwards
         began = monotonic()
         try:
@@ -129,29 +131,36 @@ class ReadinessDriver(Driver):
             self.dismiss(watch, not watch.stale())
             watch.fail(OSError(errno.EBADF, f"the socket with descriptor {fd} was closed while it was waited on"))
             return 0
-        self.dismiss(channel, False)
-        error = OSError(errno.EBADF, f"the socket with descriptor {fd} was closed by somebody other than its transport")
+        sink: Sink | None = None
         if isinstance(channel, Owned):
             owned = channel
-            owned.sink.read_failed(error)
-        else:
+            sink = owned.owner()
+        self.dismiss(channel, False)
+        error = OSError(errno.EBADF, f"the socket with descriptor {fd} was closed by somebody other than its transport")
+        if sink is not None:
+            sink.read_failed(error)
+        elif not isinstance(channel, Owned):
             self.report(error, "a listening socket was closed by somebody other than its server")
         return 0
 
     def dismiss(self, channel: Channel, known: bool) -> int:
         """The channel leaves the table, if it is there. Must not raise: it is part of closing."""
         if self.channels.get(channel.fd) is channel:
-            self.want(channel, 0)
             del self.channels[channel.fd]
+            if channel.wanted:
+                channel.wanted = 0
+                self.interests -= 1
+                self.quiet = self.interests == 0
             self.disarm(channel, known)
             channel.armed = 0
+            channel.let_sink_go()
         return 0
 
     def want(self, channel: Channel, mask: int) -> int:
         """From now on `mask` is wanted of the channel; the kernel is told where that is more than it knows."""
         before = channel.wanted
         if mask == before:
-            return 0
+            return 0 if mask else channel.let_sink_go()  # it may never have wanted anything
         channel.wanted = mask
         if mask & ~channel.armed:
             try:
@@ -162,9 +171,11 @@ class ReadinessDriver(Driver):
         if before == 0:
             self.interests += 1
             self.quiet = False
-        elif mask == 0:
+            return channel.hold_sink()
+        if mask == 0:
             self.interests -= 1
             self.quiet = self.interests == 0
+            return channel.let_sink_go()
         return 0
 
     def stream_owner(self, fd: int) -> Sink | None:
@@ -172,7 +183,7 @@ class ReadinessDriver(Driver):
         if isinstance(channel, Owned):
             owned = channel
             if holds(owned, fd):
-                return owned.sink
+                return owned.owner()
         return None
 
     def report(self, error: BaseException, message: str) -> int:

@@ -60,7 +60,7 @@ class Stopping:
 
     def _close_idle(self, server: Any) -> bool:
         """Whether the server has connections."""
-        clients = list(server._clients)
+        clients = server._clients
         for transport in clients:
             protocol = transport.get_protocol()
             # With TLS between them, the connection is the program's by another transport, which says goodbye properly.

@@ -82,6 +82,8 @@ class ReadPipeTransport(BaseTransport):
     def begin(self) -> int:
         """Receive."""
         self.started = True
+        if self.reading_paused:
+            return self.channel.pause()
         return self.start_reading()
 
     def channel_of(self) -> Owned | None:

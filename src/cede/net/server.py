@@ -76,8 +76,8 @@ class Server(asyncio.AbstractServer):
         self._given = given  # the sockets were the program's before
         self._sockets: list[socket.socket] | None = list(sockets)
         self._acceptors: list[Any] = []
-        # The driver keeps them alive as well, until they are closed.
-        self._clients: set[Any] = set()
+        # By their addresses in memory. The driver keeps them alive while anything is to be told them; one that is forgotten goes.
+        self._connected: dict[int, weakref.ref[Any]] = {}
         self._waiters: list[asyncio.Future[None]] | None = []
         self._factory = protocol_factory
         self._backlog = backlog
@@ -104,10 +104,14 @@ class Server(asyncio.AbstractServer):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} sockets={self.sockets!r}>"
 
+    @property
+    def _clients(self) -> list[Any]:
+        return [transport for reference in list(self._connected.values()) if (transport := reference()) is not None]
+
     # -- what the transports say
 
     def _attach(self, transport: Any) -> None:
-        self._clients.add(transport)
+        self._connected[id(transport)] = weakref.ref(transport)
         self._accepted += 1
         self._open += 1
         if self._open > self._peak:
@@ -121,7 +125,7 @@ class Server(asyncio.AbstractServer):
                 acceptor.stop()
 
     def _detach(self, transport: Any) -> None:
-        self._clients.discard(transport)
+        self._connected.pop(id(transport), None)
         self._open -= 1
         if self._metered:
             pacer = self._pacers.pop(transport, None)
@@ -148,7 +152,7 @@ class Server(asyncio.AbstractServer):
         transport._force_close(ConnectionAbortedError(f"the server closed the connection: {why}"))
 
     def _wake_if_over(self) -> None:
-        if self._sockets is not None or self._clients or self._waiters is None:
+        if self._sockets is not None or self._connected or self._waiters is None:
             return
         waiters, self._waiters = self._waiters, None
         for waiter in waiters:
@@ -285,12 +289,12 @@ class Server(asyncio.AbstractServer):
 
     def close_clients(self) -> None:
         """Close every connection that came through this server, after what was written to it is sent."""
-        for transport in list(self._clients):
+        for transport in self._clients:
             transport.close()
 
     def abort_clients(self) -> None:
         """Close every connection that came through this server, at once."""
-        for transport in list(self._clients):
+        for transport in self._clients:
             transport.abort()
 
     async def wait_closed(self) -> None:

@@ -99,6 +99,8 @@ class StreamTransport(BurstState):
     def begin(self) -> int:
         """Receive."""
         self.started = True
+        if self.reading_paused:
+            return self.stream.pause()
         return self.start_reading()
 
     # -- what the driver says

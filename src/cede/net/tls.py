@@ -452,6 +452,13 @@ class TLSTransport(TLSReceiving):
         self.wake_waiter(error or ConnectionAbortedError("the connection was closed during the SSL handshake"))
         return 0
 
+    def __del__(self) -> None:
+        # Forgotten together with the transport underneath, which gives the descriptor back and says so.
+        server = self.server
+        if server is not None:
+            self.server = None
+            server._detach(self)
+
     # -- what asyncio's own sendfile and TLS call
 
     def _force_close(self, exc: BaseException | None) -> None:

@@ -154,8 +154,15 @@ class BaseTransport(Sink):
         try:
             channel = self.channel_of()
             if channel is not None and not channel.closed:
-                warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
-                self.finish_closing()
+                if self.lost and not self.kernel.is_closed():
+                    return  # another finalizer has closed it just now: connection_lost is on the ring
+                try:
+                    warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
+                finally:
+                    # Other finalizers may still come here: to them it is closed.
+                    self.closing = True
+                    self.lost = 1
+                    self.finish_closing()
         except:  # noqa: E722 (the names of exceptions may be gone)
             if not self._interpreter_ends():
                 raise

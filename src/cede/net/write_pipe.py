@@ -87,7 +87,9 @@ class WritePipeTransport(FlowControl):
 
     def begin(self) -> int:
         """Watch the other end."""
-        if self.watched and not self.lost:
+        if not self.watched:
+            return self.channel.pause()
+        if not self.lost:
             try:
                 self.channel.resume()
             except OSError as error:
