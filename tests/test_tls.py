@@ -83,9 +83,8 @@ def test_what_a_protocol_is_told(run: Run) -> None:
         async with pair() as (client, server):
             client.transport.write(b"x")
             await client.has(1)
-            ours = isinstance(asyncio.get_running_loop(), cede.EventLoop)
-        # To asyncio the end of what was said is worth telling to the one who closed.
-        assert client.told == ["made", "data", "lost"] if ours else ["made", "data", "eof", "lost"]
+        # The end of what was said is told to the one who closed, too.
+        assert client.told == ["made", "data", "eof", "lost"]
         assert server.told == ["made", "data", "eof", "lost"]
         assert client.lost.result() is None
         assert server.lost.result() is None

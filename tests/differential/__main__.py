@@ -26,6 +26,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--driver", help="epoll or selector (default: those that this install has)")
     parser.add_argument("--inside", action="store_true", help="programs without sockets only")
     parser.add_argument("--most", type=int, default=3, help="how many differences are shown before it ends (default: %(default)s)")
+    parser.add_argument("--source", metavar="FOLDER", help="a folder whose package is run, uncompiled, instead of the installed one")
     parser.add_argument("--replay", metavar="JSON", help="play one program, as a difference prints it")
     parser.add_argument("--whole", action="store_true", help="show programs as they were drawn, not made smaller")
     return parser
@@ -43,9 +44,9 @@ def show(difference: Difference) -> None:
 def subjects_of(arguments: Any) -> list[Subject]:
     from cede.loop.choice import driver_names
 
-    drivers = [arguments.driver] if arguments.driver else driver_names()
+    drivers = [arguments.driver] if arguments.driver else ["selector"] if arguments.source else driver_names()
     ways = [arguments.way] if arguments.way else list(WAYS)
-    return [Subject(way, driver) for way in ways for driver in drivers]
+    return [Subject(way, driver, arguments.source) for way in ways for driver in drivers]
 
 
 def main() -> int:

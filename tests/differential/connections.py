@@ -27,6 +27,8 @@ class Connection(asyncio.Protocol):
         self.keeps_open = keeps_open
         self.transport: Any = None
         self.told = 0
+        self.gone = False
+        self.upgrades = False  # nobody touches it then: of a `start_tls` that fails asyncio does not tell the protocol
         world.connections.append(self)
         world.closers.append(self.abort)
 
@@ -53,6 +55,7 @@ class Connection(asyncio.Protocol):
         return self.keeps_open
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.gone = True
         self.tell(f"is lost by {named(error)}", self.lost)
 
     def pause_writing(self) -> None:
@@ -63,7 +66,7 @@ class Connection(asyncio.Protocol):
 
 
 def connection(world: World, index: int) -> Any:
-    made = [each for each in world.connections if each.transport is not None]
+    made = [each for each in world.connections if each.transport is not None and not each.upgrades and not each.gone]
     return pick(made, index) if made else None
 
 
@@ -86,6 +89,9 @@ async def connect(world: World, me: Actor, where: str, parts: list[Body], keeps_
     one, other = sockets(world)
     loop = world.loop
     # A connection that outlives the end of what it receives: TLS has no such thing.
+    if secure:
+        # Nor does asyncio's let anything be written when it tells of the end, where the peer has not said goodbye.
+        parts = [parts[0], parts[1], [], parts[3]]
     make_one = functools.partial(Connection, world, f"{where}c", parts, keeps_open and not secure)
     make_other = functools.partial(Connection, world, f"{where}s", [[], parts[3], [], []], not (keeps_open or secure))
     if not secure:
@@ -119,14 +125,19 @@ async def upgrade(world: World, me: Actor, where: str, parts: list[Body]) -> Non
     one, other = sockets(world)
     loop = world.loop
     server, client = contexts()
-    there, server_protocol = await loop.connect_accepted_socket(lambda: Connection(world, f"{where}s", [[], [], [], []], False), other)
-    here, protocol = await loop.create_unix_connection(lambda: Connection(world, f"{where}c", parts, False), sock=one)
+    parts_of_server: list[Body] = [[], [], [], []]
+    server_protocol = Connection(world, f"{where}s", parts_of_server, False)
+    protocol = Connection(world, f"{where}c", [parts[0], parts[1], [], parts[3]], False)
+    server_protocol.upgrades = protocol.upgrades = True
+    there, _ = await loop.connect_accepted_socket(lambda: server_protocol, other)
+    here, _ = await loop.create_unix_connection(lambda: protocol, sock=one)
     world.touch()
     serving = world.loop.create_task(loop.start_tls(there, server_protocol, server, server_side=True))
     protocol.transport = await loop.start_tls(here, protocol, client, server_hostname="localhost")
     world.touch()
     world.tell(f"{where} half")
     server_protocol.transport = await serving
+    server_protocol.upgrades = protocol.upgrades = False
 
 
 @waiting
@@ -135,23 +146,37 @@ async def serve(world: World, me: Actor, where: str, parts: list[Body], keeps_op
     folder = tempfile.TemporaryDirectory(prefix="cede-")
     world.closers.append(folder.cleanup)
     path = str(Path(folder.name, "socket"))
-    world.servers.append((await world.loop.create_unix_server(serving_factory(world, where, parts, keeps_open), path), path))
-    world.closers.append(world.servers[-1][0].close)
+    serving = Serving(path)
+    serving.server = await world.loop.create_unix_server(serving_factory(world, where, parts, keeps_open, serving), path)
+    world.servers.append(serving)
+    world.closers.append(serving.server.close)
 
 
 @waiting
 async def serve_tcp(world: World, me: Actor, where: str, parts: list[Body], keeps_open: bool) -> None:
-    server = await world.loop.create_server(serving_factory(world, where, parts, keeps_open), "127.0.0.1", 0)
-    world.servers.append((server, server.sockets[0].getsockname()))
-    world.closers.append(server.close)
+    serving = Serving(None)
+    serving.server = await world.loop.create_server(serving_factory(world, where, parts, keeps_open, serving), "127.0.0.1", 0)
+    serving.address = serving.server.sockets[0].getsockname()
+    world.servers.append(serving)
+    world.closers.append(serving.server.close)
 
 
-def serving_factory(world: World, where: str, parts: list[Body], keeps_open: bool) -> Any:
+class Serving:
+    """A server, and how many clients are on their way into it."""
+
+    def __init__(self, address: Any) -> None:
+        self.address = address
+        self.server: Any = None
+        self.coming = 0
+
+
+def serving_factory(world: World, where: str, parts: list[Body], keeps_open: bool, serving: Serving) -> Any:
     count = 0
 
     def make() -> Connection:
         nonlocal count
         count += 1
+        serving.coming -= 1
         return Connection(world, f"{where}s{count}", parts, keeps_open)
 
     return make
@@ -162,7 +187,9 @@ async def visit(world: World, me: Actor, where: str, index: int, parts: list[Bod
     """A client of one of the servers."""
     if not world.servers:
         return "no server"
-    _, address = pick(world.servers, index)
+    serving = pick(world.servers, index)
+    address = serving.address
+    serving.coming += 1
     make = functools.partial(Connection, world, f"{where}c", parts, keeps_open)
     try:
         if isinstance(address, str):
@@ -170,6 +197,7 @@ async def visit(world: World, me: Actor, where: str, index: int, parts: list[Bod
         else:
             await world.loop.create_connection(make, *address)
     except OSError as error:
+        serving.coming -= 1
         return named(error)
     return None
 
@@ -178,7 +206,10 @@ async def visit(world: World, me: Actor, where: str, index: int, parts: list[Bod
 def close_server(world: World, me: Actor, where: str, index: int) -> Any:
     if not world.servers:
         return "no server"
-    pick(world.servers, index)[0].close()
+    serving = pick(world.servers, index)
+    if serving.coming:
+        return "others come"  # asyncio's server loses sight of them; cede's closes them
+    serving.server.close()
     return None
 
 
@@ -236,10 +267,10 @@ def abort(world: World, me: Actor, where: str, index: int) -> Any:
 @plain
 def pause(world: World, me: Actor, where: str, index: int) -> Any:
     one = connection(world, index)
-    if one is None:
-        return None
+    if one is None or one.transport.is_closing() or one.transport.get_extra_info("sslcontext"):
+        return None  # asyncio's TLS receives on while it is paused, and keeps that; in connection_made it does not end its handshake
     one.transport.pause_reading()
-    return f"{one.name} {one.transport.is_reading()}"
+    return one.name if one.transport.is_closing() else f"{one.name} {one.transport.is_reading()}"
 
 
 @plain
@@ -248,7 +279,7 @@ def resume(world: World, me: Actor, where: str, index: int) -> Any:
     if one is None:
         return None
     one.transport.resume_reading()
-    return f"{one.name} {one.transport.is_reading()}"
+    return one.name if one.transport.is_closing() else f"{one.name} {one.transport.is_reading()}"
 
 
 @plain

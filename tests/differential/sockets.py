@@ -1,7 +1,10 @@
 """Statements of bare sockets: the loop's socket operations, readers and writers. Each socket has its peer in the same program, so what was
 sent before a poll is there in that poll.
 
-One operation a direction is under way on a socket: of two, asyncio forgets the first.
+One operation a direction is under way on a socket: of two, asyncio forgets the first. None sends so much that it has to wait: what is left
+is sent by cede in the step in which the operation ends, so that a cancelled one sends nothing any more, and by asyncio as soon as there is
+room. Each takes a byte: asyncio takes what is there when it is told, and loses that where the operation is cancelled before it ends; cede
+takes what is there when it ends, which may be more.
 """
 
 from __future__ import annotations

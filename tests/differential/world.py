@@ -83,7 +83,7 @@ class World:
         self.ends: list[Any] = []
         self.sockets: list[Any] = []
         self.connections: list[Any] = []
-        self.servers: list[tuple[Any, Any]] = []
+        self.servers: list[Any] = []
         self.streams: list[tuple[Any, Any]] = []
         self.read_from: set[Any] = set()
         self.closers: list[Callable[[], Any]] = []
@@ -108,9 +108,7 @@ class World:
             return  # they depend on when memory is collected
         if "in shielded future" in message:
             return  # told since 3.14, by cede on every version
-        if message.startswith("Exception in callback"):
-            message = "Exception in callback"
-        self.tell(f"handler: {message} {named(context.get('exception'))}")
+        self.tell(f"handler: {message if context.get('exception') is None else named(context['exception'])}")
 
     # -- running
 
@@ -212,7 +210,7 @@ class World:
 
     def clear_up(self) -> None:
         for close in reversed(self.closers):
-            with contextlib.suppress(OSError, RuntimeError):
+            with contextlib.suppress(OSError, RuntimeError, AttributeError):
                 close()
         for _ in range(100):
             left = asyncio.all_tasks(self.loop)

@@ -32,11 +32,8 @@ class _Door(AcceptSink):
         self.sock = sock
 
     def accepted(self, sock: socket.socket, address: Any) -> int:
-        """A connection came in. Called from the poll phase, outside any task."""
-        server = self.server
-        # Each connection gets a copy of the context that was current when serving began, as if by a task of its own.
-        context = server._context.copy()
-        context.run(server._admit, sock, address, context)
+        """A connection came in. Called outside any task."""
+        self.server._expect(sock, address)
         return 0
 
     def accept_failed(self, error: BaseException) -> int:
@@ -49,6 +46,28 @@ class _Door(AcceptSink):
             }
         )
         return 0
+
+
+class _Arrival:
+    """A connection on its way into a server: it gets its protocol in the next turn. Where that never comes it is closed."""
+
+    __slots__ = ("address", "context", "server", "sock")
+
+    def __init__(self, server: Server, sock: socket.socket, address: Any) -> None:
+        self.server = server
+        self.sock: socket.socket | None = sock
+        self.address = address
+        # Each connection gets a copy of the context that was current when serving began, as if by a task of its own.
+        self.context = server._context.copy()
+
+    def __call__(self) -> None:
+        sock, self.sock = self.sock, None
+        if sock is not None:
+            self.server._admit(sock, self.address, self.context)
+
+    def __del__(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
 
 
 class Server(asyncio.AbstractServer):
@@ -95,6 +114,7 @@ class Server(asyncio.AbstractServer):
         self._metered = self._limits.meters
         self._kind = MeteredTransport if self._metered else StreamTransport
         self._pacers: weakref.WeakKeyDictionary[Any, Pacer] = weakref.WeakKeyDictionary()
+        self._coming = 0  # accepted, and not among the open ones yet
         self._open = self._peak = self._accepted = self._pauses = self._failed = self._silent = self._slow = 0
         self._full = False
         self._context = contextvars.copy_context()
@@ -118,11 +138,7 @@ class Server(asyncio.AbstractServer):
             self._peak = self._open
         if self._metered:
             self._pacers[transport] = Pacer(self, transport, self._limits)
-        if self._open == self._limits.max_connections:
-            self._full = True
-            self._pauses += 1
-            for acceptor in self._acceptors:
-                acceptor.stop()
+        self._stop_if_full()
 
     def _detach(self, transport: Any) -> None:
         self._connected.pop(id(transport), None)
@@ -131,12 +147,22 @@ class Server(asyncio.AbstractServer):
             pacer = self._pacers.pop(transport, None)
             if pacer is not None:
                 pacer.stop()
+        self._go_on_if_full()
+        if self._sockets is None:
+            self._wake_if_over()
+
+    def _stop_if_full(self) -> None:
+        if not self._full and self._open + self._coming == self._limits.max_connections:
+            self._full = True
+            self._pauses += 1
+            for acceptor in self._acceptors:
+                acceptor.stop()
+
+    def _go_on_if_full(self) -> None:
         if self._full:
             self._full = False
             for acceptor in self._acceptors:
                 acceptor.start()
-        if self._sockets is None:
-            self._wake_if_over()
 
     def _cut_silent(self, transport: Any, why: str) -> None:
         self._silent += 1
@@ -161,7 +187,18 @@ class Server(asyncio.AbstractServer):
 
     # -- what the listening sockets say
 
+    def _expect(self, sock: socket.socket, address: Any) -> None:
+        """Admit a connection in the next turn, where asyncio's task for it would begin."""
+        arrival = _Arrival(self, sock, address)
+        self._coming += 1
+        self._stop_if_full()
+        self._loop.call_soon(arrival, context=arrival.context)
+
     def _admit(self, sock: socket.socket, address: Any, context: contextvars.Context) -> None:
+        self._coming -= 1
+        if self._sockets is None:  # the server was closed meanwhile
+            sock.close()
+            return
         protocol = transport = handshake = None
         loop = self._loop
         if loop.get_debug():
@@ -179,6 +216,7 @@ class Server(asyncio.AbstractServer):
         except BaseException as error:
             sock.close()
             self._failed += 1
+            self._go_on_if_full()
             self._report(error, protocol, transport)
             return
         if handshake is not None:

@@ -20,6 +20,7 @@ cdef class TLSTransport(TLSReceiving):
     cdef int finish_flushing(self) except -1
     cdef int say_goodbye(self) except -1
     cdef int push_last(self) except -1
+    cdef int tell_end(self) except -1
     cdef int finish(self, object error) except -1
 
 @cython.locals(plain=StreamTransport, tls=TLSSending)

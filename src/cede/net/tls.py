@@ -293,6 +293,8 @@ class TLSTransport(TLSReceiving):
             self.peer_ended()
         elif self.state == CLOSING:
             self.part()
+        if self.state == ENDING:
+            self.lower.close()  # at once, as asyncio's transport underneath does of itself
         return 0
 
     def lower_lost(self, error: BaseException | None) -> int:
@@ -309,7 +311,8 @@ class TLSTransport(TLSReceiving):
         self.protocol = None
         try:
             if self.told:
-                protocol.connection_lost(error)
+                # From the ring, as asyncio's transport does: its protocol hears of the end a turn after the transport underneath.
+                self.kernel.call_soon(protocol.connection_lost, error, context=self.context)
         finally:
             self.wake_waiter(error or ConnectionAbortedError("the connection was closed during the SSL handshake"))
             self.failure = None
@@ -323,17 +326,24 @@ class TLSTransport(TLSReceiving):
 
     def peer_ended(self) -> int:
         """The peer said goodbye, or its stream ended without (asyncio makes no difference): the protocol is told, and we close too."""
-        if not self.eof_told:
-            self.eof_told = True
-            try:
-                if self.protocol.eof_received():
-                    logger.warning("returning true from eof_received() has no effect when using ssl")
-            except (KeyboardInterrupt, SystemExit):
-                self.close()
-                raise
-            except BaseException as error:
-                return self.fail(error, "Fatal error: protocol.eof_received() call failed.")
-        self.close()
+        try:
+            self.tell_end()
+        finally:
+            self.close()
+        return 0
+
+    def tell_end(self) -> int:
+        """Tell the protocol that the peer sends no more, once; also where it has closed the transport itself, as asyncio does."""
+        if self.eof_told:
+            return 0
+        self.eof_told = True
+        try:
+            if self.protocol.eof_received():
+                logger.warning("returning true from eof_received() has no effect when using ssl")
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.fail(error, "Fatal error: protocol.eof_received() call failed.")
         return 0
 
     def close(self) -> None:
@@ -408,7 +418,15 @@ class TLSTransport(TLSReceiving):
         """Nothing more is to be said or heard: the transport underneath sends what it holds, and closes."""
         self.state = ENDING
         self.left_at_timer = self.waiting()
-        self.lower.close()
+        try:
+            if self.told and (self.peer_done or self.lower_eof):
+                self.tell_end()
+        finally:
+            if self.state == ENDING:
+                if self.kernel.is_closed():
+                    self.lower.close()
+                else:
+                    self.kernel.call_soon(self.lower.close, context=self.context)
         return 0
 
     def _shutdown_timed_out(self) -> None:
@@ -443,13 +461,15 @@ class TLSTransport(TLSReceiving):
             return 0
         if self.failure is None:
             self.failure = error
+        shaking = self.state < OPEN
         self.state = ENDING
         self.stop_timer()
         self.backlog = []
         self.queued = 0
         if self.lower is not None:
             self.lower.abort()
-        self.wake_waiter(error or ConnectionAbortedError("the connection was closed during the SSL handshake"))
+        if shaking:
+            self.wake_waiter(error or ConnectionAbortedError("the connection was closed during the SSL handshake"))
         return 0
 
     def __del__(self) -> None:
