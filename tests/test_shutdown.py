@@ -415,3 +415,110 @@ def test_the_report_tells_of_tasks_threads_and_transports_at_once(driver: str) -
         "ShutdownError: the shutdown took longer than its grace of 0.2 seconds: 1 task, 1 thread, 1 transport still at work",
     ):
         assert text in err, (text, err)
+
+
+ROWS = """
+    async def commit():
+        await asyncio.sleep(SECONDS)  # here it waits
+        print("committed", flush=True)
+    async def rows():
+        try:
+            for number in range(9):
+                yield number
+        finally:
+            await commit()
+"""
+
+
+def rows_that_take(seconds: float) -> str:
+    return f"SECONDS = {seconds}\n{textwrap.dedent(ROWS)}"
+
+
+@pytest.mark.parametrize("how", ["held", "dropped", "dropped by a cancelled task", "read by a flow"])
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_generator_that_cleans_up(driver: str, how: str, in_time: bool) -> None:
+    """It has the grace for it, whoever held it; where that is not enough, what was cut off is told."""
+    script = f"""
+    how = {how!r}
+    async def read():
+        async for _ in rows():
+            await asyncio.sleep(1000)
+    async def main():
+        if how == "held":
+            main.rows = rows()
+            await anext(main.rows)
+        elif how == "dropped":
+            async for _ in rows():
+                break
+        elif how == "dropped by a cancelled task":
+            main.task = asyncio.create_task(read())
+            await asyncio.sleep(0.01)
+        else:
+            main.flow = cede.aiter.buffer(rows(), 1)
+            await anext(main.flow)
+    try:
+        cede.run(main(), grace={60 if in_time else 0.1})
+    except cede.ShutdownError as error:
+        print(error, [each.__qualname__ for each in error.generators])
+        raise
+    """
+    status, out, err = run_script(script, driver, rows_that_take(0.02 if in_time else NEVER))
+    if in_time:
+        assert (status, out, err) == (0, "committed\n", "")
+        return
+    assert status == 1
+    assert ", in commit" in err
+    if how == "read by a flow":
+        assert "1 task" in out
+    else:
+        assert "asynchronous generator 'rows' is closed, and its cleaning up was cut off where it waited:" in err
+        assert "1 asynchronous generator still at work ['rows']" in out
+    assert "was destroyed" not in err
+
+
+def test_tasks_that_a_generator_leaves_are_ended_too(driver: str) -> None:
+    status, out, err = run_script(
+        """
+        async def background():
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                print("ended")
+        async def rows():
+            try:
+                yield 1
+            finally:
+                main.task = asyncio.create_task(background())
+                await asyncio.sleep(0)
+        async def main():
+            main.rows = rows()
+            await anext(main.rows)
+        cede.run(main(), grace=60)
+        """,
+        driver,
+    )
+    assert (status, out, err) == (0, "ended\n", "")
+
+
+def test_a_pool_that_will_not_close_is_told(driver: str) -> None:
+    status, out, err = run_script(
+        """
+        def stuck_here():
+            threading.Event().wait()
+        async def main():
+            main.pool = cede.ThreadPool(1, name="mine")
+            main.task = asyncio.create_task(main.pool.run(stuck_here))
+            await asyncio.sleep(0.05)
+        try:
+            cede.run(main(), grace=0.2)
+        except cede.ShutdownError as error:
+            print(error, error.pools)
+            raise
+        """,
+        driver,
+    )
+    assert status == 1
+    assert "1 pool, 1 thread still at work" in out
+    assert "thread pool 'mine' closed" in out
+    assert "thread pool 'mine' closed size=1 busy=1 queued=0> is closed, and was cut off" in err
+    assert ", in stuck_here" in err

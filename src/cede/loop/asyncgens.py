@@ -18,6 +18,7 @@ class AsyncgensPart(Part):
     """The interpreter's two hooks, installed for as long as the loop runs."""
 
     _asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]]
+    _asyncgens_dropped: dict[asyncio.Task[None], Any]  # those that nobody holds any more, by the task that closes them
     _asyncgens_shutdown_called = False
     _outer_hooks: Any = None
 
@@ -44,24 +45,41 @@ class AsyncgensPart(Part):
         # The collector calls this, on whatever thread it happens to run.
         self._asyncgens.discard(agen)
         if not self.is_closed():
-            self.call_soon_threadsafe(self.create_task, agen.aclose())
+            self.call_soon_threadsafe(self._close_dropped, agen, agen.aclose())
+
+    def _close_dropped(self, agen: Any, closing: Any) -> None:
+        task = self.create_task(closing)
+        self._asyncgens_dropped[task] = agen
+        task.add_done_callback(self._dropped_is_closed)
+
+    def _dropped_is_closed(self, task: asyncio.Task[None]) -> None:
+        self._asyncgens_dropped.pop(task, None)
 
     async def shutdown_asyncgens(self) -> None:
         """Close all asynchronous generators that are still open; what one raises meanwhile goes to the exception
         handler.
         """
+        closing = self._close_asyncgens()
+        if closing:
+            await asyncio.gather(*closing, return_exceptions=True)
+            for task, agen in closing.items():
+                self._tell_of_asyncgen(agen, task)
+
+    def _close_asyncgens(self) -> dict[asyncio.Future[None], Any]:
+        """Begin to close those that are open; the tasks that do it, each with its generator."""
         self._asyncgens_shutdown_called = True
         closing = list(self._asyncgens)
         self._asyncgens.clear()
-        if not closing:
-            return
-        outcomes = await asyncio.gather(*[agen.aclose() for agen in closing], return_exceptions=True)
-        for agen, outcome in zip(closing, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                self.call_exception_handler(
-                    {
-                        "message": f"an error occurred during closing of asynchronous generator {agen!r}",
-                        "exception": outcome,
-                        "asyncgen": agen,
-                    }
-                )
+        return {asyncio.ensure_future(agen.aclose()): agen for agen in closing}
+
+    def _tell_of_asyncgen(self, agen: Any, task: asyncio.Future[None]) -> None:
+        """What the closing has raised."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.call_exception_handler(
+                {
+                    "message": f"an error occurred during closing of asynchronous generator {agen!r}",
+                    "exception": error,
+                    "asyncgen": agen,
+                }
+            )

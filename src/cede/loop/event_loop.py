@@ -112,6 +112,7 @@ class EventLoop(  # type: ignore[misc]
         self._task_factory = task_factory
         self._budget = Budget(self, limit) if limit else None
         self._asyncgens = weakref.WeakSet()
+        self._asyncgens_dropped = {}
         self._children = set()
         self._given_executors = weakref.WeakSet()
         self._servers: weakref.WeakSet[Any] = weakref.WeakSet()

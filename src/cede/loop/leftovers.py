@@ -1,4 +1,5 @@
-"""What is still at work in a loop: tasks and where they wait, threads and where they are, transports that are open.
+"""What is still at work in a loop: tasks and generators and where they wait, threads and where they are, transports and pools that are
+open.
 
 Read when a shutdown has run out of time, from whatever thread finds that out: everything here only looks, and takes what it can get.
 """
@@ -6,6 +7,7 @@ Read when a shutdown has run out of time, from whatever thread finds that out: e
 from __future__ import annotations
 
 import asyncio
+import gc
 import linecache
 import sys
 import threading
@@ -21,6 +23,14 @@ from cede.loop.threads import LoopThreads
 _REST = pool_module._worker.__code__
 
 
+class Cut:
+    """An asynchronous generator whose closing was cut off, and where it waited then."""
+
+    def __init__(self, generator: Any) -> None:
+        self.generator = generator
+        self.lines = where_waits(generator)
+
+
 @dataclass
 class Leftovers:
     """What was still at work."""
@@ -28,13 +38,21 @@ class Leftovers:
     tasks: list[Any] = field(default_factory=list)
     threads: list[threading.Thread] = field(default_factory=list)
     transports: list[Any] = field(default_factory=list)
+    generators: list[Cut] = field(default_factory=list)
+    pools: list[Any] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.tasks or self.threads or self.transports)
+        return bool(self.tasks or self.threads or self.transports or self.generators or self.pools)
 
     def count(self) -> str:
         """How many of each, in words."""
-        kinds = (("task", self.tasks), ("thread", self.threads), ("transport", self.transports))
+        kinds = (
+            ("task", self.tasks),
+            ("asynchronous generator", self.generators),
+            ("pool", self.pools),
+            ("thread", self.threads),
+            ("transport", self.transports),
+        )
         return ", ".join(f"{len(items)} {name}{'s' * (len(items) != 1)}" for name, items in kinds if items)
 
     def describe(self) -> str:
@@ -43,6 +61,11 @@ class Leftovers:
         for task in self.tasks:
             lines.append(f"task {task.get_name()!r} waits:")
             lines += where_task_waits(task)
+        for cut in self.generators:
+            name = getattr(cut.generator, "__qualname__", None) or repr(cut.generator)
+            lines.append(f"asynchronous generator {name!r} is closed, and its cleaning up was cut off where it waited:")
+            lines += cut.lines
+        lines += [f"{pool!r} is closed, and was cut off" for pool in self.pools]
         frames = sys._current_frames()
         for thread in self.threads:
             lines.append(f"thread {thread.name!r} is at:")
@@ -53,8 +76,13 @@ class Leftovers:
 
 def where_task_waits(task: Any) -> list[str]:
     """The chain of awaits of a task, outermost first, then what it ends in."""
+    return where_waits(task.get_coro())
+
+
+def where_waits(awaitable: Any) -> list[str]:
+    """The chain of awaits of a coroutine or a generator."""
     lines = []
-    current = task.get_coro()
+    current = awaitable
     while current is not None:
         for frame_name, next_name in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
             if hasattr(current, frame_name):
@@ -64,9 +92,19 @@ def where_task_waits(task: Any) -> list[str]:
                 current = getattr(current, next_name)
                 break
         else:
-            lines.append(f"  for {current!r}")
-            break
+            generator = generator_behind(current)
+            if generator is None:
+                lines.append(f"  for {current!r}")
+                break
+            current = generator
     return lines
+
+
+def generator_behind(step: Any) -> Any:
+    """The asynchronous generator whose step, or whose closing, is awaited; None for everything else."""
+    if type(step).__name__ not in ("async_generator_asend", "async_generator_athrow"):
+        return None
+    return next((each for each in gc.get_referents(step) if hasattr(each, "ag_frame")), None)  # no attribute tells
 
 
 def where_thread_is(frame: FrameType | None) -> list[str]:

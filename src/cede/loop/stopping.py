@@ -3,7 +3,9 @@
 1. Stop accepting: every server closes its listening sockets.
 2. Close the connections of servers that are idle: those whose reader waits for its peer. A connection that is at work may finish what it
    does, within half of the time, and is closed when it waits again. Where no server has a connection nothing is waited for.
-3. Cancel the tasks, and wait for them; then the asynchronous generators, and the threads of executors.
+3. Cancel the tasks, and wait for them, but for those that close generators which nobody holds any more. Then close the asynchronous
+   generators, and what else the loop closes with them, such as pools; then end the tasks that these have left; then the threads of
+   executors.
 4. Close what is still open, after what was written is sent; at the end of the time, abort it.
 
 Each phase has at least a turn of the loop, even when the time is up.
@@ -15,7 +17,7 @@ import asyncio
 import time
 from typing import Any
 
-from cede.loop.leftovers import Leftovers, busy_threads, open_transports, unfinished_tasks
+from cede.loop.leftovers import Cut, Leftovers, busy_threads, open_transports, unfinished_tasks
 from cede.net.waiting import waits_for_data
 
 # How often is looked whether a connection has become idle, or a thread has ended, which nobody tells: in seconds.
@@ -28,6 +30,7 @@ class Stopping:
     def __init__(self, loop: Any, deadline: float) -> None:
         self.loop = loop
         self.deadline = deadline
+        self._closers: list[Any] = []  # of generators and pools that do not even end when they are cut off
 
     def left(self) -> float:
         """Seconds left, never below 0."""
@@ -36,8 +39,9 @@ class Stopping:
     async def run(self) -> Leftovers:
         """All phases. Returns what was still at work when the time was up; empty where all ended."""
         await self._let_servers_finish()
-        tasks = await self._end_tasks()
-        await self._end_generators()
+        tasks = await self._end_tasks([])
+        generators, pools = await self._end_generators()
+        tasks += await self._end_tasks(tasks)
         threads = await self._end_threads()
         transports = await self._end_transports()
         # What took its time may have come to an end since.
@@ -45,6 +49,8 @@ class Stopping:
             [task for task in tasks if not task.done()],
             [thread for thread in threads if thread in self._busy()],
             transports,
+            generators,
+            pools,
         )
 
     async def _let_servers_finish(self) -> None:
@@ -72,9 +78,10 @@ class Stopping:
                 face.close()
         return bool(clients)
 
-    async def _end_tasks(self) -> list[Any]:
-        me = asyncio.current_task()
-        while tasks := unfinished_tasks(self.loop, me):
+    async def _end_tasks(self, told: list[Any]) -> list[Any]:
+        """Those that do not end in time, besides `told`."""
+        but = {asyncio.current_task(), *told, *self._closers}
+        while tasks := [task for task in unfinished_tasks(self.loop) if task not in but and task not in self.loop._asyncgens_dropped]:
             for task in tasks:
                 task.cancel()
             await asyncio.sleep(0)
@@ -91,12 +98,35 @@ class Stopping:
                 {"message": "unhandled exception during the shutdown", "exception": task.exception(), "task": task}
             )
 
-    async def _end_generators(self) -> None:
-        try:
-            async with asyncio.timeout(self.left()):
-                await self.loop.shutdown_asyncgens()
-        except TimeoutError:
-            self.loop._asyncgens.clear()  # their tasks, if any, are told of as such
+    async def _end_generators(self) -> tuple[list[Cut], list[Any]]:
+        """The generators, and the pools, that do not end in time: they are cut off, by a cancellation."""
+        dropped = self.loop._asyncgens_dropped
+        generators: list[Cut] = []
+        pools: list[Any] = []
+        while closing := self.loop._close_asyncgens() | dropped:
+            await asyncio.sleep(0)
+            _, pending = await asyncio.wait(closing, timeout=self.left())
+            for task in pending:
+                found = closing[task]
+                if hasattr(found, "ag_frame"):
+                    generators.append(Cut(found))  # where it waits is to be seen now, and not after that
+                else:
+                    pools += getattr(found, "closing", None) or [found]
+                task.cancel()
+            if pending:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            for task, found in closing.items():
+                dropped.pop(task, None)
+                if task.done():
+                    if not getattr(found, "ag_running", False):
+                        self.loop._tell_of_asyncgen(found, task)
+                    elif not task.cancelled():
+                        task.exception()  # a task is in it that does not end, and is told of
+                else:
+                    task._log_destroy_pending = False  # it is told of as what it closes
+                    self._closers.append(task)
+        return generators, pools
 
     def _busy(self) -> list[Any]:
         executors = list(self.loop._given_executors)

@@ -23,14 +23,20 @@ class Keeper:
         self.pools: weakref.WeakSet[Any] = weakref.WeakSet()  # what a program makes, it keeps
         self.defaults: dict[type, Any] = {}
         self.places: dict[Any, Places] = {}
+        self.closing: list[Any] = []  # pools that are asked to close and have not yet
 
     async def aclose(self) -> None:
         """Close all pools. The first error is raised when all are closed."""
-        outcomes = await asyncio.gather(*[pool.aclose() for pool in list(self.pools)], return_exceptions=True)
+        self.closing = list(self.pools)
+        outcomes = await asyncio.gather(*[self._close(pool) for pool in list(self.closing)], return_exceptions=True)
         self.defaults.clear()
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    async def _close(self, pool: Any) -> None:
+        await pool.aclose()
+        self.closing.remove(pool)
 
     def default(self, kind: type) -> Any:
         """The pool of that kind which everybody shares."""

@@ -29,7 +29,8 @@ LAST_CHANCE = 1.0
 class ShutdownError(RuntimeError):
     """A shutdown took longer than the `grace` it was given.
 
-    tasks, threads, transports: what was still at work, as lists of such objects.
+    tasks, threads, transports, pools: what was still at work, as lists of such objects. generators: the asynchronous generators whose
+    cleaning up was cut off.
     """
 
     def __init__(self, message: str, leftovers: Leftovers) -> None:
@@ -37,6 +38,8 @@ class ShutdownError(RuntimeError):
         self.tasks = leftovers.tasks
         self.threads = leftovers.threads
         self.transports = leftovers.transports
+        self.generators = [cut.generator for cut in leftovers.generators]
+        self.pools = leftovers.pools
 
 
 def new_event_loop(
@@ -85,9 +88,10 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
     fair, slow_cancel_duration: for the loop, as `new_event_loop` takes them; not together with `loop_factory`.
     grace: how many seconds the end may take, None for as long as it takes. The time runs from Ctrl-C, from SIGTERM (which with a grace
         cancels the main task as Ctrl-C does, and then raises SystemExit(143)), or else from `close`. The loop is stopped in phases: accept
-        no more, close idle connections, cancel the tasks, end threads, close and then abort what is open. When the time is up, what
-        is still at work is printed to standard error, and `close` raises ShutdownError. Where the loop is so blocked that it cannot, the
-        process is ended with status 1. Threads that are stuck then do not hold up the interpreter's exit, whose status is 1 as well.
+        no more, close idle connections, cancel the tasks, close generators and pools, end threads, close and then abort what is open. When
+        the time is up, what is still at work, or was cut off, is printed to standard error, and `close` raises ShutdownError. Where the
+        loop is so blocked that it cannot, the process is ended with status 1. Threads that are stuck then do not hold up the interpreter's
+        exit, whose status is 1 as well.
 
     Raises TypeError or ValueError for a grace that is no number of seconds, and TypeError for a grace on a loop that is not cede's.
     """

@@ -7,6 +7,7 @@ from cede.tools.groups.timeouts cimport requests_of, task_on
 
 cdef object CancelledError
 cdef object get_running_loop
+cdef object running_loop_or_none
 cdef double SLOWEST
 cdef Py_ssize_t AT_ONCE
 

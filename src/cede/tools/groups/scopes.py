@@ -47,6 +47,7 @@ SLOWEST = 0.05
 
 CancelledError = exceptions.CancelledError
 get_running_loop = events.get_running_loop
+running_loop_or_none = events._get_running_loop
 
 
 class CancelScope:
@@ -146,7 +147,9 @@ class CancelScope:
 
     def leave(self, error: Any) -> Any:
         host = self.host
-        if host is None or scope_of(host) is not self or task_on(get_running_loop()) is not host:
+        if host is not None and running_loop_or_none() is not self.loop and isinstance(error, GeneratorExit):
+            pass  # its coroutine is dropped, when its loop does not run any more: there is nobody to complain to
+        elif host is None or scope_of(host) is not self or task_on(get_running_loop()) is not host:
             raise RuntimeError("cancel scopes must be left in the task that entered them, the inner ones first")
         if self.timer is not None:
             clear_deadline(self.timer)
