@@ -321,6 +321,11 @@ def test_a_failing_factory_is_counted(caplog: pytest.LogCaptureFixture) -> None:
         ({"min_read_rate": float("nan")}, ValueError),
         ({"read_rate_window": -1}, ValueError),
         ({"read_rate_window": None}, TypeError),
+        ({"min_write_rate": 0}, ValueError),
+        ({"min_write_rate": "100"}, TypeError),
+        ({"min_write_rate": float("inf")}, ValueError),
+        ({"write_rate_window": 0}, ValueError),
+        ({"write_rate_window": True}, TypeError),
     ],
     ids=str,
 )

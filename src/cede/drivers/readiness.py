@@ -12,7 +12,8 @@ That a watch outlives the operation is the danger here: the number may by then b
   on it get EBADF, and a new one is made;
 * an event carries the generation of the registration that asked for it, and one of an older generation is not delivered.
 
-The table keeps a stream's sink alive while something is wanted of it (`hold_sink`, `let_sink_go`), as a registration with asyncio's selector does.
+The table keeps a stream's sink alive while something is wanted of it (`hold_sink`, `let_sink_go`), as a registration with asyncio's
+selector does.
 """
 
 from __future__ import annotations

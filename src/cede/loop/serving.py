@@ -78,6 +78,8 @@ class ServingPart(Part):
         first_byte_timeout: float | None = None,
         min_read_rate: float | None = None,
         read_rate_window: float = WINDOW,
+        min_write_rate: float | None = None,
+        write_rate_window: float | None = None,
     ) -> Server:
         """Listen on `host` (a name, a sequence of names, or None or "" for all interfaces) and `port`, or on the given
         `sock`.
@@ -88,14 +90,16 @@ class ServingPart(Part):
         Limits, which asyncio does not have: with `max_connections` open ones, no more are accepted until one is gone. A peer that has sent
         nothing after `first_byte_timeout` seconds is cut off. So is, from its first byte on, one that sends fewer than `min_read_rate`
         bytes a second, averaged over `read_rate_window` seconds in which the server waited for it: reading was not paused, nothing was
-        written, and a stream's handler was inside a read. A connection that idles between two requests is cut off too, then. Its protocol's
-        ``connection_lost``, or the stream's reader, gets a ConnectionAbortedError. ``Server.statistics()`` counts it all.
+        written or still on its way, and a stream's handler was inside a read. A connection that idles between two requests is cut off too,
+        then. And so is one that takes fewer than `min_write_rate` bytes a second of what is there for it, averaged over `write_rate_window`
+        seconds (`read_rate_window`, where that is None), also while the connection is being closed. Its protocol's ``connection_lost``, or
+        the stream's reader, gets a ConnectionAbortedError. ``Server.statistics()`` counts it all.
 
         Raises OSError where an address cannot be bound, ValueError or TypeError for
         arguments that make no sense together.
         """
         self._check_closed()
-        limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window)
+        limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window, min_write_rate, write_rate_window)
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         given = sock is not None
         if given:
@@ -199,6 +203,8 @@ class ServingPart(Part):
         first_byte_timeout: float | None = None,
         min_read_rate: float | None = None,
         read_rate_window: float = WINDOW,
+        min_write_rate: float | None = None,
+        write_rate_window: float | None = None,
     ) -> Server:
         """Listen on the Unix socket `path`, or on the given bound `sock`. A stale socket file at `path` is replaced.
 
@@ -207,7 +213,7 @@ class ServingPart(Part):
         together.
         """
         self._check_closed()
-        limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window)
+        limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window, min_write_rate, write_rate_window)
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         given = sock is not None
         if path is not None:

@@ -115,7 +115,7 @@ class Server(asyncio.AbstractServer):
         self._kind = MeteredTransport if self._metered else StreamTransport
         self._pacers: weakref.WeakKeyDictionary[Any, Pacer] = weakref.WeakKeyDictionary()
         self._coming = 0  # accepted, and not among the open ones yet
-        self._open = self._peak = self._accepted = self._pauses = self._failed = self._silent = self._slow = 0
+        self._open = self._peak = self._accepted = self._pauses = self._failed = self._silent = self._slow = self._lagging = 0
         self._full = False
         self._context = contextvars.copy_context()
         self._serving = False
@@ -170,6 +170,10 @@ class Server(asyncio.AbstractServer):
 
     def _cut_slow(self, transport: Any, why: str) -> None:
         self._slow += 1
+        self._cut(transport, why)
+
+    def _cut_lagging(self, transport: Any, why: str) -> None:
+        self._lagging += 1
         self._cut(transport, why)
 
     def _cut(self, transport: Any, why: str) -> None:
@@ -259,6 +263,7 @@ class Server(asyncio.AbstractServer):
             failed=self._failed,
             silent=self._silent,
             slow=self._slow,
+            lagging=self._lagging,
         )
 
     @property

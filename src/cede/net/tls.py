@@ -145,6 +145,13 @@ class TLSTransport(TLSReceiving):
         """Whether something was sent underneath since the last call."""
         return self.lower is not None and bool(self.lower.take_written())
 
+    def progress(self) -> tuple[int, int, int | None]:
+        """As MeteredTransport's, of the transport underneath; with what waits to be encrypted."""
+        if self.lower is None:
+            return 0, 0, None
+        left, here, unsent = self.lower.progress()
+        return left, here + self.queued, unsent
+
     # -- the handshake
 
     def early(self, data: Any) -> int:
