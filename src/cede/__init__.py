@@ -13,7 +13,7 @@ as ``loop_factory``, or call `cede.run`. `accelerate` puts the whole process on 
 
 from typing import TYPE_CHECKING
 
-from cede import core as _core  # noqa: F401 - first of all: it refuses an interpreter in which cede cannot run, and leaves that as it was
+from cede import core as _core
 
 # isort: split
 from cede import offload as _offload
@@ -22,6 +22,7 @@ from cede.cluster.entry import cluster as cluster
 from cede.cluster.entry import to_cluster as to_cluster
 from cede.cluster.errors import ClusterLost as ClusterLost
 from cede.cluster.errors import ClusterWorkerDied as ClusterWorkerDied
+from cede.core import lazily as _lazily
 from cede.core.factory import stock_task_factory as stock_task_factory
 from cede.core.fairness import GreedyPlace as GreedyPlace
 from cede.core.future import Future as Future
@@ -124,10 +125,14 @@ if TYPE_CHECKING:
 else:
     from cede.tools.sync.queue import LifoQueue, PriorityQueue, Queue
 
+_core.__name__  # noqa: B018 - now, also where Python puts imports off
+
 BaseEventLoop = SelectorEventLoop = EventLoop
 
 
 def __getattr__(name: str) -> object:
+    if name in globals():
+        return _lazily.own(globals(), name)
     if name in _offload.__all__:  # what is imported when it is used
         return getattr(_offload, name)
     return _stock.fallback(name)

@@ -26,3 +26,9 @@ from asyncio.taskgroups import TaskGroup as TaskGroup
 from asyncio.tasks import Task as Task
 from asyncio.tasks import sleep as sleep
 from asyncio.timeouts import Timeout as Timeout
+
+from cede.core.lazily import own
+
+# Now, also where Python puts imports off: later these names mean cede's own.
+for _name in list(globals()):
+    own(globals(), _name)

@@ -45,6 +45,8 @@ class SelectorDriver(PortableDriver):
             channel.armed = 0
         if not mask:
             return 0
+        if self.closed:
+            raise RuntimeError("the driver is closed")
         if channel.armed:
             self.selector.modify(channel.fd, mask, channel)
         else:
@@ -67,6 +69,8 @@ class SelectorDriver(PortableDriver):
 
     def wait(self, timeout: float) -> int:
         if not self.rest:
+            if self.closed:
+                raise RuntimeError("the driver is closed")
             self.asleep = True
             try:
                 if timeout < 0.0:

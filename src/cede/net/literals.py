@@ -83,7 +83,7 @@ def literal_info(host: Any, port: Any, family: Any, type: Any, proto: Any, flowi
         proto = socket.IPPROTO_UDP
     else:
         return None
-    if port is None or port == "" or port == b"":
+    if port is None or (isinstance(port, (str, bytes)) and not port):
         port = 0
     else:
         try:

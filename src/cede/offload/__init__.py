@@ -13,6 +13,7 @@ all.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cede.core.lazily import own
 from cede.offload.verbs import pools as pools
 from cede.offload.verbs import to_interpreter as to_interpreter
 from cede.offload.verbs import to_process as to_process
@@ -60,6 +61,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in globals():
+        return own(globals(), name)
     home = _LATER.get(name)
     if home is None:
         raise AttributeError(f"module 'cede.offload' has no attribute {name!r}")

@@ -61,7 +61,7 @@ def accelerate(*, names: bool = True) -> None:
             replaced[id(theirs)] = ours
             setattr(asyncio, name, ours)
     for name in ("Process", "SubprocessStreamProtocol"):
-        replaced[id(vars(asyncio.subprocess)[name])] = vars(cede.subprocess)[name]
+        replaced[id(vars(asyncio.subprocess)[name])] = getattr(cede.subprocess, name)
     for module_name, module in list(sys.modules.items()):
         if module_name.startswith("asyncio."):
             for name in (*getattr(module, "__all__", ()), "SubprocessStreamProtocol"):

@@ -9,6 +9,7 @@ from asyncio.subprocess import Process as StockProcess
 from asyncio.subprocess import SubprocessStreamProtocol as StockProtocol
 from typing import Any
 
+from cede.core.lazily import own
 from cede.tools.groups.gathering import gather
 from cede.tools.outflow import FlowControlMixin
 from cede.tools.reader import DEFAULT_LIMIT, StreamReader
@@ -21,6 +22,9 @@ STDOUT = subprocess.STDOUT
 DEVNULL = subprocess.DEVNULL
 
 NAMES = ("stdin", "stdout", "stderr")
+
+for _name in ("StockProcess", "StockProtocol"):  # now, also where Python puts imports off: later these names mean cede's own
+    own(globals(), _name)
 
 
 class SubprocessStreamProtocol(FlowControlMixin):
@@ -216,6 +220,8 @@ async def create_subprocess_shell(
 
 def __getattr__(name: str) -> Any:
     """What else asyncio.subprocess holds."""
+    if name in globals():
+        return own(globals(), name)
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(asyncio.subprocess, name)
