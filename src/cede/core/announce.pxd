@@ -8,6 +8,10 @@ cdef extern from "direct.h":
 cdef cede_direct registering
 cdef cede_direct unregistering
 cdef cede_direct swapping
+cdef cede_direct leaving
+cdef bint swaps
+cdef set pending
+cdef dict current
 
 cdef int announce(object task) except -1
 cdef int withdraw(object task) except -1

@@ -1,6 +1,7 @@
 """How a task becomes known to asyncio: ``current_task()`` and ``all_tasks()``, on each version.
 
-Only the functions that asyncio keeps for this are used, never its tables, which moved with each release.
+Only the functions that asyncio keeps for this are used, not its tables, which moved with each release (but for one of
+3.11, which is what it is).
 
 A task of ours is entered in the set that 3.12 made for eager tasks. asyncio reads both of its sets alike, but that one is a
 plain set of strong references: it costs a tenth of the WeakSet (which runs Python code to add, to discard and for each dead
@@ -20,20 +21,23 @@ unregister_weak: Any = _tasks._unregister_task
 enter_task: Any = _tasks._enter_task
 leave_task: Any = _tasks._leave_task
 
+swap_at_once = sys.version_info >= (3, 12)
+
 if sys.version_info >= (3, 12):
     register: Any = _tasks._register_eager_task
     unregister: Any = _tasks._unregister_eager_task
     swap_current: Any = _tasks._swap_current_task
 
 else:
-    _pending: set[Any] = set()
+    pending: set[Any] = set()
+    current: dict[Any, Any] = _tasks._current_tasks  # type: ignore[attr-defined]  # which 3.11 will not move any more
 
     def register(task: Any) -> None:
-        _pending.add(task)
+        pending.add(task)
         register_weak(task)
 
     def unregister(task: Any) -> None:
-        _pending.discard(task)
+        pending.discard(task)
         unregister_weak(task)
 
     def swap_current(loop: Any, task: Any) -> Any:

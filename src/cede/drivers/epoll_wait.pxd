@@ -15,7 +15,8 @@ cdef class EpollWaiter(PortableDriver):
     cdef bint signalled
     cdef bint fine
     cdef int born
-    cdef object signal_pipe
+    cdef int ear  # of the pipe that signals write into
+    cdef int mouth
     cdef bytes numbers
     cdef PyObject **table
     cdef Py_ssize_t capacity

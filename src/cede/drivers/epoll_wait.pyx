@@ -75,6 +75,7 @@ cdef class EpollWaiter(PortableDriver):
     def __cinit__(self):
         self.epoll = -1
         self.bell = -1
+        self.ear = self.mouth = -1
 
     def __init__(self):
         PortableDriver.__init__(self)
@@ -112,6 +113,10 @@ cdef class EpollWaiter(PortableDriver):
         if self.bell >= 0:
             c_close(self.bell)
             self.bell = -1
+        if self.mouth >= 0:
+            c_close(self.ear)
+            c_close(self.mouth)
+            self.ear = self.mouth = -1
         return 0
 
     cdef int listen(self, int fd, uint32_t mark) except -1:
@@ -288,18 +293,26 @@ cdef class EpollWaiter(PortableDriver):
                 c_write(self.bell, &one, sizeof(one))
 
     cpdef int wakeup_fd(self) except -2:
-        if self.signal_pipe is None:
+        if self.mouth < 0:
+            if self.epoll < 0:
+                raise RuntimeError("the driver is closed")
             ear, mouth = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-            self.signal_pipe = (ear, mouth)
-            self.listen(ear, SIGNAL_PIPE)
-        return self.signal_pipe[1]
+            try:
+                self.listen(ear, SIGNAL_PIPE)
+            except BaseException:
+                os.close(ear)
+                os.close(mouth)
+                raise
+            self.ear = ear
+            self.mouth = mouth
+        return self.mouth
 
     cdef int hush(self, bint signals) except -1:
         cdef char drain[4096]
         cdef Py_ssize_t size = sizeof(drain)
         if signals:
             while size == sizeof(drain):
-                size = c_read(self.signal_pipe[0], drain, sizeof(drain))
+                size = c_read(self.ear, drain, sizeof(drain))
                 if size > 0 and self.signal_sink is not None:
                     self.numbers += drain[:size]
             self.signalled = True
@@ -319,11 +332,9 @@ cdef class EpollWaiter(PortableDriver):
         if not self.closed:
             self.closed = True
             self.position = self.count = 0
-            self.forget_all()
-            self.give_back()
-            Py_CLEAR(self.last)
-            if self.signal_pipe is not None:
-                for fd in self.signal_pipe:
-                    os.close(fd)
-                self.signal_pipe = None
+            try:
+                self.forget_all()
+            finally:
+                self.give_back()
+                Py_CLEAR(self.last)
         return 0

@@ -179,11 +179,11 @@ class SelectorDriver(PortableDriver):
         return 0
 
     def close(self) -> int:
-        if not self.closed:
-            self.closed = True
-            self.rest = []
-            self.forget_all()
-            self.selector.close()
-            self.ear.close()
-            self.bell.close()
+        # Each step may be made again: a signal's handler may have ended the first call in the middle.
+        self.closed = True
+        self.rest = []
+        self.forget_all()
+        self.selector.close()
+        self.ear.close()
+        self.bell.close()
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,21 +14,11 @@ if TYPE_CHECKING:
 
 
 class AsyncgensPart(Part):
-    """The interpreter's two hooks, installed for as long as the loop runs."""
+    """What the interpreter's two hooks call, which are installed for as long as the loop runs."""
 
     _asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]]
     _asyncgens_dropped: dict[asyncio.Task[None], Any]  # those that nobody holds any more, by the task that closes them
     _asyncgens_shutdown_called = False
-    _outer_hooks: Any = None
-
-    def _hook_asyncgens(self) -> None:
-        self._outer_hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(firstiter=self._asyncgen_begun, finalizer=self._asyncgen_abandoned)
-
-    def _unhook_asyncgens(self) -> None:
-        if self._outer_hooks is not None:
-            sys.set_asyncgen_hooks(*self._outer_hooks)
-            self._outer_hooks = None
 
     def _asyncgen_begun(self, agen: AsyncGenerator[Any, Any]) -> None:
         if self._asyncgens_shutdown_called:

@@ -99,8 +99,9 @@ class ChildrenPart(Part):
 
     def _release_children(self) -> None:
         """Watch them no longer; they live on."""
-        while self._children:
-            self._children.pop().release()
+        for child in list(self._children):
+            child.release()
+            self._children.discard(child)
 
 
 def _told_of_pipes(stdin: Any, stdout: Any, stderr: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from cede.core.fairness import Budget
 from cede.core.kernel import COMPILED, Kernel
 from cede.loop.asyncgens import AsyncgensPart
+from cede.loop.borrowed import Borrowed, on_main_thread
 from cede.loop.children import ChildrenPart
 from cede.loop.choice import choose_limit, choose_task_factory, make_driver
 from cede.loop.connecting import ConnectingPart
@@ -65,23 +66,21 @@ class EventLoop(  # type: ignore[misc]
     __slots__ = (
         "_asyncgens",
         "_asyncgens_shutdown_called",
+        "_borrowed",
         "_budget",
         "_children",
+        "_cleared",
         "_default_executor",
         "_exception_handler",
         "_executor_shutdown_called",
         "_given_executors",
         "_home_pid",
         "_name_pool",
-        "_outer_hooks",
-        "_outer_origin_depth",
-        "_outer_wakeup_fd",
         "_ready_to_close",
         "_remembered",
         "_servers",
         "_signal_handlers",
         "_signals_heard",
-        "_wakeup_armed",
         "_watched_objects",
     )
 
@@ -92,12 +91,10 @@ class EventLoop(  # type: ignore[misc]
         self._executor_shutdown_called = False
         self._home_pid = 0
         self._name_pool = None
-        self._outer_hooks = None
-        self._outer_origin_depth = None
-        self._outer_wakeup_fd = -1
         self._ready_to_close = False
         self._remembered = None
-        self._wakeup_armed = False
+        self._borrowed = Borrowed()
+        self._cleared = False
         if not COMPILED:
             from cede.core.build import tell_uncompiled  # here, because it reads files by modules that a compiled cede needs not
 
@@ -120,6 +117,13 @@ class EventLoop(  # type: ignore[misc]
         self._signals_heard = {}
         self._watched_objects = {}
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
+        if on_main_thread():
+            # Its first run would take it, at a moment when there may be no descriptors left.
+            try:
+                driver.wakeup_fd()
+            except BaseException:
+                driver.close()
+                raise
         self._register_for_fork()
 
     if COMPILED:  # uncompiled, the kernel looks for itself: a `__setattr__` here would slow its every step

@@ -127,9 +127,9 @@ class ExecutorPart(Part):
 
     def _close_executor(self) -> None:
         self._executor_shutdown_called = True
-        executor, self._default_executor = self._default_executor, None
-        if executor is not None:
-            executor.shutdown(wait=False)
+        if self._default_executor is not None:
+            self._default_executor.shutdown(wait=False)
+            self._default_executor = None  # only now: a signal's handler may have raised, and another close() comes here again
 
 
 def _settle(future: asyncio.Future[None], error: Exception | None) -> None:

@@ -11,7 +11,6 @@ does what it has duplicated.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import threading
 import weakref
@@ -62,10 +61,7 @@ class ForkingPart(Part):
             return
         if self._thread_id == threading.get_ident():
             events._set_running_loop(None)
-            if self._wakeup_armed:
-                # The descriptor is the parent's as well: a signal sent to the child would wake the parent.
-                self._wakeup_armed = False
-                signal.set_wakeup_fd(-1)
+            self._borrowed.disown()
         self._give_signals_back_in_child()
         self._forget_names()
         self._default_executor = None  # its threads exist in the parent only

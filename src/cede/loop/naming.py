@@ -103,9 +103,9 @@ class NamingPart(Part):
         return await self.getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
 
     def _close_names(self) -> None:
-        pool, self._name_pool = self._name_pool, None
-        if pool is not None:
-            pool.close()
+        if self._name_pool is not None:
+            self._name_pool.close()
+            self._name_pool = None
 
     def _forget_names(self) -> None:
         """After a fork the pool's threads exist in the parent only."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
-import threading
 import time
 import warnings
 from asyncio import events
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cede.core.register import unregister
-from cede.core.scheduling import FORKED, OPEN
+from cede.core.scheduling import CLOSED, FORKED, OPEN
+from cede.loop.borrowed import Borrowed
 from cede.loop.part import Part
 
 if TYPE_CHECKING:
@@ -24,21 +23,27 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 logger = logging.getLogger("asyncio")
 
-# As deep as asyncio's own debug mode looks for the place where a coroutine was made.
-DEBUG_STACK_DEPTH = 10
 
+class _StopWhenDone:
+    """What one run adds to the future that it waits for. Called after that run was left, by an interrupt for one, it stops no other."""
 
-def _stop_when_done(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled() and isinstance(future.exception(), (KeyboardInterrupt, SystemExit)):
-        return  # the run is being left by that exception already; a stop would end the next run instead
-    future.get_loop().stop()
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = False
+
+    def __call__(self, future: asyncio.Future[Any]) -> None:
+        if self.left or (not future.cancelled() and isinstance(future.exception(), (KeyboardInterrupt, SystemExit))):
+            return  # the run is being left by that exception already
+        future.get_loop().stop()
 
 
 class RunningPart(Part):
     """One run after another on one thread at a time, until `close`."""
 
-    _outer_origin_depth: int | None = None
+    _borrowed: Borrowed
     _budget: Budget | None
+    _cleared: bool
 
     def __repr__(self) -> str:
         return (
@@ -71,14 +76,11 @@ class RunningPart(Part):
         """
         self._check_closed()
         self._check_may_run()
-        self._enter_run()
         try:
-            self.run_until_stopped()
+            self._borrowed.run(self)
         except RuntimeError:
             self._check_not_forked()  # from Python 3.14 on asyncio refuses to enter a task there, in words that do not help
             raise
-        finally:
-            self._leave_run()
         self._check_not_forked()
 
     def run_until_complete(self, future: Generator[Any, None, T] | Awaitable[T]) -> T:
@@ -93,49 +95,20 @@ class RunningPart(Part):
         if ours:
             # If it is left pending, the error below says so; nobody needs the finalizer's report.
             waited._log_destroy_pending = False  # type: ignore[attr-defined]
-        waited.add_done_callback(_stop_when_done)
+        stop = _StopWhenDone()
         try:
+            waited.add_done_callback(stop)
             self.run_forever()
         except BaseException:
             if ours and waited.done() and not waited.cancelled():
                 waited.exception()  # it is what is being raised: the caller has no task to retrieve it from
             raise
         finally:
-            waited.remove_done_callback(_stop_when_done)
+            stop.left = True  # it may be on the ring already
+            waited.remove_done_callback(stop)
         if not waited.done():
             raise RuntimeError("Event loop stopped before Future completed.")
         return waited.result()
-
-    # -- what a run borrows
-
-    def _enter_run(self) -> None:
-        self._track_origins(self._debug)
-        self._hook_asyncgens()
-        self._thread_id = threading.get_ident()
-        events._set_running_loop(self)
-        if self._budget is not None:
-            self._budget.open()
-        self._arm_wakeup()
-
-    def _leave_run(self) -> None:
-        self._stopping = False
-        if self._budget is not None:
-            self._budget.close()
-        self._thread_id = None
-        if self._state != FORKED:
-            self._disarm_wakeup()
-        events._set_running_loop(None)
-        self._unhook_asyncgens()
-        self._track_origins(False)
-
-    def _track_origins(self, wanted: bool) -> None:
-        """In debug mode coroutines remember where they were made, for the "never awaited" warning."""
-        if wanted and self._outer_origin_depth is None:
-            self._outer_origin_depth = sys.get_coroutine_origin_tracking_depth()
-            sys.set_coroutine_origin_tracking_depth(DEBUG_STACK_DEPTH)
-        elif not wanted and self._outer_origin_depth is not None:
-            sys.set_coroutine_origin_tracking_depth(self._outer_origin_depth)
-            self._outer_origin_depth = None
 
     def set_debug(self, enabled: bool) -> None:
         """Switch debug mode: checks of thread and argument, creation stacks, reports of slow callbacks. May be called
@@ -143,7 +116,7 @@ class RunningPart(Part):
         """
         self._debug = bool(enabled)
         if self.is_running():
-            self.call_soon_threadsafe(self._track_origins, self._debug)  # the depth belongs to the loop's thread
+            self.call_soon_threadsafe(self._borrowed.track_origins, self._debug)  # the depth belongs to the loop's thread
 
     # -- the end
 
@@ -151,17 +124,24 @@ class RunningPart(Part):
         """Close the loop: drop what is queued, let the executor's threads go, give back descriptors and signal
         handlers.
 
-        May be called twice. Raises RuntimeError while the loop runs.
+        May be called twice, and again where a signal's handler raised in it: then it does what is left to do. Raises RuntimeError while
+        the loop runs.
         """
         if self.is_running() and self._state == OPEN:
             raise RuntimeError("Cannot close a running event loop")
-        if self._state != OPEN:
+        if self._state != OPEN and (self._state != CLOSED or self._cleared):
             return
         if self._debug:
             logger.debug("Close %r", self)
         try:
-            self._close_signals()
-            self.driver.close()  # while the loop is still open: what waited on it is cancelled, which schedules callbacks
+            if self._state == OPEN:
+                try:
+                    self._close_signals()
+                    # While the loop is still open: what waited on it is cancelled, which schedules callbacks.
+                    self.driver.close()
+                except BaseException:  # a signal's handler raised
+                    self.driver.close()
+                    raise
         finally:
             self._mark_closed()
             self._drop_all()
@@ -169,6 +149,7 @@ class RunningPart(Part):
             self._release_children()
             self._close_executor()
             self._close_names()
+            self._cleared = True
 
     def _let_go_of_tasks(self) -> None:
         """The registry holds a pending task for as long as its loop can run it; from now on it cannot."""

@@ -14,21 +14,18 @@ from __future__ import annotations
 import asyncio
 import errno
 import inspect
-import logging
 import signal
 import sys
-import threading
 import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from cede.core.handle import Handle
+from cede.loop.borrowed import on_main_thread
 from cede.loop.part import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-logger = logging.getLogger("asyncio")
 
 # Which loop handles which signal. Weak: a handler left behind must not keep its loop alive.
 _owners: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -49,12 +46,10 @@ def check_signal(sig: Any) -> None:
 
 
 class SignalsPart(Part):
-    """``add_signal_handler``, and the wake-up descriptor of a run."""
+    """``add_signal_handler``; the wake-up descriptor is among what a run borrows (`borrowed`)."""
 
     _signal_handlers: dict[int, Handle]
     _signals_heard: dict[int, int]
-    _wakeup_armed = False
-    _outer_wakeup_fd = -1
 
     def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         """Have ``callback(*args)`` run by the loop when `sig` arrives; replaces an earlier handler of that signal.
@@ -68,7 +63,7 @@ class SignalsPart(Part):
         self._check_closed()
         if not callable(callback):
             raise TypeError(f"add_signal_handler(): callback must be callable, got {callback!r}")
-        if not _on_main_thread():
+        if not on_main_thread():
             raise RuntimeError("add_signal_handler() works only in the main thread of the main interpreter")
         try:
             signal.signal(sig, _on_signal)
@@ -82,7 +77,7 @@ class SignalsPart(Part):
         _owners[sig] = self
         self.driver.signal_sink = self._signals_written
         if self.is_running():
-            self._arm_wakeup()
+            self._borrowed.arm(self.driver)
 
     def remove_signal_handler(self, sig: int) -> bool:
         """Give `sig` its default behaviour back. Returns whether there was a handler of this loop.
@@ -111,7 +106,7 @@ class SignalsPart(Part):
         """Called by Python between two bytecodes of the main thread, which may be in the middle of anything."""
         handle = self._signal_handlers.get(sig)
         if handle is not None and not handle._cancelled and not self.is_closed():
-            if self._wakeup_armed:  # or there is no byte of it
+            if self._borrowed.is_armed():  # or there is no byte of it
                 self._signals_heard[sig] = self._signals_heard.get(sig, 0) + 1
             self.call_soon_threadsafe(handle._run)
 
@@ -124,36 +119,6 @@ class SignalsPart(Part):
                 for _ in range(count):
                     self.call_soon(handle._run)
         self._signals_heard.clear()
-
-    def _arm_wakeup(self) -> None:
-        if self._wakeup_armed or not _on_main_thread():
-            return
-        try:
-            self._outer_wakeup_fd = signal.set_wakeup_fd(self.driver.wakeup_fd(), warn_on_full_buffer=False)
-        except ValueError:
-            return  # the main thread of an interpreter that gets no signals
-        self._wakeup_armed = True
-
-    def _disarm_wakeup(self) -> None:
-        if not self._wakeup_armed:
-            return
-        self._wakeup_armed = False
-        current = signal.set_wakeup_fd(-1)
-        if current == self.driver.wakeup_fd():
-            restore = self._outer_wakeup_fd
-        else:
-            restore = current  # somebody set their own meanwhile: it is theirs
-            warnings.warn(
-                f"the wake-up descriptor for signals was replaced while the event loop ran (it is {current} now): "
-                "signals may have been noticed late; whoever replaces it has to set it back before the loop goes on",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-        if restore >= 0:
-            try:
-                signal.set_wakeup_fd(restore, warn_on_full_buffer=False)
-            except (ValueError, OSError) as error:
-                logger.info("the wake-up descriptor %d that was set before the run could not be restored: %s", restore, error)
 
     def _give_signals_back_in_child(self) -> None:
         """After a fork: a handler that posts to a loop which will not run would make the child deaf to the signal."""
@@ -175,13 +140,9 @@ class SignalsPart(Part):
             )
             self._signal_handlers.clear()
             return
-        if not _on_main_thread():
+        if not on_main_thread():
             # Only the main thread may change handlers; ours finds no loop any more and does nothing.
             self._signal_handlers.clear()
             return
         for sig in list(self._signal_handlers):
             self.remove_signal_handler(sig)
-
-
-def _on_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()

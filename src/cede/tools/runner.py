@@ -115,12 +115,29 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
 
     def run(self, coro: Coroutine[Any, Any, T], *, context: Context | None = None) -> T:
         """Run `coro` to its end and return its result, as asyncio's Runner does."""
+        try:
+            return self._run(coro, context)
+        finally:
+            # Twice: Ctrl-C may come in the first, and what it raises leaves that wherever it is.
+            try:
+                self._give_signals_back()
+            finally:
+                self._give_signals_back()
+
+    def _give_signals_back(self) -> None:
+        """A handler of ours that stayed, since an interrupt came at the very end, would keep the next run from having one."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        interrupt: Any = signal.getsignal(signal.SIGINT)
+        if isinstance(interrupt, functools.partial) and interrupt.func == self._on_sigint:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._grace is not None and signal.getsignal(signal.SIGTERM) == self._on_sigterm:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _run(self, coro: Coroutine[Any, Any, T], context: Context | None) -> T:
         if self._grace is None:
             return super().run(coro, context=context)
-        takes_sigterm = (
-            threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        )
-        if takes_sigterm:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
             return super().run(coro, context=context)
@@ -132,9 +149,6 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
             if not self._out_of_time:
                 raise
             raise (SystemExit(128 + signal.SIGTERM) if self._terminated else KeyboardInterrupt()) from None
-        finally:
-            if takes_sigterm:
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _on_sigint(self, signum: int, frame: FrameType | None, main_task: asyncio.Task[Any]) -> None:
         if self._grace is not None and self._deadline is None:
@@ -168,6 +182,9 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
     def close(self) -> None:
         """End everything and close the loop. Raises ShutdownError where `grace` was given and was not enough."""
         loop: Any = getattr(self, "_loop", None)
+        if loop is not None and loop.is_closed():
+            self._forget_loop(loop)
+            return
         if self._grace is None or loop is None or self._shut_down:
             super().close()
             return
@@ -190,6 +207,14 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
                 self._watchdog.call_off()
         if left:
             raise ShutdownError(f"the shutdown took longer than its grace of {self._grace:g} seconds: {left.count()} still at work", left)
+
+    def _forget_loop(self, loop: Any) -> None:
+        """An interrupt ended an earlier `close` when the loop was closed, or about to be."""
+        loop.close()
+        if self._set_event_loop:  # type: ignore[attr-defined]
+            asyncio.set_event_loop(None)
+        self._loop = None
+        self._state = asyncio.runners._State.CLOSED  # type: ignore[attr-defined]
 
     def _abandon(self, loop: Any, left: Leftovers) -> None:
         """Leave nothing that the rest of the close would wait for."""
