@@ -14,6 +14,8 @@ import time
 from typing import Any
 
 from .compare import Comparison, Difference, Subject, shown, side_by_side
+from .mutants import MUTANTS, mutated
+from .mutants import show as show_mutants
 from .subjects import WAYS
 
 
@@ -27,6 +29,8 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--inside", action="store_true", help="programs without sockets only")
     parser.add_argument("--most", type=int, default=3, help="how many differences are shown before it ends (default: %(default)s)")
     parser.add_argument("--source", metavar="FOLDER", help="a folder whose package is run, uncompiled, instead of the installed one")
+    parser.add_argument("--mutant", choices=MUTANTS, help="run a package, uncompiled, that has this fault")
+    parser.add_argument("--mutants", action="store_true", help="put each fault back, and say after how many programs it is found")
     parser.add_argument("--replay", metavar="JSON", help="play one program, as a difference prints it")
     parser.add_argument("--whole", action="store_true", help="show programs as they were drawn, not made smaller")
     return parser
@@ -52,6 +56,16 @@ def subjects_of(arguments: Any) -> list[Subject]:
 def main() -> int:
     """Returns the status of the process: 1 where something differs."""
     arguments = options().parse_args()
+    if arguments.mutants:
+        return show_mutants(arguments.seed)
+    if arguments.mutant:
+        with mutated(arguments.mutant) as arguments.source:
+            return run(arguments)
+    return run(arguments)
+
+
+def run(arguments: Any) -> int:
+    """The programs, or one."""
     comparison = Comparison(subjects_of(arguments), arguments.inside)
     began = time.monotonic()
     different: set[int] = set()

@@ -1,0 +1,119 @@
+"""A test only tests if it catches: the faults of order that cede once had, or might get, are put back one by one, and each has to be found.
+
+The faults are put into a copy of the package's Python source, which runs uncompiled, on the selector driver. Where the text that a fault
+replaces is gone, this says so: then the fault has to be written anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .compare import Comparison, Subject
+
+SOURCE = Path(__file__).parents[2] / "src"
+WITHIN = 200
+
+# The name of a fault: files, a text in each, and what stands there instead.
+MUTANTS: dict[str, list[tuple[str, str, str]]] = {
+    "poll first": [
+        (
+            "core/kernel.py",
+            """            self._batches += 1
+            ring.append(driver)
+""",
+            """            self._batches += 1
+            ring.appendleft(driver)
+""",
+        )
+    ],
+    "timers first": [
+        (
+            "core/interpreted.py",
+            """        timers.take_due(now, ring)
+""",
+            """        due: Any = type(ring)()
+        timers.take_due(now, due)
+        ring.extendleft(reversed(due))
+""",
+        )
+    ],
+    "polls skipped": [
+        (
+            "core/kernel.py",
+            "(driver.acted or (not told and self._look_is_due()))",
+            "(not told and self._look_is_due())",
+        ),
+        # An uncompiled turn takes longer than a compiled one: skipped is what those would skip.
+        ("core/kernel.py", "LOOK_WITHIN = 50e-6", "LOOK_WITHIN = 1.0"),
+    ],
+    "handle resolved late": [
+        (
+            "drivers/selector.py",
+            "if channel.stamp == poll:",
+            "if False:",
+        )
+    ],
+    "groups end early": [
+        (
+            "tools/groups/gathering.py",
+            """            self.last = child
+            self.kernel.push(self)
+""",
+            """            self.last = child
+            self.run_ready()
+""",
+        )
+    ],
+    "posts wait for the turn": [
+        (
+            "core/scheduling.py",
+            "if self._thread_id == threading.get_ident():\n            self._post_from_home(handle)",
+            "if False:\n            self._post_from_home(handle)",
+        )
+    ],
+}
+
+
+@contextmanager
+def mutated(name: str) -> Iterator[str]:
+    """A folder with the package that has the fault."""
+    with tempfile.TemporaryDirectory(prefix="cede-mutant-") as folder:
+        package = Path(folder, "cede")
+        shutil.copytree(SOURCE / "cede", package, ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__"))
+        for file, before, after in MUTANTS[name]:
+            source = (package / file).read_text()
+            if source.count(before) != 1:
+                raise SystemExit(f"mutant {name!r}: the text that it replaces stands {source.count(before)} times in {file}, not once")
+            (package / file).write_text(source.replace(before, after))
+        yield folder
+
+
+def found_at(name: str, first: int, within: int = WITHIN) -> int | None:
+    """Which of so many programs, from the seed `first` on, finds the fault; None where none does."""
+    with mutated(name) as folder:
+        comparison = Comparison([Subject("names", "selector", folder)])
+        try:
+            for difference in comparison.run(iter(range(first, first + within))):
+                return difference.seed - first + 1
+        finally:
+            comparison.close()
+    return None
+
+
+def show(first: int) -> int:
+    """Say of each fault after how many programs it is found. The status of the process: 1 where one is not."""
+    missed = 0
+    for name in MUTANTS:
+        began = time.monotonic()
+        count = found_at(name, first)
+        missed += count is None
+        told = f"NOT FOUND in {WITHIN} programs" if count is None else f"found by program {count}"
+        print(f"{name}: {told} from seed {first} on, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{len(MUTANTS) - missed} of {len(MUTANTS)} faults are found", file=sys.stderr if missed else sys.stdout)
+    return 1 if missed else 0
