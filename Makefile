@@ -159,7 +159,7 @@ pure-test: $(PURE)/.installed  ## the suite on the pure install
 	@echo "== tests, pure"
 	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster $(ARGS)
 
-# Apart from the suite for what they need: twenty libraries, and two services.
+# Apart from the suite for what they need: two dozen libraries, and two services.
 .PHONY: test-libraries
 test-libraries: $(VENV)/.installed $(VENV)/.deps-libraries  ## aiohttp, uvicorn, asyncpg and others at work on cede, both ways, with Redis and PostgreSQL
 	@echo "== libraries at work"

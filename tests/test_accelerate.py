@@ -308,3 +308,13 @@ def test_the_command(options: tuple[str, ...], ours: bool, tmp_path: Path) -> No
         [sys.executable, "-m", "cede", "run", *options, str(program)], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split() == ["True", str(ours), str(ours)]
+
+
+def test_what_neither_has_is_missing_from_each_module() -> None:
+    script("""
+        import asyncio.subprocess, cede.offload
+        for module in (asyncio, asyncio.subprocess, cede, cede.subprocess, cede.offload):
+            for name in ("logger_of_nobody", "_private", "__path_of_nobody__"):
+                assert not hasattr(module, name), (module, name)
+        assert cede.subprocess.PIPE is asyncio.subprocess.PIPE and asyncio.subprocess.STDOUT == -2
+    """)

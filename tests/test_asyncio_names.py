@@ -130,3 +130,20 @@ def test_eager_tasks_on_every_version() -> None:
         return loop.create_task(at_once()).done()
 
     assert cede.run(main())
+
+
+@pytest.mark.parametrize("name", [name for name in cede.__all__ if isinstance(getattr(cede, name), type)])
+def test_objects_know_the_module_of_their_class(name: str) -> None:
+    """Schedulers and registries make a method's name of its object's ``__module__``; a class of C has none that its objects would find."""
+    kind = getattr(cede, name)
+    if kind is not TimeoutError:  # the interpreter's own
+        assert any(vars(base).get("__module__") == kind.__module__ for base in kind.__mro__)
+
+
+def test_an_object_gives_its_module_and_a_subclass_has_its_own() -> None:
+    class Mine(cede.Queue[int]):
+        pass
+
+    for made in (cede.Lock(), cede.Semaphore(), cede.BoundedSemaphore(), cede.Queue(), Mine()):
+        assert made.__module__ == type(made).__module__
+    assert Mine().__module__ == __name__

@@ -23,6 +23,7 @@ from cede.cluster.entry import to_cluster as to_cluster
 from cede.cluster.errors import ClusterLost as ClusterLost
 from cede.cluster.errors import ClusterWorkerDied as ClusterWorkerDied
 from cede.core import lazily as _lazily
+from cede.core.coroutine_methods import tell_module as _tell_module
 from cede.core.factory import stock_task_factory as stock_task_factory
 from cede.core.fairness import GreedyPlace as GreedyPlace
 from cede.core.future import Future as Future
@@ -229,3 +230,9 @@ __all__ = [
 ]
 __all__ += _offload.__all__
 __all__ += _stock.__all__
+
+for _name in __all__:
+    _value = globals().get(_name)
+    if isinstance(_value, type) and _value.__module__.startswith("cede."):
+        _tell_module(_value)
+del _name, _value

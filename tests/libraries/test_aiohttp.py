@@ -327,3 +327,84 @@ def test_run_app_stops_gracefully(loop: str, number: int) -> None:
         assert held.release() == (200, b"held")
         assert server.end() == 0
         assert server.output[1:] == ["application stopped"]
+
+
+def test_a_websocket_that_two_tasks_close(run: Any) -> None:
+    """The server's task closes the client's end while a message to it is on its way: nothing is received after the close."""
+
+    async def main() -> None:
+        ends: list[Any] = []
+        received: list[Any] = []
+
+        async def talk(request: Any) -> Any:
+            websocket = web.WebSocketResponse()
+            await websocket.prepare(request)
+            await websocket.receive_bytes()
+            await websocket.send_str("on its way")
+            await ends[0].close()
+            received.append((await websocket.receive()).type)
+            return websocket
+
+        for _ in range(5):
+            ends.clear()
+            received.clear()
+            async with serving(web.get("/talk", talk)) as (session, url):
+                async with session.ws_connect(f"{url}/talk") as websocket:
+                    ends.append(websocket)
+                    await websocket.send_bytes(b"begin")
+                    assert (await websocket.receive()).type is aiohttp.WSMsgType.CLOSING
+                    closing = [asyncio.create_task(websocket.close()) for _ in range(2)]
+                    await asyncio.gather(*closing)
+                    assert (await websocket.receive()).type is aiohttp.WSMsgType.CLOSED
+            assert received == [aiohttp.WSMsgType.CLOSE]
+
+    run(main)
+
+
+@pytest.mark.parametrize("request_first", [True, False])
+def test_a_shutdown_waits_for_the_request_and_then_nobody_is_there(run: Any, request_first: bool) -> None:
+    """A connection that is idle is closed at once; one whose request is being answered once it was; and none is left when the runner has
+    cleaned up."""
+
+    async def main() -> None:
+        held, begun = asyncio.Event(), asyncio.Event()
+
+        async def answer(request: Any) -> Any:
+            begun.set()
+            await held.wait()
+            return web.Response(text="answered")
+
+        async def hello(_: Any) -> Any:
+            return web.Response(text="hello")
+
+        application = web.Application()
+        application.add_routes([web.get("/answer", answer), web.get("/hello", hello)])
+        runner = web.AppRunner(application, shutdown_timeout=30)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with aiohttp.ClientSession() as session:
+            asked = asyncio.create_task(session.get(f"{url}/answer")) if request_first else None
+            async with session.get(f"{url}/hello") as response:
+                assert await response.text() == "hello"
+            if asked is None:
+                asked = asyncio.create_task(session.get(f"{url}/answer"))
+            await begun.wait()
+            cleaning = asyncio.create_task(runner.cleanup())
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+                except ConnectionRefusedError:
+                    break
+                except ConnectionResetError:
+                    continue  # the listener was closed while this stood in its queue
+                writer.close()
+                await writer.wait_closed()
+            assert not cleaning.done()
+            held.set()
+            async with await asked as response:
+                assert await response.text() == "answered"
+            await cleaning
+            assert runner.server is None or not runner.server.connections
+
+    run(main)

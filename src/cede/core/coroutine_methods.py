@@ -33,6 +33,12 @@ def coroutine_function(function: Any, form: Any) -> Any:
     return new_coroutine_method(function, made) if cython.compiled else made  # type: ignore # noqa: F821
 
 
+def tell_module(owner: type) -> None:
+    """Objects of `owner` have a ``__module__``, as those of any class that was written in Python: programs make names of the two."""
+    if cython.compiled and "__module__" not in vars(owner):
+        put_in_type(owner, "__module__", owner.__module__)  # type: ignore # noqa: F821
+
+
 def named(form: Any, qualname: str, module: str, doc: str | None) -> Any:
     """`form` once more under another name, since one may serve several classes."""
     name = qualname.rpartition(".")[2]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from asyncio import events
+from asyncio import subprocess as stock
 from asyncio.subprocess import Process as StockProcess
 from asyncio.subprocess import SubprocessStreamProtocol as StockProtocol
 from typing import Any
@@ -224,4 +224,5 @@ def __getattr__(name: str) -> Any:
         return own(globals(), name)
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(asyncio.subprocess, name)
+    # Not asked of asyncio: once a process is on cede, this module stands there.
+    return getattr(stock, name)
