@@ -19,6 +19,7 @@ from asyncio.locks import Semaphore as Semaphore
 from asyncio.queues import LifoQueue as LifoQueue
 from asyncio.queues import PriorityQueue as PriorityQueue
 from asyncio.queues import Queue as Queue
+from asyncio.streams import FlowControlMixin as FlowControlMixin
 from asyncio.streams import StreamReader as StreamReader
 from asyncio.streams import StreamReaderProtocol as StreamReaderProtocol
 from asyncio.streams import StreamWriter as StreamWriter

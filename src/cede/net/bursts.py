@@ -16,6 +16,7 @@ Invariants
   held in the BARRED steps after it: that step had something else to do, and a peer waited for it.
 * No more is held than the high-water mark allows to be queued, so that what is held asks no protocol to pause.
 * Nothing is held while something is queued, nor outside of a step (no running loop, a loop that sleeps, another thread), nor in debug mode.
+* Who drains a stream goes on when what is held is sent: a program may leave, or block, right after it.
 * Whoever asks can tell no difference: what is held is not counted as queued, and it is sent before anything else is done with the socket
   (end of file, close, abort, a file, a look at the socket or at the size of the buffer).
 """
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cede.core import originals
 from cede.drivers.base import Driver
 from cede.net.stream_state import StreamState
 
@@ -144,6 +146,18 @@ class BurstState(StreamState):
             self.queued += keep_rest(self.queue, pieces, taken)
             self.pause_if_full()
         return 0
+
+    def let_out(self) -> int:
+        """Send what is held: somebody drains."""
+        if self.held is not None:
+            self.release()
+        return 0
+
+    def is_closing(self) -> bool:
+        """Whether the transport is closed, or about to be. What asyncio's ``StreamWriter.drain()`` asks first, so what is held is sent."""
+        if self.held is not None and isinstance(self.protocol, originals.FlowControlMixin):
+            self.release()
+        return bool(self.closing)
 
     def send(self, pieces: list[Any]) -> int:
         """How many bytes of `pieces` the system takes."""

@@ -1,5 +1,6 @@
 cimport cython
 from cede.core.call cimport is_this_thread
+from cede.net.flow cimport FlowControl
 from cede.net.pieces cimport checked
 from cede.net.stream cimport StreamTransport
 from cede.net.tls_state cimport ENDING, FLUSHING, LOST, OPEN, TLSState
@@ -21,6 +22,8 @@ cdef class TLSSending(TLSState):
     cdef Py_ssize_t seal(self, object piece) except -1
     @cython.locals(taken=Py_ssize_t, sealed=Py_ssize_t, pieces=list)
     cdef Py_ssize_t send(self, object data, Py_ssize_t size) except -1
+    @cython.locals(flow=FlowControl)
+    cdef int let_out(self) except -1
     cdef int push_out(self) except -1
     cdef int enter(self) except -1
     cdef int leave(self) except -1

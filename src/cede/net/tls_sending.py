@@ -20,6 +20,8 @@ from asyncio.log import logger
 from ssl import SSLWantReadError, SSLWantWriteError
 from typing import Any
 
+from cede.core import originals
+from cede.net.flow import FlowControl
 from cede.net.stream import StreamTransport
 from cede.net.tls_state import TLSState
 
@@ -292,6 +294,19 @@ class TLSSending(TLSState):
     def fail(self, error: BaseException, message: str) -> int:
         """Something went wrong for good."""
         raise NotImplementedError
+
+    def let_out(self) -> int:
+        """Somebody drains: what the transport underneath holds until the end of the step is sent."""
+        if isinstance(self.lower, FlowControl):
+            flow = self.lower
+            flow.let_out()
+        return 0
+
+    def is_closing(self) -> bool:
+        """Whether the transport is closed, or about to be; and as BurstState's."""
+        if isinstance(self.protocol, originals.FlowControlMixin):
+            self.let_out()
+        return self.state >= FLUSHING
 
     # -- flow control
 

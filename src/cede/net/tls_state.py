@@ -96,10 +96,6 @@ class TLSState(FlowControl):
         """Whether data is passed to the protocol as it arrives."""
         return self.state < FLUSHING and not self.reading_paused
 
-    def is_closing(self) -> bool:
-        """Whether the transport is closed, or about to be."""
-        return self.state >= FLUSHING
-
     def can_write_eof(self) -> bool:
         """False: with TLS the sending side cannot be closed alone."""
         return False

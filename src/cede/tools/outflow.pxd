@@ -1,5 +1,6 @@
 cimport cython
 from cede.core.awaitable cimport ENDED, FAILED
+from cede.net.flow cimport FlowControl
 from cede.net.stream cimport StreamTransport
 from cede.core.attributed cimport Attributed
 from cede.tools.inflow cimport Inflow
@@ -21,6 +22,8 @@ cdef class Outflow(Attributed):
     cdef public object _reader
     cdef Inflow inflow
     cdef object failure(self)
+    @cython.locals(flow=FlowControl)
+    cdef int let_out(self) except -1
     @cython.locals(transport=StreamTransport)
     cdef bint closing(self) except -1
 

@@ -13,6 +13,7 @@ from asyncio import events
 from typing import Any
 
 from cede.core.attributed import Attributed
+from cede.net.flow import FlowControl
 from cede.net.stream import StreamTransport
 from cede.tools.operation import StreamOperation, begin, new_waiter, wake
 
@@ -117,6 +118,14 @@ class Outflow(Attributed):
             return self.inflow._exception
         return None if self._reader is None else self._reader.exception()
 
+    def let_out(self) -> int:
+        """What our own transports hold until the end of the step is sent."""
+        transport = self._transport
+        if isinstance(transport, FlowControl):
+            flow = transport
+            flow.let_out()
+        return 0
+
     def closing(self) -> bool:
         if type(self._transport) is StreamTransport:
             transport = self._transport
@@ -134,6 +143,7 @@ class Drain(StreamOperation):
             return ENDED
         if self.number == 0 and self.argument is not None:
             outflow = self.argument
+            outflow.let_out()
             error = outflow.failure()
             if error is not None:
                 self.value = error
