@@ -87,6 +87,19 @@ async def holds(record: Record) -> AsyncIterator[int]:
         variable.reset(token)
 
 
+async def shields(record: Record) -> AsyncIterator[int]:
+    """A shield across its yield, which keeps a request to stop away from its task."""
+    record.begun += 1
+    task = asyncio.current_task()
+    with cede.CancelScope(shield=True):
+        try:
+            for number in itertools.count():
+                await asyncio.sleep(0)
+                yield number
+        finally:
+            await cleaning(record, task)
+
+
 async def stubborn(record: Record) -> AsyncIterator[int]:
     """Goes on after a cancellation, with another item."""
     record.begun += 1
@@ -170,7 +183,7 @@ async def slow_to_stop(item: Any) -> Any:
 
 
 SOURCES: dict[str, Callable[[Record], Any]] = {
-    each.__name__: each for each in (waits, always, holds, stubborn, fails, is_cancelled, Handmade, plain)
+    each.__name__: each for each in (waits, always, holds, shields, stubborn, fails, is_cancelled, Handmade, plain)
 }
 FLOWS: dict[str, Callable[[Callable[[], Any]], Any]] = {
     "map": lambda source: cede.map(same, source(), limit=3),

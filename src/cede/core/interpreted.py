@@ -159,7 +159,7 @@ def turn(kernel: Any) -> int:
                 else:
                     if result is None:
                         if item.must & PRESSED:
-                            item.must |= DUE
+                            item.scope.press_ready(item)
                         ring.append(item)
                     elif type(result) is Future or type(result) is Task:
                         if (

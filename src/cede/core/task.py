@@ -445,7 +445,7 @@ class Task(Future):
         if self.outcome == YIELDED:
             if result is None and self.kernel is not None:
                 if self.must & PRESSED:
-                    self.must |= DUE
+                    self.scope.press_ready(self)
                 self.kernel._ready.append(self)
             elif type(result) is Future or type(result) is Task:
                 self.park(result)

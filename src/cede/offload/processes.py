@@ -13,7 +13,7 @@ from cede.offload.errors import Unpicklable, WorkerDied, unpack_error
 from cede.offload.pool import Pool
 from cede.offload.process import Worker, end_all
 from cede.offload.process import preparation as preparation
-from cede.tools.groups.scopes import CancelScope
+from cede.tools.groups.patience import Shelter
 
 # How long workers that were asked to end may take for it, in seconds, before they are killed.
 GOODBYE = 5.0
@@ -78,7 +78,7 @@ class ProcessPool(Pool):
         """Have it ended, in `patience` seconds by itself, then give its place back. Returns its exit status."""
         try:
             # Also where the caller's scope is cancelled: who is told that it is over shall find it so.
-            with CancelScope(shield=True):
+            with Shelter():
                 if patience:
                     await doer.gone(patience)
                 doer.kill()

@@ -20,6 +20,7 @@ from cede.tools.flows.progress import shown
 from cede.tools.flows.pump import zipped
 from cede.tools.flows.source import Source, end
 from cede.tools.groups.gate import Gate
+from cede.tools.groups.scopes import ask_unless_shielded
 
 
 def map(
@@ -71,7 +72,9 @@ class Mapping:
         while not source.stopping:
             while self.held() >= self.limit:
                 self.room = self.loop.create_future()
-                await self.room
+                await source.wait_for_room(self.room)
+                if source.stopping:
+                    return
             row: list[Any] = []
             for iterator in source.iterators:
                 try:
@@ -133,7 +136,7 @@ class Mapping:
         """End everything. What is raised by tasks that nobody reads any more is nobody's business."""
         left = list(self.running)
         for task in left:
-            task.cancel()
+            ask_unless_shielded(task)
         try:
             await end([self.source], left)
         finally:

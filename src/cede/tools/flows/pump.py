@@ -48,7 +48,9 @@ class Pump:
             while len(self.items) >= self.capacity:
                 room = self.loop.create_future()
                 self.wants_room.append(room)
-                await room
+                await source.wait_for_room(room)
+                if source.stopping:
+                    return
             try:
                 item = await iterator.__anext__()
             except StopAsyncIteration:

@@ -19,6 +19,7 @@ from typing import Any
 
 from cede.tools.flows.flow import close_all
 from cede.tools.groups.patience import settle
+from cede.tools.groups.scopes import ask_unless_shielded
 
 
 class Source:
@@ -38,6 +39,7 @@ class Source:
         self.over: Any = over
         self.before_closing: Any = before_closing
         self.task: Any = None
+        self.parked: Any = None  # while it waits for room, and not for an iterator
         self.begun = False
         self.stopping = False
         self.closing = False
@@ -88,6 +90,13 @@ class Source:
         """Of whoever made it and holds it: nothing that is over leaves a cycle."""
         self.read = self.over = self.before_closing = None
 
+    async def wait_for_room(self, room: asyncio.Future[None]) -> None:
+        self.parked = room
+        try:
+            await room
+        finally:
+            self.parked = None
+
     def take_failure(self) -> BaseException | None:
         failure, self.failure = self.failure, None
         return failure
@@ -97,8 +106,12 @@ class Source:
         if not self.stopping:
             self.stopping = True
             self.failure = None  # from before, and nobody has come to read it
-            if self.task is not None and self.begun and not self.closing:
-                self.task.cancel()
+            if self.task is None or not self.begun or self.closing:
+                return
+            if self.parked is None:
+                ask_unless_shielded(self.task)
+            elif not self.parked.done():
+                self.parked.set_result(None)  # a shield that the source holds across its yield would keep a request away
 
 
 async def end(sources: Iterable[Source], others: Iterable[Any] = ()) -> None:

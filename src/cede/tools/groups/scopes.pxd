@@ -9,6 +9,8 @@ cdef object CancelledError
 cdef object get_running_loop
 cdef object running_loop_or_none
 cdef double SLOWEST
+cdef dict modules
+cdef str ANYIO
 cdef Py_ssize_t AT_ONCE
 
 cdef class CancelScope:
@@ -29,6 +31,8 @@ cdef class CancelScope:
     cdef set tasks
     cdef set children
     cdef dict asked
+    cdef Py_ssize_t owed
+    cdef object theirs
     cdef dict __dict__
     cdef object __weakref__
     @cython.locals(own=Task)
@@ -40,6 +44,11 @@ cdef class CancelScope:
     cdef CancelScope effective(self)
     @cython.locals(scope=CancelScope, child=CancelScope, inside=list)
     cdef int spread(self) except -1
+    @cython.locals(shield=CancelScope, scope=CancelScope)
+    cpdef bint put_off(self, object task, CancelScope outer) except -1
+    cdef int pay(self, object host) except -1
+    @cython.locals(own=Task)
+    cpdef press_ready(self, object task)
     @cython.locals(scope=CancelScope)
     cpdef press_again(self, object task, object waited)
     @cython.locals(scope=CancelScope)
@@ -58,6 +67,10 @@ cdef int put(object task, CancelScope scope) except -1
 cdef int count_request(object task) except -1
 @cython.locals(own=Task)
 cdef CancelScope scope_of(object task)
+cdef object anyio_scope_of(object task)
+cdef bint sheltered(object task, CancelScope scope) except -1
+@cython.locals(scope=CancelScope)
+cpdef ask_unless_shielded(object task)
 cdef CancelScope relative(CancelScope scope, object delay)
 cpdef CancelScope current_scope()
 @cython.locals(scope=CancelScope, earliest=double)

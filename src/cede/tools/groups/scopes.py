@@ -18,12 +18,16 @@ Invariants
   left.
 * A task is in `tasks` of its innermost scope, and of no other; it is marked exactly while that one is cancelled, from inside or from
   outside unless shielded.
+* A shield holds against what a group does to its tasks where one of them has failed: such a request is owed, and made when the shield is
+  left. It does not hold against ``task.cancel()``.
+* A shield of AnyIO's that was entered inside a scope holds against that scope. AnyIO is not imported for that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from asyncio import events, exceptions
 from typing import Any
 
@@ -42,6 +46,10 @@ if not cython.compiled:
     from cede.core.pure import PENDING, monotonic
     from cede.core.task import DUE, PRESSED
 
+# Where AnyIO keeps the innermost of its own scopes for each task on asyncio's kind of loops.
+ANYIO = "anyio._backends._asyncio"
+modules = sys.modules
+
 AT_ONCE = 8
 SLOWEST = 0.05
 
@@ -54,7 +62,7 @@ class CancelScope:
     """``with CancelScope() as scope``: ``scope.cancel()``, or the deadline, ends the block, which then is left without an exception.
 
     deadline: in seconds of ``loop.time()``; infinity for none. shield: cancellation from outside does not reach the block
-    (``task.cancel()`` and asyncio's own time limits do).
+    (``task.cancel()`` and asyncio's own time limits do), nor does a group that stops its tasks because one of them has failed.
     """
 
     def __init__(self, *, deadline: float = math.inf, shield: bool = False) -> None:
@@ -75,6 +83,8 @@ class CancelScope:
         self.children: set[Any] = set()
         self.asked: dict[Any, int] = {}
         self.relative = -1.0
+        self.owed = 0
+        self.theirs: Any = None
 
     # -- what there is to know
 
@@ -114,6 +124,8 @@ class CancelScope:
         self.shielded = bool(value)
         if self.host is not None:
             self.spread()
+            if not self.shielded:
+                self.pay(self.host)
 
     # -- the block
 
@@ -128,6 +140,8 @@ class CancelScope:
         self.loop = loop
         self.host = host
         self.requests = requests_of(host)
+        if ANYIO in modules:
+            self.theirs = anyio_scope_of(host)
         if self.relative >= 0:
             self.until = loop.time() + self.relative
         self.parent = scope_of(host)
@@ -163,16 +177,17 @@ class CancelScope:
             self.tasks.discard(task)
             put(task, parent)
         put(host, parent)
+        self.theirs = None
         self.asked.clear()
         while self.counted:
             self.counted -= 1
             host.uncancel()
-        if not self.called or not isinstance(error, CancelledError):
-            return None
-        if requests_of(host) > self.requests or (not self.shielded and parent is not None and parent.effective() is not None):
-            return None  # somebody else's cancellation, too
-        self.caught = True
-        return True
+        if self.called and isinstance(error, CancelledError):
+            # Where it is somebody else's cancellation too, it passes.
+            somebody_else = requests_of(host) > self.requests
+            self.caught = not somebody_else and (self.shielded or parent is None or parent.effective() is None)
+        self.pay(host)  # what is owed comes after the block, and is no reason why it ended
+        return True if self.caught else None
 
     def take_in(self, task: Any) -> int:
         """`task` is in this scope from now on."""
@@ -197,6 +212,28 @@ class CancelScope:
         """That task is done."""
         self.tasks.discard(task)
         self.asked.pop(task, None)
+
+    def put_off(self, task: Any, outer: Any) -> bool:
+        """A group that was entered in the scope `outer`, or in none, wants to stop `task`, whose innermost scope this is. Whether a shield
+        further inside holds against that: then the task is asked when it leaves that one.
+        """
+        shield = None
+        scope = self
+        while scope is not None and scope is not outer:
+            if scope.shielded and scope.host is task:
+                shield = scope
+            scope = scope.parent
+        if shield is not None:
+            shield.owed += 1
+            return True
+        return sheltered(task, self.effective())  # which cancels it when it leaves that shield of AnyIO's
+
+    def pay(self, host: Any) -> int:
+        """The shield is gone: what was put off is done."""
+        while self.owed:
+            self.owed -= 1
+            host.cancel()
+        return 0
 
     # -- cancelling
 
@@ -269,11 +306,21 @@ class CancelScope:
             if own.waits_for is not None:
                 self.deliver(own)
             elif task_on(self.loop) is not own and getattr(own.coro, "cr_suspended", False):
-                own.must |= DUE  # it gave way, and is on the ready ring
+                self.press_ready(own)  # it gave way, and is on the ready ring
         return 0
+
+    def press_ready(self, task: Any) -> None:
+        """A marked task gives way."""
+        own = task
+        if not sheltered(task, self.effective()):
+            own.must |= DUE
 
     def press(self, task: Any) -> None:
         """A marked task waits for something new."""
+        if sheltered(task, self.effective()):
+            # Only a shield that is taken away has to be looked out for: whoever leaves it comes here by itself.
+            self.loop.call_later(SLOWEST, self.press_again, task, task._fut_waiter)
+            return
         times = self.asked.get(task, 0) + 1
         self.asked[task] = times
         if times <= AT_ONCE:
@@ -285,6 +332,8 @@ class CancelScope:
         scope = scope_of(task)
         if scope is not None and not task.done() and task._fut_waiter is waited and scope.effective() is not None:
             scope.deliver(task)
+            if waited is not None and not waited.done() and sheltered(task, scope.effective()):
+                scope.loop.call_later(SLOWEST, scope.press_again, task, waited)
 
     def deliver(self, task: Any) -> int:
         """Cancel what a task waits for."""
@@ -293,6 +342,8 @@ class CancelScope:
         if waited is None or type(waited) is PatientFuture:
             return 0
         scope = self.effective()
+        if sheltered(task, scope):
+            return 0
         if waited.cancel(msg=None):
             own.asked = (None, monotonic(), "its cancel scope was cancelled" if scope.reason is None else scope.reason, None, 0)
         return 0
@@ -303,6 +354,9 @@ class CancelScope:
         """Cancel a task where it waits; look again, as long as it is in a cancelled scope."""
         scope = scope_of(task)
         if task.done() or scope is None or scope.effective() is None:
+            return
+        if sheltered(task, scope.effective()):
+            scope.loop.call_later(SLOWEST, scope.press_foreign, task)
             return
         times = scope.asked.get(task, 0)
         waited = task._fut_waiter
@@ -357,6 +411,32 @@ def put(task: Any, scope: Any) -> int:
     else:
         elsewhere.pop(task, None)
     return 0
+
+
+def anyio_scope_of(task: Any) -> Any:
+    """The innermost scope of AnyIO's that `task` is in, or None."""
+    states = getattr(modules.get(ANYIO), "_task_states", None)
+    state = None if states is None else states.get(task)
+    return None if state is None else state.cancel_scope
+
+
+def sheltered(task: Any, scope: Any) -> bool:
+    """Whether a shield of AnyIO's holds against `scope`: one that was entered further inside."""
+    if scope is None or ANYIO not in modules:
+        return False
+    theirs = anyio_scope_of(task)
+    while theirs is not None and theirs is not scope.theirs:
+        if theirs.shield:
+            return True
+        theirs = getattr(theirs, "_parent_scope", None)
+    return False
+
+
+def ask_unless_shielded(task: Any) -> None:
+    """Cancel a task that was made for the caller alone; where it is in a shield, when it leaves that."""
+    scope = scope_of(task)
+    if scope is None or not scope.put_off(task, None):
+        task.cancel()
 
 
 def count_request(task: Any) -> int:

@@ -54,6 +54,7 @@ cdef class TaskGroup(Runnable):
     cdef int notice(self, object future) except -1
     cdef int run_ready(self) except -1
     cdef int complete(self) except -1
+    cdef int ask(self, object task) except -1
     @cython.locals(own=Task)
     cpdef object create_task_in_full(self, object coro, object name, object context, dict options)
 

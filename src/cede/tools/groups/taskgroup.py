@@ -256,7 +256,7 @@ class TaskGroup(Runnable):
         self.by_callback += 1
         task.add_done_callback(self.called_back)
         if self._aborting and not task.done():
-            task.cancel()  # in its first step, which it took at once, it stopped the group that it was not yet in
+            self.ask(task)  # in its first step, which it took at once, it stopped the group that it was not yet in
         return task
 
     def refuse(self, coro: Any) -> int:
@@ -334,7 +334,7 @@ class TaskGroup(Runnable):
         elif not self._aborting and not self._parent_cancel_requested:
             self._abort()
             self._parent_cancel_requested = True
-            parent.cancel()
+            self.ask(parent)
 
     # -- stopping
 
@@ -342,7 +342,14 @@ class TaskGroup(Runnable):
         self._aborting = True
         for task in list(self.members):
             if not task.done():
-                task.cancel()
+                self.ask(task)
+
+    def ask(self, task: Any) -> int:
+        """Cancel one of the tasks, or the block's; where it is in a shielded scope, when it leaves that."""
+        scope = task.scope if isinstance(task, Task) else elsewhere.get(task)
+        if scope is None or not scope.put_off(task, self.scope):
+            task.cancel()
+        return 0
 
     def cancel(self) -> None:
         """Stop the tasks and the block, which is then left without an exception. Before the block: as soon as it is entered."""
@@ -354,7 +361,7 @@ class TaskGroup(Runnable):
         self._abort()
         if self._parent_task is not None and not self._parent_cancel_requested:
             self._parent_cancel_requested = True
-            self._parent_task.cancel()
+            self.ask(self._parent_task)
 
     def _is_base_error(self, exc: BaseException) -> bool:
         # Code that knows asyncio's groups knows this name.
