@@ -17,53 +17,80 @@ begin: Any = getattr(operation, "begin", None)  # compiled, where none of this r
 
 async def read(self: Any, n: int = -1) -> bytes:
     """``reader.read(n)``."""
-    return await begin(reading.Read.__new__(reading.Read), self, n)  # type: ignore[no-any-return]
+    try:
+        return await begin(reading.Read.__new__(reading.Read), self, n)  # type: ignore[no-any-return]
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def readexactly(self: Any, n: int) -> bytes:
     """``reader.readexactly(n)``."""
-    return await begin(reading.ReadExactly.__new__(reading.ReadExactly), self, n)  # type: ignore[no-any-return]
+    try:
+        return await begin(reading.ReadExactly.__new__(reading.ReadExactly), self, n)  # type: ignore[no-any-return]
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def readuntil(self: Any, separator: BytesLike | tuple[BytesLike, ...] = b"\n") -> bytes:
     """``reader.readuntil(separator)``."""
-    return await begin(reading.ReadUntil.__new__(reading.ReadUntil), self, separator)  # type: ignore[no-any-return]
+    try:
+        return await begin(reading.ReadUntil.__new__(reading.ReadUntil), self, separator)  # type: ignore[no-any-return]
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def readline(self: Any) -> bytes:
     """``reader.readline()``."""
-    return await begin(reading.ReadLine.__new__(reading.ReadLine), self, None)  # type: ignore[no-any-return]
+    try:
+        return await begin(reading.ReadLine.__new__(reading.ReadLine), self, None)  # type: ignore[no-any-return]
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def next_line(self: Any) -> bytes:
     """``async for line in reader``."""
-    return await begin(reading.NextLine.__new__(reading.NextLine), self, None)  # type: ignore[no-any-return]
+    try:
+        return await begin(reading.NextLine.__new__(reading.NextLine), self, None)  # type: ignore[no-any-return]
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def wait_for_data(self: Any, func_name: str) -> None:
     """``reader._wait_for_data()``."""
-    await begin(reading.WaitForData.__new__(reading.WaitForData), self, func_name)
+    try:
+        await begin(reading.WaitForData.__new__(reading.WaitForData), self, func_name)
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def drain(self: Any) -> None:
     """``writer.drain()``."""
-    if self.flow is None:
-        await coroutines.drain_foreign(self)
-    else:
-        await begin(outflow.Drain.__new__(outflow.Drain), self.flow, self)
+    try:
+        if self.flow is None:
+            await coroutines.drain_foreign(self)
+        else:
+            await begin(outflow.Drain.__new__(outflow.Drain), self.flow, self)
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def drain_helper(self: Any) -> None:
     """``protocol._drain_helper()``."""
-    await begin(outflow.Drain.__new__(outflow.Drain), self, None)
+    try:
+        await begin(outflow.Drain.__new__(outflow.Drain), self, None)
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def wait_closed(self: Any) -> None:
     """``writer.wait_closed()``."""
-    if self.flow is None:
-        await coroutines.wait_closed_foreign(self)
-    else:
-        await begin(outflow.WaitClosed.__new__(outflow.WaitClosed), self.flow, None)
+    try:
+        if self.flow is None:
+            await coroutines.wait_closed_foreign(self)
+        else:
+            await begin(outflow.WaitClosed.__new__(outflow.WaitClosed), self.flow, None)
+    finally:
+        del self  # an error's traceback holds this frame, and the reader holds the error
 
 
 async def start_tls(

@@ -50,6 +50,12 @@ def map(
     return Flow(results, iterators)
 
 
+async def call(fn: Callable[..., Any], row: list[Any]) -> Any:
+    # No method: an error's traceback holds this frame, and the mapping would hold the error.
+    found = fn(*row)
+    return await found if inspect.isawaitable(found) else found
+
+
 class Mapping:
     """The tasks of one `map`, what they brought, and the task that feeds it."""
 
@@ -83,7 +89,7 @@ class Mapping:
                     return
                 if source.stopping:
                     return  # an iterator may take a cancellation for no reason to stop
-            task = self.loop.create_task(self.call(row[0] if self.rows else row))
+            task = self.loop.create_task(call(self.fn, row[0] if self.rows else row))
             self.running.add(task)
             if self.ordered:
                 self.tasks.append(task)
@@ -94,10 +100,6 @@ class Mapping:
         while self.running:
             self.drained = self.loop.create_future()
             await self.drained
-
-    async def call(self, row: list[Any]) -> Any:
-        found = self.fn(*row)
-        return await found if inspect.isawaitable(found) else found
 
     def one_done(self, task: Any) -> None:
         self.running.discard(task)
@@ -143,6 +145,7 @@ class Mapping:
             for task in (*left, *self.tasks, *self.done):
                 if task.done() and not task.cancelled():
                     task.exception()
+            task = None
 
 
 async def mapped(fn: Callable[..., Any], iterators: list[Any], limit: int, ordered: bool) -> AsyncGenerator[Any, None]:

@@ -15,13 +15,16 @@ from cede.tools.groups.waiting import cancel_and_wait, ensure_future
 async def at_once(awaitable: Any) -> Any:
     """No time at all: the result where it is there."""
     future = ensure_future(awaitable)
-    if future.done():
-        return future.result()
-    await cancel_and_wait(future)
     try:
-        return future.result()
-    except asyncio.CancelledError as error:
-        raise TimeoutError from error
+        if future.done():
+            return future.result()
+        await cancel_and_wait(future)
+        try:
+            return future.result()
+        except asyncio.CancelledError as error:
+            raise TimeoutError from error
+    finally:
+        del future, awaitable  # an error's traceback holds this frame
 
 
 class FutureTimeout(Timeout):
@@ -36,16 +39,20 @@ class FutureTimeout(Timeout):
 
 async def wait_for(fut: Any, timeout: float | None) -> Any:
     """`wait_for` of an uncompiled cede."""
-    if timeout is None:
-        return await fut
-    if timeout <= 0:
-        return await at_once(fut)
-    limit = timeouts.timeout(timeout)
-    if asyncio.isfuture(fut):
-        limit = FutureTimeout(limit.when())
-        limit.future = fut
-    async with limit:
-        return await fut
+    limit: Any = None
+    try:
+        if timeout is None:
+            return await fut
+        if timeout <= 0:
+            return await at_once(fut)
+        limit = timeouts.timeout(timeout)
+        if asyncio.isfuture(fut):
+            limit = FutureTimeout(limit.when())
+            limit.future = fut
+        async with limit:
+            return await fut
+    finally:
+        del fut, limit  # an error's traceback holds this frame
 
 
 def iterator_of(awaitable: Any) -> Any:
@@ -60,7 +67,10 @@ def throw_into(iterator: Any, args: tuple[Any, ...]) -> Any:
     throw = getattr(iterator, "throw", None)
     if throw is None:
         throw = nothing().throw
-    return throw(*args)
+    try:
+        return throw(*args)
+    finally:
+        del iterator, args, throw  # the error's traceback holds this frame
 
 
 def warn_never_awaited() -> None:

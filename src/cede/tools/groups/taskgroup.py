@@ -421,7 +421,10 @@ class GroupExit(StreamOperation):
             return self.park(group.wait_again())
         error = self.argument
         self.argument = None
-        self.value = group.conclude(error)
+        try:
+            self.value = group.conclude(error)
+        finally:
+            error = None  # the error's traceback holds this frame
         return ENDED
 
     def may_give_way(self) -> bool:

@@ -184,9 +184,11 @@ class AsCompleted:
         self.wake()
         if not self.pending and self.timer is not None:
             self.timer.cancel()
+            self.timer = None
 
     def time_is_up(self) -> None:
         self.late = True
+        self.timer = None  # it knows this object
         for future in self.pending:
             future.remove_done_callback(self.one_done)
         self.pending.clear()
