@@ -22,10 +22,13 @@ TITLES = {
     "classes": "CPython's Task and Future tests, with cede's classes in them one by one",
     "uvloop": "uvloop's own suite, with the loop in uvloop's place",
     "anyio": "AnyIO's suite, its asyncio backend on the loop",
+    "cpython-names": "CPython's suite once more, with asyncio's names on cede's, as `cede run` has them",
+    "uvloop-names": "uvloop's suite once more, with asyncio's names on cede's",
+    "anyio-names": "AnyIO's suite once more, with asyncio's names on cede's",
 }
 HEAD = """# Compatibility
 
-Other people's tests of event loops, run on cede and on its peers. This page is written by `python -m tests.conformance.compat` from what
+Other people's tests of event loops, run on cede and on its peers; on cede both with its loop alone and, further down, with asyncio's names on cede's. This page is written by `python -m tests.conformance.compat` from what
 `make conformance` left behind (`compatibility.json` keeps it), and holds only what was run; nothing in it is typed by hand.
 
 A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in
@@ -46,7 +49,7 @@ def abridged(report: dict[str, Any]) -> dict[str, Any]:
     """What the page needs of it."""
     ours = report["loop"] == loops.OURS
     short = {key: report[key] for key in ("suite", "python", "loop", "version", "build")}
-    short["source"] = report["sources"].get(report["suite"], "")
+    short["source"] = report["sources"].get(sources.base_of(report["suite"]), "")
     short["units"] = {}
     for name, unit in report["units"].items():
         short["units"][name] = {
@@ -148,7 +151,7 @@ def page(reports: list[dict[str, Any]]) -> str:
         if not ours:
             continue
         parts.append(f"## {title}\n")
-        if suite in sources.FETCHED:
+        if sources.base_of(suite) in sources.FETCHED:
             parts.append(f"Source: {', '.join(sorted({report['source'] or '?' for report in ours}))}.\n")
         parts.append(summary(ours) + "\n")
         for python in compared(ours):

@@ -8,6 +8,9 @@ for a test whose outcome is decided by chance, and one with ``without = "..."`` 
 An entry with ``inner = true`` says that its tests are about the inside of one implementation, and so say nothing about any other: they
 are left out of the count for every loop. Without it an entry is a difference of cede's own, and counts for cede alone. A ``[[module]]``
 is a whole file that is not run, for such a reason.
+
+A suite that is run with asyncio's names on cede's has the ledger of the same suite on cede's loop alone, and one of its own on top of that:
+what the second says of a test takes the place of what the first says. An entry there with ``passes = true`` says that the test passes.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 LEDGERS = Path(__file__).with_name("ledgers")
-SUITES = ("classes", "cpython", "uvloop", "anyio")
+SUITES = ("classes", "cpython", "cpython-names", "uvloop", "uvloop-names", "anyio", "anyio-names")
+NAMES = "-names"  # ends the name of a suite that is run once more, with asyncio's names on cede's
 KNOWN = ("3.11", "3.12", "3.13", "3.14", "3.15")
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -54,6 +58,7 @@ class Entry:
     skip: bool = False
     inner: bool = False
     may_pass: bool = False
+    passes: bool = False  # for a test that fails by an entry below this one
     without: str = ""  # the entry counts only on a machine that lacks this; its tests are skipped there
     matched: set[str] = field(default_factory=set)
 
@@ -69,9 +74,13 @@ class Entry:
 
 
 class Ledger:
-    def __init__(self, entries: list[Entry], build: str) -> None:
+    def __init__(self, entries: list[Entry], build: str, on_top: list[Entry] | None = None) -> None:
         self.build = build
-        self.entries = [entry for entry in entries if entry.applies(build)]
+        self.layers = [[entry for entry in layer if entry.applies(build)] for layer in (on_top or [], entries)]
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [entry for layer in self.layers for entry in layer]
 
     def mark(self, cls: type[unittest.TestCase]) -> None:
         """Give each test of `cls` that is in the ledger its mark."""
@@ -83,12 +92,15 @@ class Ledger:
 
     def find(self, name: str) -> Entry | None:
         """The entry for that test. Raises ValueError where there are two."""
-        hits = [entry for entry in self.entries if entry.covers(name)]
-        if len(hits) > 1:
-            raise ValueError(f"the ledger has {len(hits)} entries for {name}: one test, one reason")
-        for entry in hits:
-            entry.matched.add(name)
-        return hits[0] if hits else None
+        chosen: Entry | None = None
+        for layer in self.layers:
+            hits = [entry for entry in layer if entry.covers(name)]
+            if len(hits) > 1:
+                raise ValueError(f"the ledger has {len(hits)} entries for {name}: one test, one reason")
+            for entry in hits:
+                entry.matched.add(name)
+                chosen = chosen or entry
+        return None if chosen is None or chosen.passes else chosen
 
     def unmatched(self, begin: str = "") -> list[str]:
         """Patterns that apply to this Python and this build, begin with that text, and match no test."""
@@ -117,7 +129,7 @@ def marked(test: Any, entry: Entry) -> Any:
 def parse(text: str) -> list[Entry]:
     entries = []
     for number, raw in enumerate(tomllib.loads(text).get("entry", []), 1):
-        unknown = set(raw) - {"tests", "reason", "python", "build", "skip", "inner", "may_pass", "without"}
+        unknown = set(raw) - {"tests", "reason", "python", "build", "skip", "inner", "may_pass", "passes", "without"}
         if unknown:
             raise ValueError(f"ledger entry {number}: unknown keys {sorted(unknown)}")
         tests = raw.get("tests")
@@ -132,7 +144,7 @@ def parse(text: str) -> list[Entry]:
         without = raw.get("without", "")
         if without and without not in LACKING:
             raise ValueError(f"ledger entry {number}: without is one of {', '.join(LACKING)}, not {without!r}")
-        flags = {key: raw.get(key, False) for key in ("skip", "inner", "may_pass")}
+        flags = {key: raw.get(key, False) for key in ("skip", "inner", "may_pass", "passes")}
         entries.append(Entry(tuple(tests), reason, python, raw.get("build", "any"), without=without, **flags))
         entries[-1].skip |= bool(without)
     return entries
@@ -154,18 +166,25 @@ def covers(listed: str) -> bool:
 
 def load(suite: str, build: str, inner_only: bool = False) -> Ledger:
     """The ledger of that suite; `inner_only` for a loop that is not cede."""
-    path = LEDGERS / f"{suite}.toml"
-    entries = parse(path.read_text()) if path.exists() else []
-    return Ledger([entry for entry in entries if entry.inner or entry.without or not inner_only], build)
+    layers = []
+    for path in paths(suite):
+        entries = parse(path.read_text()) if path.exists() else []
+        layers.append([entry for entry in entries if entry.inner or entry.without or not inner_only])
+    return Ledger(layers[0], build, layers[1] if len(layers) > 1 else None)
+
+
+def paths(suite: str) -> list[Path]:
+    """The files of that suite, what lies on top last."""
+    return [LEDGERS / f"{name}.toml" for name in dict.fromkeys((suite.removesuffix(NAMES), suite))]
 
 
 def modules_left_out(suite: str) -> dict[str, str]:
     """Module -> why it is not run. Raises ValueError for an entry without a reason."""
-    path = LEDGERS / f"{suite}.toml"
     left_out = {}
-    for raw in tomllib.loads(path.read_text()).get("module", []) if path.exists() else []:
-        if set(raw) != {"names", "reason"} or len(raw["reason"].split()) < 5:
-            raise ValueError(f"{path.name}: a [[module]] has 'names' and a 'reason' that a reader can judge, not {raw}")
-        for name in raw["names"]:
-            left_out[name] = " ".join(raw["reason"].split())
+    for path in paths(suite):
+        for raw in tomllib.loads(path.read_text()).get("module", []) if path.exists() else []:
+            if set(raw) != {"names", "reason"} or len(raw["reason"].split()) < 5:
+                raise ValueError(f"{path.name}: a [[module]] has 'names' and a 'reason' that a reader can judge, not {raw}")
+            for name in raw["names"]:
+                left_out[name] = " ".join(raw["reason"].split())
     return left_out

@@ -8,16 +8,21 @@ import sys
 import tarfile
 from pathlib import Path
 
-from . import standing_in
+from . import ledger, standing_in
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRATCH = ROOT / "build" / "conformance"
-SUITES = ("classes", "cpython", "uvloop", "anyio")
+SUITES = ledger.SUITES
 FETCHED = ("uvloop", "anyio")
 
 
 class Unavailable(Exception):
     """Says why a suite cannot be run here."""
+
+
+def base_of(suite: str) -> str:
+    """Whose tests they are."""
+    return suite.removesuffix(ledger.NAMES)
 
 
 def pip(*words: str) -> None:
@@ -55,6 +60,7 @@ def site_of(name: str, sources: Path) -> Path:
 
 def modules_of(suite: str) -> list[str]:
     """The modules of a suite, by the names that a unit has. Raises Unavailable where there is no such suite here."""
+    suite = base_of(suite)
     if suite == "classes":
         from . import plan
 
@@ -80,6 +86,12 @@ def surroundings(suite: str) -> tuple[dict[str, str], Path]:
     # This package by its short name: both suites from elsewhere have a package called `tests` too.
     path = [str(ROOT / "tests")]
     more: dict[str, str] = {}
+    if suite.endswith(ledger.NAMES):
+        from cede.cli import children
+
+        path.insert(0, children.FOLDER)
+        more[children.VARIABLE] = "names"
+    suite = base_of(suite)
     folder = SCRATCH / "scratch" / suite
     if suite == "uvloop":
         sources = fetch("uvloop")

@@ -86,3 +86,21 @@ def test_another_python_or_build_is_left_alone() -> None:
 def test_two_reasons_for_one_test_are_refused() -> None:
     with pytest.raises(ValueError, match="one test, one reason"):
         classes_under(one() + one(tests='["Some.*"]'))
+
+
+def test_what_lies_on_top_is_asked_first() -> None:
+    below = ledger.parse(one(tests='["Some.test_*"]') + one(tests='["Other.test_one"]'))
+    other = one(tests='["Some.test_two"]', reason='"another one, on top of the first"')
+    top = ledger.parse(other + one(tests='["Some.test_three"]', passes="true"))
+    book = ledger.Ledger(below, "pure", top)
+    found = [book.find(f"Some.test_{name}") for name in ("one", "two", "three")]
+    assert [entry and entry.reason for entry in found] == ["decided by the weather, not by us", "another one, on top of the first", None]
+    assert book.unmatched() == ["Other.test_one"], "an entry whose tests are named on top has not lost them"
+    with pytest.raises(ValueError, match="one test, one reason"):
+        ledger.Ledger(below + below, "pure").find("Some.test_one")
+
+
+def test_a_suite_with_our_names_has_both_ledgers() -> None:
+    alone, both = ledger.load("cpython", "compiled"), ledger.load("cpython-names", "compiled")
+    assert len(both.entries) > len(alone.entries)
+    assert set(ledger.modules_left_out("cpython")) < set(ledger.modules_left_out("cpython-names"))

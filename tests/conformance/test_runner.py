@@ -211,3 +211,22 @@ def test_the_worker_knows_its_suites() -> None:
     assert issubclass(worker.ClassesUnit, worker.UnittestUnit)
     with pytest.raises(KeyError):
         worker.main(os.devnull, "nobody/test_x", "", "1", os.devnull)
+
+
+@pytest.mark.slow
+def test_a_suite_with_our_names_runs_where_asyncios_names_are_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the start of its process, which says so itself where it is not."""
+    suite, book = tmp_path / "suite.py", tmp_path / "book.toml"
+    suite.write_text(
+        "import unittest, asyncio, cede\nclass Some(unittest.TestCase):\n"
+        "    def test_it(self):\n        assert asyncio.Queue is cede.Queue\n"
+    )
+    book.write_text("")
+    monkeypatch.setattr(supervise, "START", START.replace("sys.argv[7:]", repr([str(suite), str(book)])).replace("[1:7]", "[1:]"))
+    limits = supervise.Limits(test=20.0, unit=60.0)
+    result = supervise.run_unit("cpython-names/made_up", "cede", "", limits)
+    assert {name: outcome for name, (outcome, _) in result.tests.items()} == {"made_up.Some.test_it": journal.PASSED}
+    surroundings = ({**os.environ, "PYTHONPATH": str(PACKAGES)}, tmp_path)
+    monkeypatch.setattr(supervise.sources, "surroundings", lambda suite: surroundings)
+    (text,) = supervise.run_unit("cpython-names/made_up", "cede", "", limits).bad().values()
+    assert "asyncio's names are not cede's here" in text

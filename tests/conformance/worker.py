@@ -98,10 +98,11 @@ class Unit:
     marked = False  # the tests carry the ledger's marks already
 
     def __init__(self, name: str, log: journal.Log, only: str, seconds: float, done: set[str]) -> None:
-        self.suite, _, self.module = name.partition("/")
+        suite, _, self.module = name.partition("/")
+        self.suite = suite.removesuffix(ledger.NAMES)  # which modules there are, and how they are run
         self.subject = loops.chosen()
         self.log, self.only, self.seconds, self.done = log, only, seconds, done
-        self.book = ledger.load(self.suite, loops.build_of(self.subject), inner_only=self.subject != loops.OURS)
+        self.book = ledger.load(suite, loops.build_of(self.subject), inner_only=self.subject != loops.OURS)
 
     def name_of(self, test: unittest.TestCase) -> str:
         return f"{self.module}.{type(test).__qualname__.rpartition('.')[2]}.{test._testMethodName}"
@@ -194,6 +195,16 @@ def flat(suite: Any) -> Iterator[unittest.TestCase]:
             yield item
 
 
+def names_are_ours() -> None:
+    """Raises RuntimeError where this process was not put on cede at its start: what it tests would be something else."""
+    import asyncio
+
+    import cede
+
+    if asyncio.Queue is not cede.Queue:
+        raise RuntimeError("asyncio's names are not cede's here: CEDE_RUN and PYTHONPATH have not reached this process")
+
+
 def main(path: str, name: str, only: str, seconds: str, done: str) -> None:
     faulthandler.enable()
     # Whoever starts us in the background may have it ignored, and tests interrupt themselves.
@@ -202,7 +213,9 @@ def main(path: str, name: str, only: str, seconds: str, done: str) -> None:
     finished = set(Path(done).read_text().splitlines())
     log = journal.Log(path)
     kinds: dict[str, type[Unit]] = {"cpython": UnittestUnit, "uvloop": UnittestUnit, "classes": ClassesUnit}
-    suite = name.partition("/")[0]
+    suite = name.partition("/")[0].removesuffix(ledger.NAMES)
+    if name.partition("/")[0] != suite:
+        names_are_ours()
     if suite == "anyio":
         from .pytest_unit import PytestUnit
 
