@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -196,6 +197,70 @@ def test_streams_whose_hello_came_early(run: Run, module: Any) -> None:
         assert await peer.read() == b""
         await peer.send(peer.goodbye())
         peer.close()
+        server.close()
+        await server.wait_closed()
+
+    run(main)
+
+
+@pytest.mark.parametrize("size", [9, 200_000], ids=["a line", "more than the limit"])
+@pytest.mark.parametrize("module", [asyncio, cede], ids=["asyncio-streams", "cede-streams"])
+def test_what_came_before_tls_is_not_taken_for_encrypted_by_a_client(run: Run, module: Any, size: int) -> None:
+    """Somebody on the way adds a line to the server's last plain one."""
+
+    async def main() -> None:
+        if module is asyncio and not ours():
+            pytest.skip("asyncio takes it for encrypted")
+        near, far = socket.socketpair()
+        far.settimeout(10)
+        reader, writer = await module.open_connection(sock=near)
+        far.sendall(b"go ahead\r\n")
+        assert await reader.readline() == b"go ahead\r\n"
+        sending = asyncio.create_task(asyncio.to_thread(far.sendall, b"injected " * (size // 9)))
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        with pytest.raises(ConnectionAbortedError, match="came before TLS began"):
+            await writer.start_tls(client_context(), server_hostname="localhost")
+        await asyncio.wait([sending])
+        sending.exception()
+        assert writer.is_closing()
+        far.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    run(main)
+
+
+@pytest.mark.parametrize("module", [asyncio, cede], ids=["asyncio-streams", "cede-streams"])
+def test_what_came_before_tls_is_not_taken_for_encrypted_by_a_server(run: Run, module: Any) -> None:
+    """Somebody on the way adds a command to the client's last plain one; then the client begins its handshake."""
+
+    async def main() -> None:
+        if module is asyncio and not ours():
+            pytest.skip("fixed in asyncio of Python 3.14")
+        outcome: Any = asyncio.get_running_loop().create_future()
+
+        async def serve(reader: Any, writer: Any) -> None:
+            assert await reader.readline() == b"STARTTLS\r\n"
+            writer.write(b"go ahead\r\n")
+            try:
+                await writer.start_tls(server_context())
+                outcome.set_result(await reader.readline())
+            except OSError as error:
+                outcome.set_result(error)
+            writer.close()
+
+        server = await module.start_server(serve, "127.0.0.1", 0)
+        sock = socket.create_connection(server.sockets[0].getsockname())
+        sock.sendall(b"STARTTLS\r\nDELETE everything\r\n")
+        sock.setblocking(False)
+        assert await asyncio.get_running_loop().sock_recv(sock, 10) == b"go ahead\r\n"
+        peer = Peer(sock, client_context())
+        with contextlib.suppress(OSError):
+            await peer.handshake()
+            await peer.write(b"harmless\r\n")
+        assert isinstance(await outcome, OSError)
+        sock.close()
         server.close()
         await server.wait_closed()
 

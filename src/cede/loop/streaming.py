@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from asyncio import streams
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.part import Part
 from cede.net import tls_options
 from cede.net.metered import MeteredTransport
 from cede.net.stream import StreamTransport
+from cede.net.unread import hand_over, reader_of, refuse_unread
 
 if TYPE_CHECKING:
     import asyncio
@@ -64,7 +64,8 @@ class StreamingPart(Part):
 
         `transport` may be a TLS transport itself. Timeouts are in seconds. Raises TypeError for a bad context or a
         transport that cannot be upgraded, ssl.SSLError where the handshake fails, ConnectionError where the connection
-        is closed, or lost before it is done.
+        is closed, or lost before it is done, and, on the client's side, where a stream's reader still holds bytes that
+        came before.
         """
         self._check_closed()
         tls, tls_port = need_tls()
@@ -77,6 +78,9 @@ class StreamingPart(Part):
         if transport.is_closing():
             # Nothing would come any more, and the handshake would wait until its time is over.
             raise ConnectionResetError("start_tls(): the connection is closed")
+        reader = reader_of(protocol)
+        if not server_side:
+            refuse_unread(reader, transport)
         waiter = self.create_future()
         upgraded = tls.TLSTransport(
             self,
@@ -93,7 +97,7 @@ class StreamingPart(Part):
         # Nothing may reach the layer before it knows its transport.
         transport.pause_reading()
         if server_side:
-            hand_over(protocol, upgraded)
+            hand_over(reader, upgraded)
         port = tls_port.TLSPort(upgraded)
         transport.set_protocol(port)
         begin = self.call_soon(port.connection_made, transport, context=upgraded.own_context())
@@ -119,13 +123,3 @@ def need_tls() -> Any:
             raise  # of our own modules, for want of a descriptor perhaps
         raise RuntimeError("TLS needs Python's ssl module, which this Python was built without") from error
     return tls, tls_port
-
-
-def hand_over(protocol: Any, transport: Any) -> None:
-    """Give the TLS transport what a stream's reader already holds: the client's hello, sent before anybody looked for it."""
-    if not isinstance(protocol, streams.StreamReaderProtocol):
-        return
-    reader: Any = protocol._stream_reader  # type: ignore[attr-defined]
-    if reader is not None and reader._buffer:
-        transport.early(bytes(reader._buffer))
-        reader._buffer.clear()

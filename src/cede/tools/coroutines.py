@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from cede.core import originals
+from cede.net.unread import reader_of, refuse_unread
 
 
 async def nothing() -> None:
@@ -46,16 +47,23 @@ async def start_tls(
     ssl_shutdown_timeout: float | None,
 ) -> None:
     protocol = writer._protocol
+    server_side = protocol._client_connected_cb is not None
     await writer.drain()
+    reader = reader_of(protocol)
+    if not server_side:
+        refuse_unread(reader, writer._transport)
+    early = b"" if reader is None else bytes(reader._buffer)
     transport = await writer._loop.start_tls(
         writer._transport,
         protocol,
         sslcontext,
-        server_side=protocol._client_connected_cb is not None,
+        server_side=server_side,
         server_hostname=server_hostname,
         ssl_handshake_timeout=ssl_handshake_timeout,
         ssl_shutdown_timeout=ssl_shutdown_timeout,
     )
+    if early and reader._buffer.startswith(early):
+        refuse_unread(reader, transport)  # asyncio's loop did not give it to TLS before Python 3.14
     writer._transport = transport
     protocol._replace_transport(transport)
 
