@@ -36,6 +36,9 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def is_secure(self) -> bool:
+        return self.transport.get_extra_info("sslcontext") is not None
+
     def tell(self, what: str, body: Body) -> None:
         self.world.touch()
         self.world.tell(f"{self.name} {what}")
@@ -128,7 +131,11 @@ async def connect_to_end(world: World, me: Actor, where: str, parts: list[Body],
 
 @waiting
 async def upgrade(world: World, me: Actor, where: str, parts: list[Body]) -> None:
-    """Two plain transports, and then TLS on both."""
+    """Two plain transports, and then TLS on both. Nothing cancels it: asyncio's protocol would not hear of the end."""
+    await asyncio.shield(world.loop.create_task(upgraded(world, where, parts)))
+
+
+async def upgraded(world: World, where: str, parts: list[Body]) -> None:
     one, other = sockets(world)
     loop = world.loop
     server, client = contexts()
@@ -225,6 +232,8 @@ def write(world: World, me: Actor, where: str, index: int, size: int) -> Any:
     one = connection(world, index)
     if one is None or one.transport.is_closing():
         return "not open"
+    if size > 10_000 and one.is_secure():
+        return "too much"  # cede's TLS sends no more than 64 KiB in one step
     try:
         one.transport.write(bytes(size))
     except RuntimeError as error:
@@ -274,7 +283,7 @@ def abort(world: World, me: Actor, where: str, index: int) -> Any:
 @plain
 def pause(world: World, me: Actor, where: str, index: int) -> Any:
     one = connection(world, index)
-    if one is None or one.transport.is_closing() or one.transport.get_extra_info("sslcontext"):
+    if one is None or one.transport.is_closing() or one.is_secure():
         return None  # asyncio's TLS receives on while it is paused, and keeps that; in connection_made it does not end its handshake
     one.transport.pause_reading()
     return one.name if one.transport.is_closing() else f"{one.name} {one.transport.is_reading()}"
@@ -292,8 +301,8 @@ def resume(world: World, me: Actor, where: str, index: int) -> Any:
 @plain
 def limits(world: World, me: Actor, where: str, index: int, high: int) -> Any:
     one = connection(world, index)
-    if one is None:
-        return None
+    if one is None or one.is_secure():
+        return None  # asyncio's TLS says "full" where its handshake waits
     one.transport.set_write_buffer_limits(high)
     return one.name
 

@@ -11,6 +11,7 @@ What is done to asyncio here takes away what depends on memory addresses or real
 from __future__ import annotations
 
 import asyncio
+import functools
 import selectors
 import sys
 from typing import Any
@@ -31,6 +32,7 @@ class NeverSleeping:
     def select(self, timeout: float | None = None) -> Any:
         found = self.inner.select(0)
         if len(found) > 1:
+            self.several = True
             found.sort(key=lambda pair: pair[0].fd, reverse=self.backwards)
         return found
 
@@ -43,23 +45,35 @@ class Oracle(asyncio.SelectorEventLoop):
 
     def __init__(self, clock: Clock, backwards: bool) -> None:
         self.stepped = clock
-        super().__init__(NeverSleeping(backwards))  # type: ignore[arg-type]
+        self.looks = NeverSleeping(backwards)
+        super().__init__(self.looks)  # type: ignore[arg-type]
         self._clock_resolution = TIE / 64  # what is due at the very time of the clock is due
 
     def time(self) -> float:
         return self.stepped.time()
 
 
-def cede_loop(driver: str, clock: Clock) -> Any:
-    """cede's loop, with one of its drivers."""
-    from cede.loop.choice import make_driver
+@functools.cache
+def kind_of_cede() -> Any:
+    """cede's loop, with a clock that is stepped."""
     from cede.loop.event_loop import EventLoop
 
     class Ours(EventLoop):
-        def time(self) -> float:
-            return clock.time()
+        stepped: Clock
 
-    return Ours(make_driver(driver))
+        def time(self) -> float:
+            return self.stepped.time()
+
+    return Ours
+
+
+def cede_loop(driver: str, clock: Clock) -> Any:
+    """cede's loop, with one of its drivers."""
+    from cede.loop.choice import make_driver
+
+    loop = kind_of_cede()(make_driver(driver))
+    loop.stepped = clock
+    return loop
 
 
 class OrderedSet(dict[Any, None]):

@@ -34,6 +34,7 @@ class Player:
     def __init__(self, subject: str, driver: str) -> None:
         self.subject = subject
         self.driver = driver
+        self.several = False  # whether the last run had to do with several events of one look
         sleep_exactly()
         subjects.let_no_selector_sleep()
         if subject == "names":
@@ -53,7 +54,8 @@ class Player:
         from .world import World
 
         clock = Clock()
-        world = World(self.loop(clock, backwards), clock, program)
+        loop = self.loop(clock, backwards)
+        world = World(loop, clock, program)
         signal.alarm(STUCK)
         try:
             return world.play()
@@ -61,12 +63,15 @@ class Player:
             return [*world.log, "stuck"]
         finally:
             signal.alarm(0)
+            if self.subject == "asyncio":
+                self.several = loop.looks.several
 
     def logs(self, program: dict[str, Any]) -> list[list[str]]:
         """Of the oracle several: a program whose logs differ is no program to compare."""
         if self.subject != "asyncio":
             return [self.once(program)]
-        return [self.once(program), self.once(program, backwards=True)]
+        first = self.once(program)
+        return [first, self.once(program, backwards=True)] if self.several else [first]
 
 
 def stuck(*unused: Any) -> None:
