@@ -49,7 +49,9 @@ def task_on(loop: Any) -> Any:
     """The task that runs now on `loop`, which is the running one; None in a callback."""
     if isinstance(loop, Spawner):
         kernel = loop
-        return kernel._shown
+        if kernel._shown is not None and kernel._task_factory is None:
+            return kernel._shown
+        # A task of asyncio's own, or of somebody's factory, is known to asyncio alone.
     return asyncio.current_task(loop)
 
 
@@ -153,7 +155,7 @@ class Timeout:
             # Made elsewhere: that its time lies ahead was known of another clock.
             self.known_later = False
             self.kernel = None
-        task = task_on(loop) if self.kernel is None else self.kernel._shown
+        task = task_on(loop)
         if task is None:
             raise RuntimeError("Timeout should be used inside a task")
         self.task = task
