@@ -29,7 +29,7 @@ def run(loop: str, script: str, *args: str, status: int = 0) -> str:
     done = subprocess.run(command(loop, script, *args), check=False, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
     assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
     if status == 0:
-        assert done.stderr == ""
+        assert done.stderr == "", done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
 
