@@ -29,8 +29,8 @@ TITLES = {
 HEAD = """# Compatibility
 
 Other people's tests of event loops, run on cede and on its peers; on cede with its loop alone, and once more with asyncio's names on
-cede's. This page is written by `python -m tests.conformance.compat` from what `make conformance` left behind (`compatibility.json` keeps it), and
-holds only what was run; nothing in it is typed by hand.
+cede's. This page is written by `python -m tests.conformance.compat` from what `make conformance` left behind (`compatibility.json` keeps
+it), and holds only what was run; nothing in it is typed by hand.
 
 A cell is *passed / failed*. Counted are the tests that say something about a loop: those of one implementation's inner names, a mock in
 the place of a name in one of its files for instance, are left out for every loop, and so is what a suite skips by itself. What cede does
