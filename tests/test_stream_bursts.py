@@ -29,8 +29,6 @@ each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
 HABIT = 2
 FORGIVEN = 64
 BARRED = 1024
-FEW = 4
-ABSTAIN = 1000
 
 
 @pytest.fixture
@@ -46,18 +44,7 @@ async def patiently(main: Callable[[], Any]) -> Any:
     driver = getattr(asyncio.get_running_loop(), "driver", None)
     if driver is not None:
         driver.patience = 3600.0
-        driver.worth = 0.0
     return await main()
-
-
-async def abstains(crowd: Crowd) -> None:
-    """Check that `crowd` does not share, for so long, and then does."""
-    shared = 0
-    while not shared:
-        for place, row in enumerate((await crowd.write())[:-1]):
-            shared += row[place] == b""
-            crowd.alone += not shared
-    assert ABSTAIN <= crowd.alone <= ABSTAIN + FEW * (ABSTAIN // (len(crowd.pairs) - FEW) + 1)
 
 
 def impatient() -> None:
@@ -213,168 +200,44 @@ def test_a_step_that_blocks_is_a_lesson_for_long(world: World) -> None:
     world.run(main)
 
 
-class Crowd:
-    """Connections that are written to by tasks of their own, one after the other in the same turn; and what can be read after each."""
-
-    def __init__(self, pairs: list[tuple[Any, socket.socket]]) -> None:
-        self.pairs = pairs
-        self.alone = 0  # writes that left at once
-
-    @classmethod
-    async def connect(cls, size: int) -> Crowd:
-        crowd = cls([await connect(Notes()) for _ in range(size)])
-        for transport, far in crowd.pairs:
-            transport.write(b"the first")
-            assert arrived(far) == b"the first"
-        await asyncio.sleep(0)
-        return crowd
-
-    async def write(self, between: Callable[[int], None] = lambda place: None) -> list[list[bytes]]:
-        """Have everybody written to. For each step what had arrived after it, and last what the turn left to arrive."""
-        seen: list[list[bytes]] = []
-
-        async def step(place: int) -> None:
-            self.pairs[place][0].write(b"%d" % place)
-            between(place)
-            seen.append([arrived(far) for _, far in self.pairs])
-
-        tasks = [asyncio.ensure_future(step(place)) for place in range(len(self.pairs))]
-        await asyncio.wait(tasks)
-        for task in tasks:
-            task.result()
-        seen.append([arrived(far) for _, far in self.pairs])
-        return seen
-
-    def close(self) -> None:
-        for transport, far in self.pairs:
-            transport.close()
-            far.close()
-
-
-@each_of_ours
-def test_what_a_turn_writes_leaves_together(world: World) -> None:
-    async def main() -> None:
-        size = FEW + 4
-        crowd = await Crowd.connect(size)
-        for _ in range(3):
-            seen = await crowd.write()
-            assert seen[:-1] == [[b""] * size] * size
-            assert seen[-1] == [b"%d" % place for place in range(size)]
-        crowd.close()
-
-    world.run(main)
-
-
 @each_world
-def test_what_a_few_write_leaves_at_once(world: World) -> None:
+@pytest.mark.parametrize("size", [2, 12])
+def test_what_many_steps_of_a_turn_write_leaves_with_each(world: World, size: int) -> None:
     async def main() -> None:
-        crowd = await Crowd.connect(FEW)
+        pairs = [await connect(Notes()) for _ in range(size)]
         for _ in range(3):
-            seen = await crowd.write()
-            assert seen[:-1] == [[b"%d" % place if place == step else b"" for place in range(FEW)] for step in range(FEW)]
-            assert seen[-1] == [b""] * FEW
-        crowd.close()
+            seen: list[list[bytes]] = []
 
-    world.run(main)
+            async def step(place: int) -> None:
+                pairs[place][0].write(b"%d" % place)
+                seen.append([arrived(far) for _, far in pairs])  # noqa: B023
 
-
-@each_world
-def test_the_first_that_is_written_leaves_at_once(world: World) -> None:
-    async def main() -> None:
-        crowd = Crowd([await connect(Notes()) for _ in range(10)])
-        seen = await crowd.write()
-        assert [row[place] for place, row in enumerate(seen[:-1])] == [b"%d" % place for place in range(10)]
-        crowd.close()
-
-    world.run(main)
-
-
-@each_of_ours
-def test_nobody_waits_for_a_second_long_step(world: World) -> None:
-    async def main() -> None:
-        size = FEW + 4
-        crowd = await Crowd.connect(size)
-        impatient()
-        seen = await crowd.write(lambda place: time.sleep(0.002) if place == 2 else None)
-        patient()
-        together = [b"%d" % place if place <= 2 else b"" for place in range(size)]
-        assert [b"".join(column) for column in zip(*seen[:4], strict=True)][:3] == together[:3]
-        await abstains(crowd)
-        crowd.close()
-
-    world.run(main)
-
-
-@each_of_ours
-def test_what_is_written_fast_does_not_share(world: World) -> None:
-    async def main() -> None:
-        crowd = await Crowd.connect(FEW + 4)
-        asyncio.get_running_loop().driver.worth = 3600.0  # type: ignore[attr-defined]
-        seen = await crowd.write()
-        assert seen[0][0] == b""
-        assert b"0" in (row[0] for row in seen)
-        asyncio.get_running_loop().driver.worth = 0.0  # type: ignore[attr-defined]
-        await abstains(crowd)
-        crowd.close()
-
-    world.run(main)
-
-
-@each_of_ours
-def test_what_is_held_does_not_wait_for_all_of_a_long_turn(world: World) -> None:
-    async def main() -> None:
-        size = FEW + 26
-        crowd = await Crowd.connect(size)
-        impatient()
-        seen = await crowd.write(lambda place: time.sleep(0.0003))
-        # After ten steps of 0.3 ms what the first wrote has left, long before the turn is over; and everything has when it is.
-        assert b"0" in {row[0] for row in seen[:10]}
-        assert [b"".join(column) for column in zip(*seen, strict=True)] == [b"%d" % place for place in range(size)]
-        crowd.close()
-
-    world.run(main)
-
-
-@each_of_ours
-def test_answers_to_one_batch_of_events_leave_together(world: World) -> None:
-    class Echo(asyncio.Protocol):
-        def connection_made(self, transport: Any) -> None:
-            self.transport = transport
-
-        def data_received(self, data: bytes) -> None:
-            self.transport.write(data)
-            seen.append([arrived(far) for _, far in pairs])
-
-    async def main() -> None:
-        pairs.extend([await connect(Echo()) for _ in range(FEW + 4)])
-        for _ in range(2):
-            seen.clear()
-            for _, far in pairs:
-                far.send(b"x")
-            while len(seen) < len(pairs):
-                await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert seen == [[b""] * len(pairs)] * len(pairs)
-        assert [arrived(far) for _, far in pairs] == [b"x"] * len(pairs)
+            await asyncio.wait([asyncio.ensure_future(step(place)) for place in range(size)])
+            assert seen == [[b"%d" % place if place == step else b"" for place in range(size)] for step in range(size)]
         for transport, far in pairs:
             transport.close()
             far.close()
 
-    pairs: list[Any] = []
-    seen: list[Any] = []
     world.run(main)
 
 
 @each_of_ours
-def test_a_few_that_are_fast_say_nothing_of_a_crowd(world: World) -> None:
+def test_what_a_step_holds_leaves_before_the_next_step_of_the_turn(world: World) -> None:
     async def main() -> None:
+        loop = asyncio.get_running_loop()
         transport, far = await connect(Notes())
-        crowd = await Crowd.connect(FEW + 4)
-        asyncio.get_running_loop().driver.worth = 3600.0  # type: ignore[attr-defined]
-        await bursts(transport, far, HABIT + 3)
-        seen = await crowd.write()
-        assert [row[place] for place, row in enumerate(seen[:-1])] == [b""] * len(crowd.pairs)
-        crowd.close()
+        await bursts(transport, far)
+        seen: list[bytes] = []
+
+        def write() -> None:
+            transport.write(b"head")
+            transport.write(b"body")
+            seen.append(arrived(far))
+
+        loop.call_soon(write)
+        loop.call_soon(lambda: seen.append(arrived(far)))
+        await asyncio.sleep(0)
+        assert seen == [b"", b"headbody"]
         transport.close()
         far.close()
 
@@ -745,7 +608,7 @@ def test_nothing_is_lost_and_the_order_kept(world: World, actions: list[str], en
                 case "write":
                     transport.write(piece(8))
                 case "crowd":
-                    for _ in range(FEW):
+                    for _ in range(4):
                         loop.call_soon(lambda: transport.write(piece(8)))
                 case "big":
                     transport.write(piece(40_000) if len(expected) < 100_000 else b"")

@@ -77,32 +77,41 @@ def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None
 
 
 def turn(kernel: Any) -> int:
-    """Run what is ready now: posts, due timers, the ring."""
+    """Run what is ready now: the ring, posts, the driver's batch, due timers."""
     kernel.turns += 1
     ring = kernel._ready
     if kernel._inbox.pending:
         kernel._take_posts()
     timers = kernel._timers
+    driver = kernel.driver
     if timers.entries:
-        timers.take_due(kernel.now(), ring)
+        now = kernel.now()
+        if (driver.batch or driver.signals) and kernel._place_batch(True, now):
+            return 0
+        timers.take_due(now, ring)
+    elif (driver.batch or driver.signals) and kernel._place_batch(False, 0.0):
+        return 0
     if kernel.order is not None:
         return int(kernel.order.run_turn(kernel))
     item: Any
+    end = kernel.steps + len(ring)
     if kernel._debug or kernel.watch_steps:
-        for _ in range(len(ring)):
+        while kernel.steps < end and ring:
             kernel.run_one(ring.popleft())
         return 0
     take = ring.popleft
-    driver = kernel.driver
     direct = None
     try:
-        for _ in range(len(ring)):
+        while ring:
             if driver.holding:
-                driver.end_step()
+                driver.release()
+            step = kernel.steps
+            if step >= end:
+                break
+            kernel.steps = step + 1
             item = take()
             kind = type(item)
             if kind is Task:
-                kernel.steps += 1
                 if not item.plain or item.state or item.must:
                     item.run_ready()
                     continue
@@ -184,7 +193,6 @@ def turn(kernel: Any) -> int:
             if kernel._shown is not None and not item.is_task:
                 swap_current(kernel, None)
                 kernel._shown = None
-            kernel.steps += 1
             if kind is Handle or kind is TimerHandle:
                 if not item._cancelled:
                     try:
@@ -194,7 +202,7 @@ def turn(kernel: Any) -> int:
             else:
                 item.run_ready()
         if driver.holding:
-            driver.end_step()
+            driver.release()
     finally:
         item = result = waited = waiter = pair = handle = None
     return 0

@@ -2,7 +2,7 @@ from cede.core.announce cimport tell_current
 from cede.core.call cimport monotonic
 from cede.core.handle cimport Handle, Runnable
 from cede.core.inbox cimport STORM_PAUSE
-from cede.core.ports cimport DriverPort, OrderPort
+from cede.core.ports cimport COLLECTED, NO_BATCH, QUEUED, DriverPort, OrderPort
 from cede.core.ring cimport CompiledRing
 from cede.core.scheduling cimport Scheduler
 cimport cython
@@ -15,12 +15,14 @@ cdef double LONGEST_SLEEP
 cdef class Kernel(Scheduler):
     cdef public OrderPort order
     cdef readonly unsigned long long steps
+    cdef readonly unsigned long long _batches  # entries of the ring that were the driver, and so no steps
     cdef int _fruitless
     cdef int _skipped
     cdef double _looked
     cdef double _hope
     cdef readonly object _shown
     cdef public bint _stopping
+    cdef bint _told_at_once
     cdef public object slow_callback_duration
     cdef public object slow_cancel_duration
     cdef readonly unsigned long long turns
@@ -31,7 +33,9 @@ cdef class Kernel(Scheduler):
     cdef int show(self, object task) except -1
     cdef int enter_callback(self) except -1
     cpdef int run_until_stopped(self) except -1
-    @cython.locals(driver=DriverPort, timeout=double)
+    @cython.locals(began=double)
+    cdef int run_handle(self, Handle handle) except -1
+    @cython.locals(driver=DriverPort, timeout=double, told=bint)
     cdef int _wait(self, bint look) except -1
     cpdef int expect_post(self, double seconds) except -1
     @cython.locals(left=double, most=double)
@@ -39,8 +43,9 @@ cdef class Kernel(Scheduler):
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
     cdef bint _look_is_due(self) noexcept
-    @cython.locals(driver=DriverPort, ring=CompiledRing, count=Py_ssize_t, runnable=Runnable, now=double)
+    @cython.locals(driver=DriverPort, ring=CompiledRing, end="unsigned long long", runnable=Runnable, now=double, timed=bint)
     cdef int turn(self) except -1
-    cdef Runnable take(self, Py_ssize_t index)
+    @cython.locals(driver=DriverPort, ring=CompiledRing, due=bint)
+    cdef bint _place_batch(self, bint timed, double now) except -1
     @cython.locals(began=double)
     cpdef int run_one(self, Runnable runnable) except -1

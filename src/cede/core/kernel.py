@@ -6,10 +6,16 @@ clock of its own; those come in through the ports (``cede.core.ports``).
 
 Invariants
 ----------
-* What is on the ring when a turn begins runs in that turn; what becomes ready meanwhile runs in the next.
+* A turn runs, in this order: what was ready before the look, what other threads posted until it returned, the events that it brought, the
+  timers that were due at the clock's reading after it. What becomes ready meanwhile runs in the next turn. That is asyncio's order.
+* Where nothing but events is there, they are told at once, and that was the turn: no entry on the ring, no other look before what they woke
+  runs, unless the loop itself has acted meanwhile.
+* A turn that is run inside a step of another one, by hand, takes over what that one has not run yet, the rest of its events first. The
+  outer turn then ends where its share ends (`steps` counts what left the ring).
 * The world is looked at once a turn, before the ready work. Two things make that rarer. While nothing is registered with the driver
   (`quiet`) a look could tell nothing. And a loop that has been busy for `PATIENCE` turns on end, in which each look found nothing, looks
-  again after `LOOKS_SKIPPED` turns or `LOOK_WITHIN` seconds, whichever comes first, until a look finds something.
+  again after `LOOKS_SKIPPED` turns or `LOOK_WITHIN` seconds, whichever comes first, until a look finds something. No look is left out after
+  the loop itself has done anything to a descriptor (`DriverPort.acted`): only what others do may be seen late.
 * A timer never runs early. Timers due together run by time, then in the order in which they were set.
 * A KeyboardInterrupt or SystemExit leaves the turn at once; the work behind it stays on the ring for the next run.
 * ``_shown`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
@@ -33,6 +39,7 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.announce import tell_current
     from cede.core.inbox import STORM_PAUSE
+    from cede.core.ports import COLLECTED, NO_BATCH, QUEUED
     from cede.core.pure import monotonic, places
 
 # For modules that are never compiled themselves.
@@ -53,12 +60,14 @@ class Kernel(Scheduler):
 
     if not cython.compiled:
         __slots__ = places(
+            "_batches",
             "_fruitless",
             "_hope",
             "_looked",
             "_shown",
             "_skipped",
             "_stopping",
+            "_told_at_once",
             "longest_step",
             "longest_step_of",
             "order",
@@ -73,12 +82,14 @@ class Kernel(Scheduler):
         Scheduler.__init__(self, driver)
         self.order = order
         self.steps = 0
+        self._batches = 0
         self._fruitless = 0
         self._skipped = 0
         self._looked = 0.0
         self._hope = 0.0
         self._shown = None
         self._stopping = False
+        self._told_at_once = False
         self.slow_callback_duration = 0.1
         self.slow_cancel_duration = None
         self.turns = 0
@@ -100,6 +111,21 @@ class Kernel(Scheduler):
             self.show(None)
         return 0
 
+    def run_handle(self, handle: Handle) -> int:
+        """Run a handle straight from the driver; as `run_one`, but it has not been on the ring."""
+        if self._shown is not None:
+            self.show(None)
+        if not (self._debug or self.watch_steps):
+            handle.run_ready()
+        else:
+            began = monotonic()
+            try:
+                handle.run_ready()
+            finally:
+                report_if_slow(self, handle, monotonic() - began)
+        handle = None  # type: ignore[assignment]  # uncompiled, a traceback may keep this frame: see task.py
+        return 0
+
     # -- the turn
 
     def run_until_stopped(self) -> int:
@@ -111,8 +137,6 @@ class Kernel(Scheduler):
                     self._wait(first)  # where it would do nothing, the call is spared
                     first = False
                 self.turn()
-                if self.driver.holding:
-                    self.driver.release()
                 if self._stopping:
                     return 0
         finally:
@@ -135,8 +159,12 @@ class Kernel(Scheduler):
     def _wait(self, look: bool) -> int:
         """Look at the world, asleep until the next timer where nothing is ready."""
         driver = self.driver
+        told = self._told_at_once
+        self._told_at_once = False
+        if driver.batch:
+            return 0  # one at a time
         if self._ready.size() or self._stopping or self._inbox.pending:
-            if look or (not driver.quiet and self._look_is_due()):
+            if look or (not driver.quiet and (driver.acted or (not told and self._look_is_due()))):
                 self._fruitless = 0 if driver.wait(0.0) else self._fruitless + 1
             return 0
         if driver.holding:
@@ -192,42 +220,69 @@ class Kernel(Scheduler):
         return True
 
     def turn(self) -> int:
-        """Run what is ready now: posts, due timers, the ring."""
+        """Run what is ready now: the ring, posts, the driver's batch, due timers."""
         self.turns += 1
         ring = self._ready
         driver = self.driver
         if self._inbox.pending:
             self._take_posts()
-        if self._timers.size():
+        now = 0.0
+        timed = self._timers.size() > 0
+        if timed:
             now = self.now()
+        if (driver.batch or driver.signals) and self._place_batch(timed, now):
+            return 0
+        if timed:
             while self._timers.size() and self._timers.next_time() <= now:
                 ring.append(self._timers.pop())
         if self.order is not None:
             return self.order.run_turn(self)
-        count = ring.size()
+        end = self.steps + ring.size()
         if self._debug or self.watch_steps:
-            while count > 0:
-                count -= 1
+            while self.steps < end and ring.size():
                 self.run_one(ring.popleft())
             return 0
-        while count > 0:
-            count -= 1
+        while self.steps < end and ring.size():
             runnable = ring.popleft()
             self.steps += 1
             if runnable.is_task:
                 runnable.run_ready()
                 if driver.holding:
-                    driver.end_step()
+                    driver.release()
                 continue
             if self._shown is not None:
                 self.show(None)
             runnable.run_ready()
             if driver.holding:
-                driver.end_step()
+                driver.release()
             if cython.compiled and type(runnable) is Handle:
                 self.recycle(cython.cast(Handle, runnable))  # type: ignore[attr-defined]
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
         return 0
+
+    def _place_batch(self, timed: bool, now: float) -> bool:
+        """Put the driver on the ring for the batch that it has, or have it told at once: whether that was the turn."""
+        driver = self.driver
+        ring = self._ready
+        if driver.batch == NO_BATCH:
+            driver.batch = COLLECTED  # of signals alone
+        if driver.batch == COLLECTED:
+            due = timed and self._timers.size() and self._timers.next_time() <= now
+            if not (due or ring.size() or self.order is not None):
+                self._told_at_once = True
+                driver.tell()
+                if driver.holding:
+                    driver.release()
+                return True
+            driver.batch = QUEUED
+            self._batches += 1
+            ring.append(driver)
+        elif driver.batch != QUEUED:
+            # Left in the middle, by an interrupt or by whoever runs this turn: it was the first on the ring.
+            driver.batch = QUEUED
+            self._batches += 1
+            ring.appendleft(driver)
+        return False
 
     def _run_once(self) -> None:
         """One turn, with a look at the world (asleep where nothing is ready): for tools that step a loop by hand."""
@@ -259,8 +314,8 @@ class Kernel(Scheduler):
         if not runnable.is_task and self._shown is not None:
             self.show(None)
         self.steps += 1
-        if not (self._debug or self.watch_steps):
-            runnable.run_ready()
+        if runnable is self.driver or not (self._debug or self.watch_steps):
+            runnable.run_ready()  # the driver has each of its events timed by itself
         else:
             began = monotonic()
             try:
@@ -268,7 +323,7 @@ class Kernel(Scheduler):
             finally:
                 report_if_slow(self, runnable, monotonic() - began)
         if self.driver.holding:
-            self.driver.end_step()
+            self.driver.release()
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
         return 0
 

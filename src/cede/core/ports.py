@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cede.core.handle import Runnable
+
 try:
     import cython
 except ModuleNotFoundError:
@@ -25,39 +27,75 @@ except ModuleNotFoundError:
 if TYPE_CHECKING:
     from cede.core.kernel import Kernel
 
+if not cython.compiled:
+    NO_BATCH = 0
+    COLLECTED = 1
+    QUEUED = 2
+    TELLING = 3
 
-class DriverPort:
+
+class DriverPort(Runnable):
     """How the kernel meets the world.
 
     ``quiet`` is true while nothing is registered: a look at the world could tell nothing, and the kernel then leaves out
     the looks it makes between two turns (it still comes here to sleep). ``asleep`` is true while `wait` has given up the GIL.
-    ``holding`` is true while something was written that waits to be sent: the kernel calls `end_step` after each step of the program
-    then, and `release` after each turn.
+    ``holding`` is true while something was written that waits to be sent: the kernel calls `release` after each step of the program then.
+    ``acted`` is true once this loop has sent, connected, registered, accepted or closed something since the driver looked last: the next
+    look is not left out then.
+
+    What a look brought is a *batch*: the events of one `wait`, told by one `tell`. The kernel puts it where asyncio would put the handles
+    of those events, behind what was ready before and in front of the timers, and the driver itself is the entry on the ring. ``batch``
+    is where it is: NO_BATCH; COLLECTED, nobody has dealt with it yet; QUEUED, the driver stands on the ring; TELLING, `tell` has begun
+    and is either under way or was left by an interrupt, and what is left of the batch comes before everything on the ring. While there
+    is one, no other is collected. ``signals`` is true while a signal's handler has something to tell by `signal_sink`, which is told in a
+    batch too.
     """
 
     quiet: bool
 
     if not cython.compiled:
+        is_task = False
         asleep = False
         holding = False
+        acted = False
+        batch = NO_BATCH
+        signals = False
+        signal_sink: Any = None
 
     def wait(self, timeout: float) -> int:
-        """Wait at most `timeout` seconds (below 0: for ever; 0: only look) and dispatch what happened.
+        """Wait at most `timeout` seconds (below 0: for ever; 0: only look) and collect what happened: how many events.
 
-        Returns after the first batch of events, a `wake()`, or a signal. Only KeyboardInterrupt and SystemExit pass through.
+        Returns after the first batch of events, a `wake()`, or a signal. A signal's handler may run here, and what it raises passes
+        through; nothing of the batch is lost then.
         """
         raise NotImplementedError
+
+    def tell(self) -> int:
+        """Tell the batch to whom it concerns. Only KeyboardInterrupt and SystemExit pass through; the next call tells the rest.
+
+        A driver that learns of nothing tells only of signals.
+        """
+        self.batch = TELLING
+        self.tell_signals(b"")
+        self.batch = NO_BATCH
+        return 0
+
+    def tell_signals(self, numbers: bytes) -> int:
+        """Call ``signal_sink(numbers)`` if there is one: `numbers` are what the wake-up descriptor told."""
+        self.signals = False
+        if self.signal_sink is not None:
+            self.signal_sink(numbers)
+        return 0
+
+    def run_ready(self) -> int:
+        return self.tell()
 
     def wake(self) -> None:
         """Make a sleeping `wait()` return soon. May be called from any thread and from a signal handler, any number of times."""
         raise NotImplementedError
 
-    def end_step(self) -> int:
-        """A step of the program is over: send what can wait no longer."""
-        raise NotImplementedError
-
     def release(self) -> int:
-        """A turn is over: send what was held until now."""
+        """A step of the program is over: send what was held until now."""
         raise NotImplementedError
 
 

@@ -22,6 +22,13 @@ cdef class CompiledRing:
         self.tail += 1
         return 0
 
+    cdef inline int appendleft(self, Runnable item) except -1:
+        if self.tail - self.head > self.mask:
+            self.grow()
+        slot_put(self.slots, (self.head - 1) & self.mask, item)
+        self.head -= 1
+        return 0
+
     cdef inline Runnable popleft(self):
         # The caller knows that there is one.
         self.head += 1

@@ -29,7 +29,7 @@ class CompiledRing:
         self.head = 0
         self.tail = 0
 
-    # append, popleft and size are inline, in ring.pxd: they run several times in each step.
+    # append, appendleft, popleft and size are inline, in ring.pxd: they run several times in each step.
 
     def take(self, index: int) -> Any:
         """Remove the item that stands `index` places behind the oldest; the order of the others stays."""

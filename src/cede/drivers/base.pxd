@@ -6,8 +6,6 @@ from cede.core.ports cimport DriverPort
 cdef enum:
     READ = 1
     WRITE = 2
-    FEW = 4
-    ABSTAIN = 1000
 
 cdef class Sink(Attributed):
     cdef readonly bint buffered
@@ -30,6 +28,8 @@ cdef class Channel:
     cdef readonly int armed
     cdef readonly bint edge
     cdef readonly unsigned int generation
+    cdef unsigned int stamp
+    cdef int fresh
     cdef int fire(self, int events) except -1
     cdef int hold_sink(self) except -1
     cdef int let_sink_go(self) except -1
@@ -80,21 +80,13 @@ cdef class Acceptor(Channel):
 cdef class Driver(DriverPort):
     cdef list held
     cdef public double patience
-    cdef public double worth
     cdef readonly bint late
     cdef bint releasing
     cdef long long calls
     cdef double held_since
-    cdef double step_seen
-    cdef bint wary
-    cdef int abstain
     cdef int hold(self, Sink sink) except -1
-    cdef bint may_share(self, Py_ssize_t others) except -1
-    @cython.locals(now=double)
-    cpdef int end_step(self) except -1
-    @cython.locals(sink=Sink, held=list, index=Py_ssize_t, count=Py_ssize_t)
+    @cython.locals(sink=Sink, held=list, index=Py_ssize_t)
     cpdef int release(self) except -1
-    cdef Py_ssize_t untold(self) except -1
     cpdef int attach(self, object kernel) except -1
     cpdef int wakeup_fd(self) except -2
     cpdef Stream open_stream(self, object sock, Sink sink)

@@ -16,11 +16,15 @@ Invariants
   the same batch of events still held.
 * **Forget first, close second.** A registration is removed from the kernel before the descriptor is closed: a duplicate of the
   descriptor, in a forked child for one, would otherwise keep it alive with nobody to answer.
-* A sink handles the errors of the user's code. KeyboardInterrupt and SystemExit leave `wait`; the rest of the batch is dispatched
-  by the next `wait`, nothing of it is lost.
+* A sink handles the errors of the user's code. KeyboardInterrupt and SystemExit leave `tell`; the rest of the batch is told by the next
+  `tell`, nothing of it is lost.
+* **Told is who asked before the poll.** What a channel began to want after the poll that brought an event is not told of that event: it
+  would come a turn early. `stamp` is the number of the poll after which the channel began to want `fresh`. A level is told by the next
+  poll; an edge is asked for once more.
+* `acted` is set wherever something is done that another descriptor of this loop may tell of.
 * `quiet` is true exactly while no channel wants anything.
-* `holding` is true exactly while `held` has a sink, and what it holds is sent before the turn is over: after the step in which the
-  oldest of it was written `patience` seconds ago, at the latest. A sink may be held again by its own release.
+* `holding` is true exactly while `held` has a sink, and what it holds is sent when the step is over. A sink may be held again by its own
+  release.
 """
 
 from __future__ import annotations
@@ -39,12 +43,8 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.pure import monotonic
 
-    FEW = 4  # others that are ready: for fewer, holding is not worth it
-    ABSTAIN = 1000  # writes that could have shared
-
 # Seconds, of a driver that was not told otherwise.
 PATIENCE = 0.001
-WORTH = 5e-6
 
 
 class Sink(Attributed):
@@ -116,6 +116,8 @@ class Channel:
     armed: int
     edge: bool
     generation: int
+    stamp: int
+    fresh: int
 
     def fire(self, events: int) -> int:
         """Something of `events` happened: the inner entrance of drivers that learn of readiness."""
@@ -301,77 +303,37 @@ class Driver(DriverPort):
 
     held: list[Sink]
     calls: int  # events that were told: each is a step, as those that the kernel counts are
-    patience: float  # seconds for which something is held, and the step that is then running
-    worth: float  # seconds between two writes of a turn: where less passes, a peer that was woken once stays awake by itself
-    late: bool  # the last step took more than `patience` seconds, with something held
+    patience: float  # seconds: a step that goes on for longer has something else to do than to write
+    late: bool  # the step that is over took more than `patience` seconds, with something held
     releasing: bool  # between two steps, not because somebody looks in the middle of one
     held_since: float
-    step_seen: float  # when the running step began, or held something first
-    wary: bool  # what is held now leaves with the step, see `may_share`
-    abstain: int
 
     def __init__(self) -> None:
         self.held = []
         self.calls = 0
         self.patience = PATIENCE
-        self.worth = WORTH
         self.late = False
-        self.wary = False
         self.releasing = False
-        self.abstain = 0
 
     def attach(self, kernel: Any) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
         raise NotImplementedError
 
     def hold(self, sink: Sink) -> int:
-        """Call ``sink.release()`` when the running step of the program is over, or the turn."""
+        """Call ``sink.release()`` when the running step of the program is over."""
         if not self.holding:
             self.holding = True
             self.late = False
-            self.held_since = self.step_seen = monotonic()
-            self.wary = self.abstain > 0
+            self.held_since = monotonic()
         self.held.append(sink)
         return 0
 
-    def may_share(self, others: int) -> bool:
-        """Whether what is held now will leave together with what others write in this turn; `others` are ready to run in it.
-
-        Not so ABSTAIN times after a step that took longer than `patience`, for who waits for what is held would wait for it too; and
-        as often after a turn with less than `worth` between two writes.
-        """
-        if self.holding:
-            return not self.wary
-        if others + self.untold() < FEW:
-            return False
-        if self.abstain > 0:
-            self.abstain -= 1
-            return False
-        return True
-
-    def untold(self) -> int:
-        """How many events there are that `wait` has still to tell."""
-        return 0
-
-    def end_step(self) -> int:
-        """A step is over: whoever holds something sends it, if one of them has waited for long."""
-        now = monotonic()
-        if now - self.step_seen > self.patience:
-            self.late = self.wary = True
-            self.abstain = ABSTAIN
-        self.step_seen = now
-        if self.wary or now - self.held_since > self.patience:
-            return self.release()
-        return 0
-
     def release(self) -> int:
-        """A turn is over: whoever holds something sends it, in the order in which they began to.
+        """A step is over: whoever holds something sends it, in the order in which they began to.
 
         Where a signal's handler raises, the rest is still held: call it again.
         """
-        count = len(self.held)
-        if count >= FEW and not self.wary and self.step_seen - self.held_since < self.worth * count:
-            self.abstain = ABSTAIN
+        self.late = monotonic() - self.held_since > self.patience
         while self.held:
             # Taken off first: the report of a failed send may run the program, which may write, or run a turn by hand.
             held, self.held = self.held, []
@@ -466,7 +428,7 @@ class Driver(DriverPort):
         raise NotImplementedError
 
     def add_reader(self, fd: int, handle: Any) -> int:
-        """Push `handle` on the ready ring in each turn in which `fd` can be read from. Replaces, and cancels, the one before."""
+        """Run `handle` in each turn in which `fd` can be read from. Replaces, and cancels, the one before."""
         raise NotImplementedError
 
     def remove_reader(self, fd: int) -> bool:

@@ -3,9 +3,11 @@
 As for streams: the selector driver does everything so, and the epoll driver serves those sockets so that are not exactly
 `socket.socket`, or of a family it does not know.
 
-Datagrams are told from the ring, behind what was ready before them, and not straight from the event as a stream's data is: a loop may be
-run in pieces, and what came in between is not told before the run's own task has had its first step. Stream data would wait somewhere; a
-datagram that comes before its protocol is ready for it is gone. The ring costs one entry for a whole batch.
+A turn tells as many datagrams of a socket as one system call brought, IN_A_ROW at most; asyncio takes one a turn. What these wake runs in
+the next turn, as behind any event.
+
+A nested turn may receive again while datagrams are told. So what was taken together is kept in a list of the socket's own, and everybody
+who tells takes the oldest from there.
 
 A queue that is full is not always the socket's own. A Unix socket that is connected to nobody is told EAGAIN when the *receiver's*
 queue is full, and stays writable all the while: the system knows no event for that. So when an event has told of room and not one
@@ -17,7 +19,6 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-from cede.core.handle import Handle
 from cede.drivers.base import DatagramChannel, Sink
 from cede.drivers.readiness import ReadinessDriver
 
@@ -69,8 +70,8 @@ class ReadinessDatagrams(DatagramChannel):
 
     driver: ReadinessDriver
     rest: Any
-    reading: Handle
-    kept: list[tuple[bytes, Any]]
+    kept: list[tuple[bytes, Any]]  # taken from the system and not told yet, oldest last
+    waiting: bool  # `tell_kept` is scheduled
 
     def __init__(self, driver: ReadinessDriver, sock: Any, sink: Sink) -> None:
         self.driver = driver
@@ -89,17 +90,15 @@ class ReadinessDatagrams(DatagramChannel):
         self.held = False
         self.rest = None
         self.kept = []
-        self.reading = Handle(self.read_ready, (), driver.kernel)
-        self.scheduled = False
+        self.waiting = False
 
     # -- interest
 
     def resume(self) -> int:
         if self.closed:
             return 0
-        if self.kept:
-            self.driver.kernel.call_soon(self.tell_kept)
-        return self.driver.want(self, self.wanted | READ)
+        self.driver.want(self, self.wanted | READ)
+        return self.tell_later()
 
     def pause(self) -> int:
         return 0 if self.closed else self.driver.want(self, self.wanted & ~READ)
@@ -128,9 +127,10 @@ class ReadinessDatagrams(DatagramChannel):
     def fire(self, events: int) -> int:
         if not events & self.wanted:
             return self.driver.arm(self)
-        if events & self.wanted & READ and not self.scheduled:
-            self.scheduled = True
-            self.driver.kernel.push(self.reading)
+        if events & self.wanted & READ:
+            if not self.kept:
+                self.receive()
+            self.tell_kept()
         if events & self.wanted & WRITE:
             self.refused = False
             self.sink.writable()
@@ -138,17 +138,8 @@ class ReadinessDatagrams(DatagramChannel):
                 self.take_a_rest()
         return 0
 
-    def read_ready(self) -> None:
-        """Runs from the ring, in the turn of the event."""
-        self.scheduled = False
-        if self.wanted & READ:
-            if self.kept:
-                self.tell_kept()
-            else:
-                self.receive()
-
     def receive(self) -> int:
-        """Take what is there, not without end, and tell it."""
+        """Take what is there, not without end; tell it, or keep it in `kept` for `tell_kept`."""
         raise NotImplementedError
 
     def expect(self, count: int) -> int:
@@ -159,31 +150,28 @@ class ReadinessDatagrams(DatagramChannel):
             self.batch = max(count, 1)
         return 0
 
-    def tell(self, data: bytes, address: Any) -> int:
-        """Tell one datagram. False where no more may be told now."""
-        self.sink.received_from(data, address)
-        return bool(self.wanted & READ)
-
-    def tell_kept(self) -> None:
-        """Tell what an interrupt, or a pause, left untold."""
-        kept, self.kept = self.kept, []
-        told = 0
+    def tell_kept(self) -> int:
+        """Tell what was taken and not told. An interrupt, or a pause, leaves the rest here."""
         try:
-            for data, address in kept:
-                if not self.wanted & READ:
-                    break
-                told += 1
-                self.tell(data, address)
+            while self.kept and self.wanted & READ:
+                data, address = self.kept.pop()
+                sink = self.sink  # who closes the channel takes it away
+                sink.received_from(data, address)
         finally:
-            self.keep(kept[told:])
-
-    def keep(self, datagrams: list[tuple[bytes, Any]]) -> int:
-        """These were taken from the system and could not be told any more: an interrupt is on its way, or the owner paused."""
-        if datagrams and not self.closed:
-            self.kept.extend(datagrams)
-            if self.wanted & READ:
-                self.driver.kernel.call_soon(self.tell_kept)
+            self.tell_later()
         return 0
+
+    def tell_later(self) -> int:
+        """No event tells of what is kept: see to it that it is told."""
+        if self.kept and self.wanted & READ and not self.waiting:
+            self.waiting = True
+            self.driver.kernel.call_soon(self.tell_waiting)
+        return 0
+
+    def tell_waiting(self) -> None:
+        """Runs from the ring."""
+        self.waiting = False
+        self.tell_kept()
 
     def take_a_rest(self) -> int:
         self.withdraw_write()
@@ -203,7 +191,6 @@ class ReadinessDatagrams(DatagramChannel):
                 self.rest.cancel()
                 self.rest = None
             self.driver.dismiss(self, self.sock.fileno() == self.fd)
-            self.reading = None
             self.sink = None  # the two would keep each other alive
             self.sock.close()
         return 0
@@ -218,6 +205,7 @@ class MethodDatagrams(ReadinessDatagrams):
     def receive(self) -> int:
         for count in range(self.batch):
             try:
+                self.driver.acted = True  # there may be room again for whoever sends from this loop
                 data, address = self.sock.recvfrom(LARGEST)
             except WOULD_BLOCK:
                 return self.expect(count)
@@ -229,7 +217,9 @@ class MethodDatagrams(ReadinessDatagrams):
                 return self.sink.datagram_failed(error)
             except BaseException as error:
                 return self.sink.read_failed(error)
-            if not self.tell(data, address):
+            sink = self.sink
+            sink.received_from(data, address)
+            if not self.wanted & READ:
                 return 0
         return self.expect(self.batch)
 
@@ -239,6 +229,7 @@ class MethodDatagrams(ReadinessDatagrams):
         return address
 
     def send(self, data: Any, address: Any) -> int:
+        self.driver.acted = True
         try:
             if address is None:
                 self.sock.send(data)

@@ -154,6 +154,8 @@ cdef class EpollStream(Stream):
             return sink.read_failed(MemoryError())
         count = c_recv(self.fd, self.driver.scratch, SCRATCH, MSG_DONTWAIT)
         if count > 0:
+            if self.driver.writing:
+                self.driver.acted = True  # there is room again for whoever sends from this loop
             return sink.received(message(&self.driver.last, &self.driver.reserve, self.driver.scratch, count))
         return self.nothing(sink, count, errno_now)
 
@@ -174,6 +176,8 @@ cdef class EpollStream(Stream):
         PyBuffer_Release(&view)
         buffer = None
         if count > 0:
+            if self.driver.writing:
+                self.driver.acted = True
             return sink.buffer_updated(count)
         return self.nothing(sink, count, code)
 
@@ -190,6 +194,7 @@ cdef class EpollStream(Stream):
         cdef Py_ssize_t count
         if socket_number(self.sock) != self.fd:
             self.check()
+        self.driver.acted = True
         if PyBytes_CheckExact(data):
             count = send_some(self.fd, PyBytes_AS_STRING(data) + start, min(PyBytes_GET_SIZE(data) - start, MOST_AT_ONCE))
         else:
@@ -208,6 +213,7 @@ cdef class EpollStream(Stream):
         cdef Py_ssize_t offered = 0, total = 0
         cdef int viewed = 0, code
         self.check()
+        self.driver.acted = True
         try:
             for data in buffers:
                 if offered == VECTORS or total == MOST_AT_ONCE:
@@ -271,10 +277,12 @@ cdef class EpollStream(Stream):
 
     cpdef Py_ssize_t send_file(self, int file, long long offset, Py_ssize_t count) except -2:
         self.check()
+        self.driver.acted = True
         return send_some_of_file(self.fd, file, offset, count)
 
     cpdef int shutdown_write(self) except -1:
         self.check()
+        self.driver.acted = True
         if c_shutdown(self.fd, SHUT_WR) < 0:
             raise os_error(errno_now)
         return 0

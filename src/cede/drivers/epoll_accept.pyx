@@ -50,6 +50,7 @@ cdef class EpollAcceptor(ListenAcceptor):
                     continue
                 return self.failed(-fd)
             self.warned = False
+            self.driver.acted = True
             self.hand_over(self.wrap(fd), address_of_peer(&peer))
         if self.at_once < self.backlog:
             self.at_once = min(2 * self.at_once, self.backlog)

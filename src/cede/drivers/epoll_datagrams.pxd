@@ -6,6 +6,7 @@ from cede.drivers.sys_datagram cimport cede_batch
 
 cdef class DatagramBatch:
     cdef cede_batch batch
+    cdef bint busy
 
 @cython.final
 cdef class EpollDatagrams(ReadinessDatagrams):
@@ -15,7 +16,6 @@ cdef class EpollDatagrams(ReadinessDatagrams):
     cdef int shared  # the size up to which datagrams share a message
     cdef int barred  # batches in which nothing is held
     cdef int told(self) except -1
-    cdef list untold(self, int index, int count)
     cdef int send_by_method(self, object data, object address) except -1
 
 cdef bint serves(object sock) except -1

@@ -2,8 +2,7 @@
 
 Invariants
 ----------
-* The batch of a driver is filled and told within one call. User code runs in between, and can start no other receive on it; what an
-  interrupt leaves untold is copied out first.
+* The arena of a driver is filled and copied out within one call, before anybody is told: a nested turn may receive into it again.
 * What is sent while a batch is told may be held until it is over (see `DatagramChannel`), but not for long: after PATIENCE seconds it
   leaves, and nothing is held in the BARRED batches after that one, since somebody may wait for each answer while the next one is made.
 * A target of `send_many` that is bytes, or None, is in the kernel's own form; anything else is sent by the socket's method.
@@ -37,7 +36,7 @@ assert IN_A_ROW <= CEDE_BATCH
 
 
 cdef class DatagramBatch:
-    """Where a driver's datagrams arrive."""
+    """Where a driver's datagrams arrive. ``busy`` while they are copied out: to make an object may run finalizers."""
 
     def __cinit__(self):
         batch_open(&self.batch)
@@ -69,55 +68,71 @@ cdef class EpollDatagrams(ReadinessDatagrams):
     """A datagram socket of the usual families, natively."""
 
     cdef int receive(self) except -1:
-        cdef cede_batch *batch = &self.arena.batch
+        cdef DatagramBatch arena = self.arena
+        cdef Sink sink = self.sink
         cdef int count, index
-        cdef double began = 0.0
         if socket_number(self.sock) != self.fd:
             return self.driver.evict(self)
-        count = batch_receive(batch, self.fd, min(self.batch, self.most), self.room)
+        if self.driver.writing:
+            self.driver.acted = True  # there may be room again for whoever sends from this loop
+        if arena.busy:
+            arena = DatagramBatch()  # a finalizer runs a turn in the middle of the lines below
+        arena.busy = True
+        try:
+            count = batch_receive(&arena.batch, self.fd, min(self.batch, self.most), self.room)
+            if count > 0:
+                self.expect(count)
+                data = batch_data(&arena.batch, 0)
+                address = batch_sender(&arena.batch, 0)
+                if count > 1:
+                    taken = []
+                    for index in range(count - 1, 0, -1):
+                        taken.append((batch_data(&arena.batch, index), batch_sender(&arena.batch, index)))
+                    taken.append((data, address))
+                    self.kept.extend(taken)
+        finally:
+            arena.busy = False
+        if count == 1:
+            return sink.received_from(data, address)
         if count < 0:
             if would_block(-count):
                 self.batch = 1
                 return 0
-            return self.sink.datagram_failed(os_error(-count))
-        self.expect(count)
-        index = 0
-        if count == 1:
-            return self.sink.received_from(batch_data(batch, 0), batch_sender(batch, 0))
-        if self.barred:
-            self.barred -= 1
-        else:
-            self.telling = True
-            began = monotonic()
+            return sink.datagram_failed(os_error(-count))
+        return 0
+
+    cdef int tell_kept(self) except -1:
+        cdef bint first = not self.telling and len(self.kept) > 0
+        cdef double began = 0.0
+        cdef Sink sink
+        if first:
+            if self.barred:
+                self.barred -= 1
+                first = False
+            else:
+                self.telling = True
+                began = monotonic()
         try:
-            while index < count:
-                data = batch_data(batch, index)
-                address = batch_sender(batch, index)
-                index += 1
-                try:
-                    self.sink.received_from(data, address)
-                except BaseException:
-                    self.keep(self.untold(index, count))
-                    raise
-                if not self.wanted & READ:
-                    self.keep(self.untold(index, count))
-                    break
-                if self.telling and monotonic() - began > PATIENCE:
+            while self.kept and self.wanted & READ:
+                data, address = self.kept.pop()
+                sink = self.sink  # who closes the channel takes it away
+                sink.received_from(data, address)
+                if first and self.telling and monotonic() - began > PATIENCE:
                     self.barred = BARRED
                     self.told()
         finally:
-            self.told()
+            if first:
+                self.told()
+            self.tell_later()
         return 0
 
     cdef int told(self) except -1:
         """The batch is over, or takes long: what its receiver sent meanwhile leaves."""
+        cdef Sink sink = self.sink
         self.telling = False
         if self.held and not self.closed:
-            return self.sink.writable()
+            return sink.writable()
         return 0
-
-    cdef list untold(self, int index, int count):
-        return [(batch_data(&self.arena.batch, each), batch_sender(&self.arena.batch, each)) for each in range(index, count)]
 
     cpdef int send(self, object data, object address) except -1:
         cdef Py_buffer view
@@ -126,6 +141,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         cdef int outcome
         if socket_number(self.sock) != self.fd or self.closed:
             raise os_error(EBADF)
+        self.driver.acted = True
         if address is not None:
             if not parse_address(self.family, address, &to):
                 return self.send_by_method(data, address)
@@ -167,6 +183,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
             raise os_error(EBADF)
         if not datagrams:
             return 0
+        self.driver.acted = True
         self.refused = False
         taken = send_list(self.fd, datagrams, &self.shared)
         if taken < 0:

@@ -41,6 +41,7 @@ cdef class EpollPipe(PipeStream):
         cdef const char *rest
         cdef int code
         self.check()
+        self.driver.acted = True
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         rest = <const char *>view.buf + start
         size = min(view.len - start, MOST_AT_ONCE)

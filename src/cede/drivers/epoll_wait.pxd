@@ -17,10 +17,10 @@ cdef class EpollWaiter(PortableDriver):
     cdef int born
     cdef int ear  # of the pipe that signals write into
     cdef int mouth
-    cdef bytes numbers
     cdef PyObject **table
     cdef Py_ssize_t capacity
     cdef epoll_event *events
+    cdef int room
     cdef int position
     cdef int count
     cdef char *scratch
@@ -29,5 +29,7 @@ cdef class EpollWaiter(PortableDriver):
     cdef int give_back(self) noexcept
     cdef int make_room(self, int fd) except -1
     cdef int listen(self, int fd, uint32_t mark) except -1
-    cdef int dispatch(self) except -1
+    cdef int widen(self) except -1
+    cdef int sort_out(self, int count) except -1
+    cdef int dispatch(self, unsigned int poll) except -1
     cdef int hush(self, bint signals) except -1

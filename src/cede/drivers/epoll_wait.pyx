@@ -9,7 +9,9 @@ Invariants
 * `table[fd]` points at the channel that `channels` holds for that number, or is NULL; it owns nothing.
 * An event carries descriptor and generation. A channel that was closed, or another that took its number within the same batch,
   has a different generation, and the event is dropped.
-* Events from `position` to `count` have not been dispatched yet. They stay there when an interrupt leaves `wait`.
+* Events from `position` to `count` have not been told yet. They stay there when an interrupt leaves `tell`; they are those of poll number
+  `polls`. What user code does in between, a turn run by hand for one, may have told them, and collected others.
+* `events` has room for everything that is wanted: what is ready together is told together.
 * After a fork the child shares the parent's epoll instance: it may close its descriptor, and must not change its registrations.
 """
 
@@ -23,6 +25,7 @@ from cpython.ref cimport Py_CLEAR
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from cede.core.ports cimport COLLECTED, NO_BATCH, TELLING
 from cede.drivers.base cimport READ, WRITE, Channel
 from cede.drivers.portable cimport PortableDriver
 from cede.drivers.readiness cimport Watch
@@ -82,8 +85,8 @@ cdef class EpollWaiter(PortableDriver):
         if self.epoll >= 0 or self.closed:
             raise RuntimeError("the driver's __init__() was called twice")
         self.edges = True
-        self.numbers = b""
         self.born = forks
+        self.room = BATCH
         self.events = <epoll_event *>PyMem_Malloc(BATCH * sizeof(epoll_event))
         self.scratch = <char *>PyMem_Malloc(SCRATCH)
         if self.events == NULL or self.scratch == NULL:
@@ -210,62 +213,90 @@ cdef class EpollWaiter(PortableDriver):
 
     cpdef int wait(self, double timeout) except -1:
         cdef int count
-        if self.position == self.count:
-            if self.epoll < 0:
-                raise RuntimeError("the driver is closed")
-            if timeout == 0.0:
-                count = wait_coarse(self.epoll, self.events, BATCH, 0.0)
-            else:
-                self.asleep = True
-                with nogil:
-                    if self.fine:
-                        count = wait_fine(self.epoll, self.events, BATCH, timeout)
-                    else:
-                        count = wait_coarse(self.epoll, self.events, BATCH, timeout)
-                self.asleep = False
-            if count < 0:
-                if errno_now != EINTR:
-                    raise os_error(errno_now)
-                # Not waited for again here: the signal's handler may have given the kernel something to do.
-                PyErr_CheckSignals()
-                return 0
-            self.position = 0
-            self.count = count
-        count = self.count - self.position
-        while self.position < self.count:
+        if self.batch:
+            return 0
+        if self.epoll < 0:
+            raise RuntimeError("the driver is closed")
+        if self.interests > self.room:
+            self.widen()
+        self.acted = False
+        if timeout == 0.0:
+            count = wait_coarse(self.epoll, self.events, self.room, 0.0)
+        else:
+            self.asleep = True
+            with nogil:
+                if self.fine:
+                    count = wait_fine(self.epoll, self.events, self.room, timeout)
+                else:
+                    count = wait_coarse(self.epoll, self.events, self.room, timeout)
+            self.asleep = False
+        if count < 0:
+            self.acted = True  # nothing was seen
+            if errno_now != EINTR:
+                raise os_error(errno_now)
+            # Not waited for again here: the signal's handler may have given the kernel something to do.
+            PyErr_CheckSignals()
+            return 0
+        self.polls += 1
+        self.position = 0
+        self.count = self.sort_out(count)
+        if self.count or self.signals:
+            self.batch = COLLECTED
+        if self.signalled:
+            # Last: the handler may raise, or run anything, and the batch is safe.
+            self.signalled = False
+            PyErr_CheckSignals()
+        return count
+
+    cdef int widen(self) except -1:
+        cdef int room = 2 * self.interests
+        cdef epoll_event *events = <epoll_event *>PyMem_Realloc(self.events, room * sizeof(epoll_event))
+        if events != NULL:  # else the rest is told by the next poll
+            self.events = events
+            self.room = room
+        return 0
+
+    cdef int sort_out(self, int count) except -1:
+        """Hear the bell and the signals; how many events are left."""
+        cdef int index, kept = 0
+        cdef uint32_t fd
+        for index in range(count):
+            fd = <uint32_t>self.events[index].data.u64
+            if fd == BELL or fd == SIGNAL_PIPE:
+                self.hush(fd == SIGNAL_PIPE)
+                continue
+            if kept != index:
+                self.events[kept] = self.events[index]
+            kept += 1
+        return kept
+
+    cpdef int tell(self) except -1:
+        cdef unsigned int poll = self.polls
+        self.batch = TELLING
+        while self.polls == poll and (self.position < self.count or self.signals):
             try:
-                self.dispatch()
+                if self.signals:
+                    self.tell_numbers()
+                self.dispatch(poll)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
                 self.report(error, "Error in the driver while an event was served")
-        if self.signalled:
-            # After the batch, and outside its `try`: what a signal's handler raises is not the driver's to report.
-            self.signalled = False
-            PyErr_CheckSignals()
-            if self.signal_sink is not None:
-                numbers, self.numbers = self.numbers, b""
-                self.signal_sink(numbers)
-        return count
+        if self.polls == poll and self.batch == TELLING:
+            self.batch = NO_BATCH
+        return 0
 
-    cdef Py_ssize_t untold(self) except -1:
-        return self.count - self.position
-
-    cdef int dispatch(self) except -1:
+    cdef int dispatch(self, unsigned int poll) except -1:
         cdef epoll_event *event
         cdef uint32_t fd, bits
         cdef int mask
         cdef Channel channel
-        while self.position < self.count:
+        while self.polls == poll and self.position < self.count:
             event = &self.events[self.position]
             self.position += 1
             fd = <uint32_t>event.data.u64
             bits = event.events
-            if <Py_ssize_t>fd >= self.capacity:
-                if fd == BELL or fd == SIGNAL_PIPE:
-                    self.hush(fd == SIGNAL_PIPE)
-                continue
-            if self.table[fd] == NULL:
+            if <Py_ssize_t>fd >= self.capacity or self.table[fd] == NULL:
                 continue
             channel = <Channel>self.table[fd]
             if channel.generation != <uint32_t>(event.data.u64 >> 32):
@@ -276,13 +307,17 @@ cdef class EpollWaiter(PortableDriver):
                 mask = READ
             if bits & ~<uint32_t>(EPOLLIN | EPOLLRDHUP):
                 mask |= WRITE
+            if channel.stamp == poll:
+                mask = self.since_before(channel, mask)
+                if not mask:
+                    continue
             self.calls += 1
             if self.kernel._debug:
                 self.fire_timed(channel, mask)
             else:
                 channel.fire(mask)
             if self.holding:
-                self.end_step()
+                self.release()
         return 0
 
     cpdef wake(self):
@@ -315,6 +350,7 @@ cdef class EpollWaiter(PortableDriver):
                 size = c_read(self.ear, drain, sizeof(drain))
                 if size > 0 and self.signal_sink is not None:
                     self.numbers += drain[:size]
+                    self.signals = True
             self.signalled = True
             return 0
         c_read(self.bell, drain, 8)
@@ -332,6 +368,9 @@ cdef class EpollWaiter(PortableDriver):
         if not self.closed:
             self.closed = True
             self.position = self.count = 0
+            self.signals = False
+            self.numbers = b""
+            self.batch = NO_BATCH
             try:
                 self.forget_all()
             finally:

@@ -91,6 +91,7 @@ class ListenAcceptor(Acceptor):
                 self.sink.accept_failed(error)
                 return 0
             self.warned = False
+            self.driver.acted = True
             self.hand_over(sock, address)
         return 0
 

@@ -80,6 +80,7 @@ class SocketOperation(Operation):
             if future.failure is not None:
                 self.value = future.exception()
                 return FAILED
+        self.driver.acted = True  # whatever was done, another descriptor of this loop may tell of it
         outcome = self.attempt()
         if outcome == BLOCKED:
             return self.suspend()
@@ -331,8 +332,9 @@ class Connect(SocketOperation):
                 return self.retry_later()
             if code != errno.EINPROGRESS and code != errno.EINTR:
                 raise OSError(code, os.strerror(code))
+            # Within one machine the other side may have answered by now. But it is the next poll that tells of it, as on asyncio.
             self.started = True
-            # Within one machine the other side has answered by now: the look below spares a wait.
+            return BLOCKED
         return self.look()
 
     def look(self) -> int:

@@ -146,12 +146,15 @@ class PipeStream(Stream):
 
     def tell(self, sink: Sink, data: bytes) -> int:
         if data:
+            if self.driver.writing:
+                self.driver.acted = True  # there is room again for whoever writes from this loop
             return sink.received(data)
         self.pause()
         return sink.eof()
 
     def write(self, data: Any, start: int) -> int:
         self.check()
+        self.driver.acted = True
         try:
             if start or len(data) > MOST_AT_ONCE:
                 data = memoryview(data)[start : start + MOST_AT_ONCE]
@@ -161,6 +164,7 @@ class PipeStream(Stream):
 
     def writev(self, buffers: list[bytes]) -> int:
         self.check()
+        self.driver.acted = True
         try:
             return os.writev(self.fd, first_of(buffers))
         except WOULD_BLOCK:

@@ -100,6 +100,8 @@ class MethodStream(Stream):
         except BaseException as error:
             return sink.read_failed(error)
         if data:
+            if self.driver.writing:
+                self.driver.acted = True  # there is room again for whoever sends from this loop
             return sink.received(data)
         self.pause()
         return sink.eof()
@@ -118,11 +120,14 @@ class MethodStream(Stream):
             return sink.read_failed(error)
         buffer = None
         if count:
+            if self.driver.writing:
+                self.driver.acted = True
             return sink.buffer_updated(count)
         self.pause()
         return sink.eof()
 
     def write(self, data: Any, start: int) -> int:
+        self.driver.acted = True
         try:
             if start or len(data) > MOST_AT_ONCE:
                 data = memoryview(data)[start : start + MOST_AT_ONCE]
@@ -131,6 +136,7 @@ class MethodStream(Stream):
             return 0
 
     def writev(self, buffers: list[bytes]) -> int:
+        self.driver.acted = True
         try:
             if HAS_SENDMSG:
                 return self.sock.sendmsg(first_of(buffers))  # type: ignore[no-any-return]
@@ -141,9 +147,11 @@ class MethodStream(Stream):
     def send_file(self, file: int, offset: int, count: int) -> int:
         if not can_send_files(self.sock):
             raise NotImplementedError("the system sends no files through a socket of this kind")
+        self.driver.acted = True
         return send_some(self.sock.fileno(), file, offset, count)
 
     def shutdown_write(self) -> int:
+        self.driver.acted = True
         self.sock.shutdown(socket.SHUT_WR)
         return 0
 

@@ -11,13 +11,18 @@ cdef class ReadinessDriver(Driver):
     cdef readonly int interests
     cdef readonly bint edges
     cdef unsigned int generations
-    cdef public object signal_sink
+    cdef unsigned int polls
+    cdef readonly int writing
+    cdef bytes numbers
     @cython.locals(owned=Owned)
     cdef int fire_timed(self, Channel channel, int events) except -1
     cdef int arm(self, Channel channel) except -1
     cdef int enroll(self, Channel channel) except -1
     cdef int dismiss(self, Channel channel, bint known) except -1
     cdef int disarm(self, Channel channel, bint known) except -1
+    cdef int mark(self, Channel channel, int mask) except -1
+    cdef int since_before(self, Channel channel, int events) except -1
+    cdef int tell_numbers(self) except -1
     @cython.locals(before=int)
     cdef int want(self, Channel channel, int mask) except -1
     @cython.locals(fd=int, watch=Watch)
@@ -54,6 +59,8 @@ cdef class Watch(Channel):
     cdef Handle writer
     cdef list readers
     cdef list writers
+    @cython.locals(reader=Handle, writer=Handle, driver=ReadinessDriver)
+    cdef int fire(self, int events) except -1
     @cython.locals(mask=int)
     cdef int needs(self) except -1
     cdef int update(self) except -1
@@ -63,11 +70,12 @@ cdef class Watch(Channel):
     cdef Handle swap_handle(self, int direction, Handle handle)
     @cython.locals(handle=Handle)
     cdef bint take_handle(self, int direction) except -1
+    @cython.locals(handle=Handle)
     cdef int fail(self, object error) except -1
     cdef int use_levels(self) except -1
     cdef bint stale(self) except -1
 
-@cython.locals(future=Future)
+@cython.locals(future=Future, told=list)
 cdef int release(list waiting) except -1
 
 cdef bint holds(object channel, int fd) except -1

@@ -48,7 +48,9 @@ class ReadinessDriver(Driver):
     interests: int
     edges: bool
     generations: int
-    signal_sink: Any
+    polls: int  # how often was looked: the number of the batch
+    writing: int  # channels that want WRITE
+    numbers: bytes  # of signals that came with the batch
 
     def __init__(self) -> None:
         Driver.__init__(self)
@@ -58,7 +60,9 @@ class ReadinessDriver(Driver):
         self.interests = 0
         self.edges = False  # whether `arm` honours Channel.edge
         self.generations = 0
-        self.signal_sink = None
+        self.polls = 0
+        self.writing = 0
+        self.numbers = b""
 
     def attach(self, kernel: Spawner) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
@@ -67,6 +71,8 @@ class ReadinessDriver(Driver):
 
     def fire_timed(self, channel: Channel, events: int) -> int:
         """As ``channel.fire(events)``, in debug mode: it is reported if it was slow."""
+        if type(channel) is Watch:
+            return channel.fire(events)  # handles are timed where they run
         told: Any = channel
         if isinstance(channel, Owned):
             owned = channel
@@ -116,6 +122,8 @@ class ReadinessDriver(Driver):
         channel.generation = self.generations
         channel.wanted = 0
         channel.armed = 0
+        channel.stamp = 0
+        channel.fresh = 0
         self.channels[fd] = channel
         try:
             self.enroll(channel)
@@ -146,6 +154,7 @@ class ReadinessDriver(Driver):
 
     def dismiss(self, channel: Channel, known: bool) -> int:
         """The channel leaves the table, if it is there. Must not raise: it is part of closing."""
+        self.acted = True
         if self.channels.get(channel.fd) is channel:
             del self.channels[channel.fd]
             if channel.wanted:
@@ -169,6 +178,10 @@ class ReadinessDriver(Driver):
             except BaseException:
                 channel.wanted = before
                 raise
+        if mask & ~before:
+            self.mark(channel, mask & ~before)
+        if (mask ^ before) & WRITE:
+            self.writing += 1 if mask & WRITE else -1
         if before == 0:
             self.interests += 1
             self.quiet = False
@@ -178,6 +191,28 @@ class ReadinessDriver(Driver):
             self.quiet = self.interests == 0
             return channel.let_sink_go()
         return 0
+
+    def mark(self, channel: Channel, mask: int) -> int:
+        """`mask` is wanted of the channel since now: not of what the last poll brought."""
+        if channel.stamp != self.polls:
+            channel.stamp = self.polls
+            channel.fresh = 0
+        channel.fresh |= mask
+        self.acted = True
+        return 0
+
+    def since_before(self, channel: Channel, events: int) -> int:
+        """Those of `events` that were wanted of the channel when the poll brought them. The others are not lost."""
+        if channel.stamp == self.polls and events & channel.fresh:
+            if channel.edge:
+                self.arm(channel)  # an edge is told once: to ask anew has it told again
+            return events & ~channel.fresh
+        return events
+
+    def tell_numbers(self) -> int:
+        """Tell of the signals that came."""
+        numbers, self.numbers = self.numbers, b""
+        return self.tell_signals(numbers)
 
     def stream_owner(self, fd: int) -> Sink | None:
         channel = self.channels.get(fd)
@@ -343,20 +378,31 @@ class Watch(Channel):
         if not events & self.wanted:
             # Nobody waits for it any more. An edge is told once; a level would be told for ever, so it is withdrawn here.
             return 0 if self.edge else self.driver.arm(self)
-        if events & READ:
-            if self.reader is not None:
-                self.driver.kernel.push(self.reader)
-            if self.readers:
-                release(self.readers)
-        if events & WRITE:
-            if self.writer is not None:
-                self.driver.kernel.push(self.writer)
-            if self.writers:
-                release(self.writers)
-        return self.update()
+        reader = self.reader if events & READ else None
+        writer = self.writer if events & WRITE else None
+        if events & READ and self.readers:
+            release(self.readers)
+        if events & WRITE and self.writers:
+            release(self.writers)
+        self.update()
+        # Those that stood here at the poll: the first may remove or replace the second, which is cancelled then, and whoever came instead
+        # is not called in this turn. They may do anything to a descriptor that nobody here sees.
+        driver = self.driver
+        if reader is not None:
+            driver.acted = True
+            driver.kernel.run_handle(reader)
+            if writer is not None:
+                if driver.holding:
+                    driver.release()
+                driver.calls += 1
+        if writer is not None:
+            driver.acted = True
+            driver.kernel.run_handle(writer)
+        return 0
 
     def set_handle(self, direction: int, handle: Handle) -> int:
         before = self.swap_handle(direction, handle)
+        self.driver.mark(self, direction)
         if before is not None:
             before.cancel()
         self.use_levels()
@@ -402,11 +448,9 @@ class Watch(Channel):
         """The descriptor is gone."""
         self.sock = None
         for direction in (READ, WRITE):
-            handle = self.reader if direction == READ else self.writer
+            handle = self.swap_handle(direction, None)
             if handle is not None:
                 handle.cancel()
-        self.reader = None
-        self.writer = None
         for waiting in (self.readers, self.writers):
             while waiting:
                 future = waiting.pop()
@@ -436,8 +480,14 @@ def number_of(thing: Any) -> int:
 
 def release(waiting: list[Future]) -> int:
     """Those who wait go on and try again, in order of arrival."""
-    for future in waiting:
+    if len(waiting) == 1:
+        future = waiting.pop()
         if future.state == PENDING:
             future.finish(None)
-    waiting.clear()
+        return 0
+    told = waiting[:]
+    waiting.clear()  # first: callbacks of a future may be scheduled by code of the user's
+    for future in told:
+        if future.state == PENDING:
+            future.finish(None)
     return 0

@@ -1,4 +1,5 @@
 cimport cython
+from cede.core.ports cimport COLLECTED, NO_BATCH, TELLING
 from cede.drivers.base cimport READ, WRITE, Channel
 from cede.drivers.portable cimport PortableDriver
 
@@ -9,9 +10,11 @@ cdef class SelectorDriver(PortableDriver):
     cdef bint rung
     cdef list rest
     cdef readonly bint closed
+    @cython.locals(rest=list)
+    cdef int collect(self, list events) except -1
     @cython.locals(channel=Channel, generation=cython.uint, mask=int)
-    cdef int dispatch(self) except -1
+    cdef int dispatch(self, unsigned int poll) except -1
     @cython.locals(channel=Channel)
     cdef int evict_closed(self) except -1
-    cdef unsigned int stamp(self, Channel channel) except? 0
+    cdef unsigned int stamp_of(self, Channel channel) except? 0
     cdef int hush(self) except -1

@@ -16,6 +16,9 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
+if not cython.compiled:
+    from cede.core.ports import COLLECTED, NO_BATCH, TELLING
+
 BELL_SIZE = 4096
 
 # Windows' select() takes at most about 49 days; the kernel asks again anyway.
@@ -68,37 +71,45 @@ class SelectorDriver(PortableDriver):
         return 0
 
     def wait(self, timeout: float) -> int:
-        if not self.rest:
-            if self.closed:
-                raise RuntimeError("the driver is closed")
-            self.asleep = True
-            try:
-                if timeout < 0.0:
-                    events = self.selector.select(None)
-                else:
-                    events = self.selector.select(timeout if timeout < LONGEST_WAIT else LONGEST_WAIT)
-            except OSError as error:
-                if error.errno != errno.EBADF:
-                    raise
-                # select(2) refuses the lot where one descriptor was closed, instead of forgetting that one as epoll does.
-                self.evict_closed()
-                return 0
-            finally:
-                self.asleep = False
-            if not events:
-                return 0
-            # Oldest last: an interrupt in the middle leaves the others for the next wait.
-            if cython.compiled:
-                self.rest = [(key.data, self.stamp(key.data), mask) for key, mask in reversed(events)]
+        if self.batch:
+            return 0
+        if self.closed:
+            raise RuntimeError("the driver is closed")
+        self.acted = False
+        self.asleep = True
+        try:
+            if timeout < 0.0:
+                events = self.selector.select(None)
             else:
-                events.reverse()
-                self.rest = [(key.data, key.data and key.data.generation, mask) for key, mask in events]
-        count = len(self.rest)
-        self.dispatch()
-        return count
+                events = self.selector.select(timeout if timeout < LONGEST_WAIT else LONGEST_WAIT)
+        except BaseException as error:
+            self.acted = True  # nothing was seen
+            if not isinstance(error, OSError) or error.errno != errno.EBADF:
+                raise
+            # select(2) refuses the lot where one descriptor was closed, instead of forgetting that one as epoll does.
+            self.evict_closed()
+            return 0
+        finally:
+            self.asleep = False
+        self.polls += 1
+        if events:
+            self.collect(events)
+        return len(events)
 
-    def untold(self) -> int:
-        return len(self.rest)
+    def collect(self, events: list[Any]) -> int:
+        """Keep what `tell` is to tell, and hear the bell."""
+        rest = []
+        for key, mask in events:
+            channel = key.data
+            if channel is None:
+                self.hush()
+            else:
+                rest.append((channel, self.stamp_of(channel), mask))
+        rest.reverse()  # oldest last: an interrupt in the middle leaves the others
+        self.rest = rest
+        if rest or self.signals:
+            self.batch = COLLECTED
+        return 0
 
     def evict_closed(self) -> int:
         """Forget the channels whose descriptors were closed, and tell whoever counts on them."""
@@ -109,33 +120,44 @@ class SelectorDriver(PortableDriver):
                 self.evict(channel)
         return 0
 
-    def stamp(self, channel: Channel | None) -> int:
-        return 0 if channel is None else channel.generation
+    def stamp_of(self, channel: Channel) -> int:
+        return channel.generation
 
-    def dispatch(self) -> int:
-        rest = self.rest
-        while rest:
-            item = rest.pop()
-            channel = item[0]
-            generation = item[1]
-            mask = item[2]
-            if channel is None:
-                self.hush()
-                continue
-            if self.channels.get(channel.fd) is not channel or channel.generation != generation:
-                continue
-            self.calls += 1
+    def tell(self) -> int:
+        poll = self.polls
+        self.batch = TELLING
+        while self.polls == poll and (self.rest or self.signals):
             try:
-                if self.kernel._debug:
-                    self.fire_timed(channel, mask)
-                else:
-                    channel.fire(mask)
-                if self.holding:
-                    self.end_step()
+                if self.signals:
+                    self.tell_numbers()
+                self.dispatch(poll)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
-                self.report(error, f"Error in the driver while {channel!r} was served")
+                self.report(error, "Error in the driver while an event was served")
+        if self.polls == poll and self.batch == TELLING:
+            self.batch = NO_BATCH
+        return 0
+
+    def dispatch(self, poll: int) -> int:
+        while self.polls == poll and self.rest:
+            item = self.rest.pop()
+            channel = item[0]
+            generation = item[1]
+            mask = item[2]
+            if self.channels.get(channel.fd) is not channel or channel.generation != generation:
+                continue
+            if channel.stamp == poll:
+                mask = self.since_before(channel, mask)
+                if not mask:
+                    continue
+            self.calls += 1
+            if self.kernel._debug:
+                self.fire_timed(channel, mask)
+            else:
+                channel.fire(mask)
+            if self.holding:
+                self.release()
         return 0
 
     def wake(self) -> None:
@@ -150,25 +172,29 @@ class SelectorDriver(PortableDriver):
         return self.bell.fileno()  # type: ignore[no-any-return]
 
     def hush(self) -> int:
-        numbers = b""
         try:
             while True:
                 heard = self.ear.recv(BELL_SIZE)
-                numbers += heard.replace(b"\0", b"")
+                if self.signal_sink is not None:
+                    self.numbers += heard.replace(b"\0", b"")
+                    if self.numbers:
+                        self.signals = True
                 if len(heard) < BELL_SIZE:
                     break
         except (BlockingIOError, InterruptedError):
             pass
-        # Only now: a bell rung between the two would be neither in the pipe nor heard.
-        self.rung = False
-        if numbers and self.signal_sink is not None:
-            self.signal_sink(numbers)
+        finally:
+            # Only now: a bell rung between the two would be neither in the pipe nor heard. An interrupt must not leave it raised.
+            self.rung = False
         return 0
 
     def after_fork(self) -> int:
         if not self.closed:
             self.closed = True
             self.rest = []
+            self.signals = False
+            self.numbers = b""
+            self.batch = NO_BATCH
             # Nothing is unregistered: an epoll instance inside the selector is shared with the parent.
             self.channels.clear()
             self.interests = 0
@@ -182,6 +208,9 @@ class SelectorDriver(PortableDriver):
         # Each step may be made again: a signal's handler may have ended the first call in the middle.
         self.closed = True
         self.rest = []
+        self.signals = False
+        self.numbers = b""
+        self.batch = NO_BATCH
         self.forget_all()
         self.selector.close()
         self.ear.close()

@@ -80,6 +80,7 @@ class EventLoop(  # type: ignore[misc]
         "_remembered",
         "_servers",
         "_signal_handlers",
+        "_signals_due",
         "_signals_heard",
         "_watched_objects",
     )
@@ -115,6 +116,7 @@ class EventLoop(  # type: ignore[misc]
         self._servers: weakref.WeakSet[Any] = weakref.WeakSet()
         self._signal_handlers = {}
         self._signals_heard = {}
+        self._signals_due = []
         self._watched_objects = {}
         self._debug = coroutines._is_debug_mode()  # type: ignore[attr-defined]
         if on_main_thread():

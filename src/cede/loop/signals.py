@@ -4,9 +4,9 @@ Two things have to happen when a signal arrives: Python's own handler must run, 
 the main thread, and the main thread must get there although it may be asleep in the kernel. The second is what the
 wake-up descriptor is for. It is set for every run on the main thread, whether or not a handler was added, because
 without it a signal that lands just before the sleep begins would be noticed only when something else ends the sleep.
-The handler itself posts to the inbox, so none is lost when the descriptor is full. Only where a program put a handler of
-its own in place of ours, by `signal.signal`, do the bytes in the descriptor decide: both its handler and the loop's
-callback run then, as on asyncio's loop, which knows the bytes alone.
+The handler itself takes note, so none is lost when the descriptor is full, and the driver tells of it with the next batch
+of events. Only where a program put a handler of its own in place of ours, by `signal.signal`, do the bytes in the
+descriptor decide: both its handler and the loop's callback run then, as on asyncio's loop, which knows the bytes alone.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class SignalsPart(Part):
 
     _signal_handlers: dict[int, Handle]
     _signals_heard: dict[int, int]
+    _signals_due: list[int]
 
     def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         """Have ``callback(*args)`` run by the loop when `sig` arrives; replaces an earlier handler of that signal.
@@ -108,17 +109,25 @@ class SignalsPart(Part):
         if handle is not None and not handle._cancelled and not self.is_closed():
             if self._borrowed.is_armed():  # or there is no byte of it
                 self._signals_heard[sig] = self._signals_heard.get(sig, 0) + 1
-            self.call_soon_threadsafe(handle._run)
+            self._signals_due.append(sig)
+            self.driver.signals = True
+            self.driver.wake()
 
     def _signals_written(self, numbers: bytes) -> None:
-        """Called by the driver with the signals that woke it, after Python's handlers for them ran."""
+        """Called by the driver, in a batch of events, after Python's handlers ran: `numbers` are the signals that woke it."""
+        due, self._signals_due = self._signals_due, []
+        for sig in due:
+            heard = self._signal_handlers.get(sig)
+            if heard is not None and not heard._cancelled:
+                self.call_soon(heard._run)
         for sig, handle in [*self._signal_handlers.items()]:
             # Of a signal that came again before the handler replaced ours, some may have been heard by it.
             count = numbers.count(sig) - self._signals_heard.get(sig, 0)
             if count > 0 and not handle._cancelled and signal.getsignal(sig) is not _on_signal:
                 for _ in range(count):
                     self.call_soon(handle._run)
-        self._signals_heard.clear()
+        if numbers:
+            self._signals_heard.clear()  # their bytes were read with these
 
     def _give_signals_back_in_child(self) -> None:
         """After a fork: a handler that posts to a loop which will not run would make the child deaf to the signal."""

@@ -53,6 +53,7 @@ class StatisticsPart(Part):
     _inbox: Any
     turns: int
     steps: int
+    _batches: int
     longest_step: float
     longest_step_of: str | None
 
@@ -66,7 +67,7 @@ class StatisticsPart(Part):
         closed = self.is_closed()
         return LoopStatistics(
             turns=self.turns,
-            steps=self.steps,
+            steps=self.steps - self._batches,
             ready=self.ready_count(),
             posted=bool(self._inbox.pending),
             timers=self.timer_count(),

@@ -19,7 +19,7 @@ cdef class BurstState(StreamState):
     cdef int barred
     cdef list held
     cdef Py_ssize_t held_size
-    @cython.locals(kernel=Kernel, driver=Driver, step="long long", known=bint)
+    @cython.locals(kernel=Kernel, driver=Driver, step="long long")
     cdef bint is_held(self, Py_ssize_t size) except -1
     cdef int hold(self, object data) except -1
     cdef int hold_all(self, list pieces) except -1

@@ -1,17 +1,14 @@
 # cython: auto_pickle=False, nonecheck=True
-"""Bursts: what the program writes in pieces leaves as one, and what many connections write in one turn leaves together.
+"""Bursts: what a step of the program writes in pieces leaves as one.
 
 A web server writes the head of an answer, then its body; each `write` that goes out at once is a system call, a segment and a wake-up of
-the peer. And where many requests are answered in one turn, answers sent one by one wake a peer that has gone to sleep since the last one,
-each time, which costs more than the sending (a quarter of all the time that the server of a small answer takes). asyncio sends at once,
-and a program may count on it: it writes "working on it", then computes for a second. So a piece is held only where that is known to pay,
-and not for long.
+the peer. asyncio sends at once, and a program may count on it: it writes "working on it", then computes for a second. So a piece is held
+only where that is known to pay, and never longer than the step.
 
 Invariants
 ----------
-* A connection holds the first piece of a step only when each of the HABIT steps before it that wrote at all wrote more than once, or
-  when it has written before and others are about to run or hold something already (`Driver.may_share`). What is held leaves at the end
-  of the turn, and before that at the end of the step in which the oldest of it was written `patience` seconds ago (`Driver.end_step`).
+* A connection holds the first piece of a step only when each of the HABIT steps before it that wrote at all wrote more than once. What is
+  held leaves at the end of the step.
 * Held in vain (nothing followed), it must show that habit FORGIVEN times longer; held in a step that took longer than that, nothing is
   held in the BARRED steps after it: that step had something else to do, and a peer waited for it.
 * No more is held than the high-water mark allows to be queued, so that what is held asks no protocol to pause.
@@ -46,7 +43,7 @@ if not cython.compiled:
 
 
 class BurstState(StreamState):
-    """What a stream transport holds until the end of a step or a turn, and whether it does so."""
+    """What a stream transport holds until the end of a step, and whether it does so."""
 
     step: int  # in which was written last
     writes: int  # in that step
@@ -67,7 +64,6 @@ class BurstState(StreamState):
         if self.step == step:
             self.writes += 1
             return self.held is not None
-        known = self.writes > 0
         if self.writes > 1:
             if self.habit < HABIT:
                 self.habit += 1
@@ -80,12 +76,7 @@ class BurstState(StreamState):
         if self.barred > 0:
             self.barred -= 1
             return False
-        return (
-            size <= MOST
-            and size <= self.high
-            and not driver.asleep
-            and (self.habit == HABIT or (known and driver.may_share(kernel._ready.size())))
-        )
+        return self.habit == HABIT and size <= MOST and size <= self.high and not driver.asleep
 
     def hold(self, data: Any) -> int:
         """Hold a piece; what is too much goes out, all in one."""
