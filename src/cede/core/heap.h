@@ -113,11 +113,19 @@ cede_heap_remove(cede_heap *heap, Py_ssize_t at)
 static inline PyObject *
 cede_heap_list(cede_heap *heap)
 {
-    PyObject *list = PyList_New(heap->count);
-    if (list != NULL)
-        for (Py_ssize_t i = 0; i < heap->count; i++)
-            PyList_SET_ITEM(list, i, Py_NewRef(heap->entries[i].timer));
-    return list;
+    /* To make a list may call the collector, and so finalizers, which may set a timer or cancel one. */
+    for (;;) {
+        Py_ssize_t count = heap->count;
+        PyObject *list = PyList_New(count);
+        if (list == NULL)
+            return NULL;
+        if (count == heap->count) {
+            for (Py_ssize_t i = 0; i < count; i++)
+                PyList_SET_ITEM(list, i, Py_NewRef(heap->entries[i].timer));
+            return list;
+        }
+        Py_DECREF(list);
+    }
 }
 
 /* The heap is empty before the first reference goes: what a timer drags along may call back. */

@@ -4,6 +4,7 @@ from cede.core.handle cimport Runnable
 cdef extern from "ring.h":
     object slot_take "cede_slot_take"(list slots, Py_ssize_t at)
     int slot_put "cede_slot_put"(list slots, Py_ssize_t at, object item)
+    int slots_move "cede_slots_move"(list slots, Py_ssize_t start, Py_ssize_t count, list fresh)
 
 @cython.final
 cdef class CompiledRing:
@@ -36,6 +37,7 @@ cdef class CompiledRing:
 
     @cython.locals(where=Py_ssize_t)
     cdef object take(self, Py_ssize_t index)
+    @cython.locals(fresh=list, dropped=list)
     cdef int clear(self) except -1
-    @cython.locals(count=Py_ssize_t, start=Py_ssize_t, slots=list)
+    @cython.locals(count=Py_ssize_t, fresh=list)
     cdef int grow(self) except -1

@@ -43,20 +43,28 @@ class CompiledRing:
         return item
 
     def grow(self) -> int:
-        # It is full: the oldest item stands at `start`, and the newest just before it.
-        count = self.mask + 1
-        start = self.head & self.mask
-        slots = self.slots
-        self.slots = slots[start:] + slots[:start] + [None] * count
-        self.mask = 2 * count - 1
-        self.head = 0
-        self.tail = count
+        # To make a list may call the collector, and so finalizers, which may queue or run something: looked at anew after it.
+        count = 0
+        while self.tail - self.head > self.mask and count <= self.mask:
+            count = self.mask + 1
+            fresh = [None] * (2 * count)
+        if self.tail - self.head > self.mask:
+            # It is full: the oldest item stands at `head`. The slots change their contents, so nothing dies here.
+            slots_move(self.slots, self.head & self.mask, count, fresh)  # type: ignore # noqa: F821
+            self.slots = fresh
+            self.mask = 2 * count - 1
+            self.head = 0
+            self.tail = count
         return 0
 
     def clear(self) -> int:
-        self.slots = [None] * SMALLEST
+        """Drop what is queued. What dies then may queue anew: the ring is whole, and empty, before the first of it does."""
+        fresh = [None] * SMALLEST
+        dropped = self.slots
+        self.slots = fresh
         self.mask = SMALLEST - 1
         self.head = self.tail = 0
+        dropped.clear()
         return 0
 
     def __len__(self) -> int:

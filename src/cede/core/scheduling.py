@@ -227,8 +227,9 @@ class Scheduler:
                     handle._callback = None
                     handle._args = None
                     handle._context = None
-                    slot_put(self.spares, self.spare_count, handle)  # type: ignore # noqa: F821
-                    self.spare_count += 1
+                    if self.spare_count < SPARE_HANDLES:  # what died just now may have run a turn, which kept some
+                        slot_put(self.spares, self.spare_count, handle)  # type: ignore # noqa: F821
+                        self.spare_count += 1
             return 0
 
     # -- state

@@ -144,7 +144,8 @@ class CompiledHeap:
         def remove(self, timer: TimerHandle) -> int:
             timer._heap = None
             timer._scheduled = False
-            heap_remove(cython.address(self.heap), timer._position)  # type: ignore # noqa: F821
+            if timer._position >= 0:  # the heap may have dropped all it had
+                heap_remove(cython.address(self.heap), timer._position)  # type: ignore # noqa: F821
             return 0
 
         def clear(self) -> int:
