@@ -81,14 +81,17 @@ def run(arguments: Any) -> int:
         else:
             until = None if arguments.seconds is None else began + arguments.seconds
             told_at = began
-            for difference in comparison.run(iter(range(arguments.seed, arguments.seed + arguments.seeds)), until):
+
+            def progress() -> None:
+                nonlocal told_at
+                if time.monotonic() - told_at > 10:
+                    told_at = time.monotonic()
+                    print(f"... {comparison.played} programs, {len(different)} differ", file=sys.stderr, flush=True)
+
+            for difference in comparison.run(iter(range(arguments.seed, arguments.seed + arguments.seeds)), until, progress):
                 if difference.seed not in different and len(different) < arguments.most:
                     show(difference if arguments.whole else comparison.shrink(difference))
                 different.add(difference.seed)
-                now = time.monotonic()
-                if now - told_at > 10:
-                    told_at = now
-                    print(f"... {comparison.played} programs, {len(different)} differ", file=sys.stderr, flush=True)
     finally:
         comparison.close()
     seconds = time.monotonic() - began

@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,13 +107,15 @@ class Comparison:
     played: int = 0
     undecided: int = 0
 
-    def run(self, seeds: Iterator[int], until: float | None = None) -> Iterator[Difference]:
-        """The differences, as they are found. `played` counts meanwhile."""
+    def run(self, seeds: Iterator[int], until: float | None = None, progress: Callable[[], None] | None = None) -> Iterator[Difference]:
+        """The differences, as they are found. `played` counts meanwhile, and `progress` is called between."""
         seeds = iter(seeds)
         while until is None or time.monotonic() < until:
             batch: list[Any] = [seed for _, seed in zip(range(BATCH), seeds, strict=False)]
             if not batch:
                 return
+            if progress is not None:
+                progress()
             everybody = [self.oracle, *self.subjects]
             programs: list[Any] = [draw(seed, inside=True) for seed in batch] if self.inside else batch
             for subject in everybody:

@@ -317,6 +317,45 @@ async def streams(world: World, me: Actor, where: str) -> None:
         world.closers.append(writer.transport.abort)
 
 
+@waiting
+async def serve_streams(world: World, me: Actor, where: str, rounds: int) -> None:
+    """A server whose handler, a task for each connection, gives lines back."""
+    folder = tempfile.TemporaryDirectory(prefix="cede-")
+    world.closers.append(folder.cleanup)
+    path = str(Path(folder.name, "socket"))
+
+    async def handle(reader: Any, writer: Any) -> None:
+        world.closers.append(writer.transport.abort)
+        world.touch()
+        world.tell(f"{where} has a client")
+        try:
+            for _ in range(rounds):
+                line = await reader.readline()
+                world.touch()
+                world.tell(f"{where} got {len(line)}")
+                writer.write(line)
+                await writer.drain()
+        except (ValueError, ConnectionError) as error:
+            world.tell(f"{where} ends by {named(error)}")
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(handle, path, limit=1000)
+    world.stream_servers.append(path)
+    world.closers.append(server.close)
+
+
+@waiting
+async def visit_streams(world: World, me: Actor, where: str, index: int) -> Any:
+    if not world.stream_servers:
+        return "no server"
+    reader, writer = await asyncio.open_unix_connection(pick(world.stream_servers, index), limit=1000)
+    world.touch()
+    world.streams.append((reader, writer))
+    world.closers.append(writer.transport.abort)
+    return None
+
+
 @plain
 def send_line(world: World, me: Actor, where: str, index: int, size: int) -> Any:
     if not world.streams:

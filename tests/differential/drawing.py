@@ -114,7 +114,10 @@ KINDS_OF: dict[str, tuple[list[str], list[str]]] = {
     ),
     "servers": (["write", "write", "close", "close_server", "abort"], ["serve", "serve_tcp", "visit", "visit", "visit", "sleep"]),
     "tls": (["write", "write", "write_pieces", "close", "abort", "pause", "resume"], ["connect_tls", "upgrade", "sleep", "sleep"]),
-    "streams": (["send_line", "send_line", "close_stream"], ["streams", "read", "read", "read", "drain", "wait_closed"]),
+    "streams": (
+        ["send_line", "send_line", "close_stream"],
+        ["streams", "serve_streams", "visit_streams", "visit_streams", "read", "read", "read", "drain", "wait_closed"],
+    ),
     "sockets": (["send_now", "send_now", "finish_sending"], ["sock_send", "sock_receive", "sock_receive", "sock_receive"]),
     "readers": (
         ["add_reader", "add_reader", "add_reader", "remove_reader", "add_writer", "remove_writer", "send_now", "send_now"],
@@ -202,6 +205,8 @@ ARGUMENTS: dict[str, Draw] = {
     "pause": index,
     "resume": index,
     "limits": lambda d, depth: [d.number(), d.chance((10, 1000, 100_000))],
+    "serve_streams": lambda d, depth: [d.chance((1, 2, 5))],
+    "visit_streams": index,
     "send_line": lambda d, depth: [d.number(), d.chance((1, 10, 300, 2000))],
     "close_stream": index,
     "drain": index,

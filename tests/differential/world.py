@@ -85,6 +85,7 @@ class World:
         self.connections: list[Any] = []
         self.servers: list[Any] = []
         self.streams: list[tuple[Any, Any]] = []
+        self.stream_servers: list[str] = []
         self.read_from: set[Any] = set()
         self.closers: list[Callable[[], Any]] = []
 
