@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import os
 import signal
+import sys
 import time
+from typing import Any
 
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
 handle: contextvars.ContextVar[object] = contextvars.ContextVar("handle", default=None)
@@ -94,3 +96,56 @@ async def tenant_on_loop() -> str:
 
 def handle_here() -> object:
     return handle.get()
+
+
+def leave(code: Any) -> None:
+    sys.exit(code)
+
+
+async def leave_on_loop(code: Any) -> None:
+    sys.exit(code)
+
+
+def be_interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+async def needs_two(one: object, other: object) -> None:
+    pass
+
+
+def refuse() -> None:
+    raise LookupError("not to be had")
+
+
+class Unloadable:
+    """Can be sent, and not be received."""
+
+    def __reduce__(self) -> Any:
+        return (refuse, ())
+
+
+class LoadableThere:
+    """Can be made again in the process that made it, and nowhere else."""
+
+    def __reduce__(self) -> Any:
+        return (only_in, (os.getpid(),))
+
+
+def only_in(pid: int) -> LoadableThere:
+    if os.getpid() != pid:
+        raise LookupError("not to be had here")
+    return LoadableThere()
+
+
+def give_what_stays_there() -> LoadableThere:
+    return LoadableThere()
+
+
+async def own_pid_and_wait(journal: str, cleaning: float) -> None:
+    note(journal, str(os.getpid()))
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.sleep(cleaning)
+        note(journal, "cleaned up")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -50,6 +51,81 @@ def address(tmp_path: Path) -> Iterator[str]:
         for name in ("one", "two"):
             start(name, "worker", where, "--no-nanny", "--nthreads", "2", "--local-directory", str(tmp_path / name), "--name", name)
         yield where
+
+
+def test_a_scheduler_that_is_started_anew_at_its_address(tmp_path: Path) -> None:
+    """What was under way is told as lost; what comes afterwards is done, by new workers, as often as that happens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = f"tcp://127.0.0.1:{port}"
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(program: str, *options: str) -> None:
+        line = [sys.executable, "-m", f"distributed.cli.dask_{program}", "--host", "127.0.0.1", "--no-dashboard", *options]
+        started.append(subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def start_both(number: int) -> None:
+        start("scheduler", "--port", str(port), "--dashboard-address", "127.0.0.1:0")
+        start("worker", where, "--no-nanny", "--nthreads", "1", "--local-directory", str(tmp_path / str(number)))
+
+    def stop_both() -> None:
+        while started:
+            process = started.pop()
+            process.kill()
+            process.wait()
+
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE * 2), cede.cluster(where) as cluster:
+            assert await cluster.run(jobs.double, 1) == 2
+            for number in (1, 2):
+                begun = tmp_path / f"begun{number}"
+                under_way = asyncio.create_task(cluster.run(jobs.wait_for_ever, str(begun)))
+                while not begun.exists():
+                    await asyncio.sleep(0.01)
+                stop_both()
+                with pytest.raises((cede.ClusterLost, cede.WorkerDied)):
+                    await under_way
+                waits = asyncio.create_task(cluster.run(jobs.triple, number))  # while nobody is there
+                await asyncio.sleep(0.05)
+                start_both(number)
+                assert await cluster.run(jobs.double, number) == 2 * number
+                assert await waits == 3 * number
+                assert [each async for each in cluster.map(jobs.triple, range(5))] == [0, 3, 6, 9, 12]
+
+    try:
+        start_both(0)
+        cede.run(main())
+    finally:
+        stop_both()
+
+
+def test_a_scheduler_that_does_not_come_back(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard", "--port", str(port)]
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    async with cede.cluster(f"tcp://127.0.0.1:{port}", timeout=2) as cluster:
+                        process.kill()
+                        process.wait()
+                        for _ in range(3):  # the first may have been sent to the one that is gone
+                            with pytest.raises(cede.ClusterLost):
+                                await cluster.run(jobs.double, 1)
+                    return
+                except ConnectionError:
+                    assert process.poll() is None
+
+    try:
+        cede.run(main())
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def workers_are(cluster: cede.Cluster, count: int) -> None:

@@ -37,7 +37,6 @@ def offloading() -> None:
     _offload_executor.submit(int).result()
 
 
-
 def children() -> set[int]:
     """The processes that are ours, or were made by ours. multiprocessing's own helpers live as long as we do."""
     found = set()
@@ -401,3 +400,157 @@ def test_without_the_package() -> None:
     program = "import sys; sys.modules['distributed'] = None\nimport cede\ncede.cluster()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
     assert "pip install 'cede[cluster]'" in done.stderr
+
+
+def test_classes_of_the_main_file_arrive_as_themselves(tmp_path: Path) -> None:
+    """As errors, and as members of a group."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        """
+import cede
+
+class Mine(Exception):
+    def __init__(self, text, number):
+        super().__init__(text, number)
+        self.number = number
+
+def fails():
+    raise Mine("as raised", 7)
+
+async def fails_together():
+    raise ExceptionGroup("both", [Mine("one", 1), ValueError("two")])
+
+async def main():
+    async with cede.cluster(workers=1, threads=1) as cluster:
+        try:
+            await cluster.run(fails)
+        except Mine as error:
+            print(error.args, error.number, type(error.__cause__).__name__)
+        try:
+            await cluster.run(fails_together)
+        except* Mine as group:
+            print([error.number for error in group.exceptions])
+        except* ValueError:
+            print("ValueError")
+        try:
+            async with cluster.TaskGroup() as group:
+                group.create_task(fails)
+        except* Mine:
+            print("in a group")
+
+if __name__ == "__main__":
+    cede.run(main())
+"""
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "('as raised', 7) 7 RemoteTraceback\n[1]\nValueError\nin a group\n", done.stderr
+
+
+def test_what_is_to_end_a_process_ends_neither_side() -> None:
+    async def main(cluster: Any) -> None:
+        before = {await cluster.run(os.getpid)}
+        for function, argument, status in (
+            (jobs.leave, 3, 3),
+            (jobs.leave, None, 0),
+            (jobs.leave, "why", 1),
+            (jobs.leave_on_loop, 4, 4),
+            (jobs.be_interrupted, None, -signal.SIGINT),
+        ):
+            with pytest.raises(WorkerDied, match="was to end its worker") as caught:
+                await cluster.run(function, *([] if function is jobs.be_interrupted else [argument]), retries=3)
+            assert caught.value.exitcode == status
+            assert caught.value.pid in before
+        with pytest.raises(ExceptionGroup) as group_caught:
+            async with cluster.TaskGroup() as group:
+                group.create_task(jobs.leave_on_loop, 5)
+        assert [type(error).__mro__[1] for error in group_caught.value.exceptions] == [WorkerDied]
+        assert {await cluster.run(os.getpid)} == before
+
+    on_cluster(main, workers=1)
+
+
+def test_what_cannot_be_unpickled_is_told_by_its_name() -> None:
+    async def main(cluster: Any) -> None:
+        for function, arguments, told in (
+            (jobs.triple, [jobs.Unloadable()], "the call cannot be unpickled on its worker.*not to be had"),
+            (jobs.double, [jobs.Unloadable()], "the call cannot be unpickled on its worker.*not to be had"),
+            (jobs.give_what_stays_there, [], "the result cannot be unpickled here.*not to be had here"),
+        ):
+            with pytest.raises(Unpicklable, match=told) as caught:
+                await cluster.run(function, *arguments)
+            assert isinstance(caught.value.__cause__, LookupError)
+        with pytest.raises(TypeError, match="missing 1 required positional argument"):
+            await cluster.run(jobs.needs_two, 1)
+
+    on_cluster(main, workers=1)
+
+
+def test_a_worker_that_takes_its_time_to_stop_is_waited_for_and_one_that_is_silent_is_not(tmp_path: Path) -> None:
+    slow, silent = tmp_path / "slow", tmp_path / "silent"
+
+    async def main(cluster: Any) -> None:
+        task = asyncio.create_task(cluster.run(jobs.own_pid_and_wait, str(slow), 1.5))
+        await until(lambda: bool(lines(slow)))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert lines(slow)[1:] == ["cleaned up"]
+
+        task = asyncio.create_task(cluster.run(jobs.own_pid_and_wait, str(silent), 0))
+        await until(lambda: bool(lines(silent)))
+        pid = int(lines(silent)[0])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            task.cancel()
+            async with asyncio.timeout(PATIENCE):
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await cluster.run(jobs.where)
+            assert len(lines(silent)) == 1
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await until(lambda: lines(silent)[1:] == ["cleaned up"])  # it has been told all the same
+
+    on_cluster(main, workers=1)
+
+
+@pytest.mark.parametrize("kind", ["cluster", "client", "synchronous client", "address and security"])
+def test_what_dask_has_made_is_taken_and_left_open(kind: str) -> None:
+    from distributed import Client, LocalCluster, Security
+
+    async def main() -> None:
+        if kind == "synchronous client":
+            theirs = await asyncio.to_thread(Client, n_workers=1, threads_per_worker=1, dashboard_address=":0")
+            try:
+                async with cede.cluster(theirs) as cluster:
+                    assert await cluster.run(jobs.double, 2) == 4
+                assert await asyncio.to_thread(lambda: theirs.submit(jobs.triple, 2).result()) == 6
+            finally:
+                await asyncio.to_thread(lambda: (theirs.cluster.close(), theirs.close()))
+            return
+        security = Security(require_encryption=False)
+        async with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0", asynchronous=True, security=security) as started:
+            async with Client(started, asynchronous=True) as client:
+                given = {"cluster": started, "client": client, "address and security": started.scheduler_address}[kind]
+                options = {"security": security} if kind == "address and security" else {}
+                async with cede.cluster(given, **options) as cluster:
+                    assert await cluster.run(jobs.double, 2) == 4
+                    assert cluster.client is not client
+                assert await client.submit(jobs.triple, 2) == 6
+
+    async def bounded() -> None:
+        async with asyncio.timeout(PATIENCE * 2):
+            await main()
+
+    cede.run(bounded())
+
+
+def test_arguments_that_do_not_fit_are_told() -> None:
+    with pytest.raises(TypeError, match="address must be a string"):
+        cede.cluster(3)
+    with pytest.raises(ValueError, match="workers and threads are for a local cluster"):
+        cede.cluster("tcp://127.0.0.1:1", workers=2)
+    with pytest.raises(TypeError, match="asynchronous is cede's to say"):
+        cede.cluster(asynchronous=False)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def cluster(
-    address: str | None = None,
+    address: Any = None,
     *,
     workers: int | None = None,
     threads: int | None = None,
@@ -23,8 +23,10 @@ def cluster(
     """``async with cluster("tcp://scheduler:8786") as c``: work on the workers of a Dask scheduler. Without an address a local one is
     started: processes that end with the block.
 
-    workers, threads: how many processes of how many threads, for a local one; `options` go to ``distributed.LocalCluster``. timeout:
-    seconds in which the scheduler must answer. retries: how often work is done again whose worker died.
+    address: of a scheduler, or a client or a cluster of Dask's own, to whose scheduler a connection is made; those stay open. workers,
+    threads: how many processes of how many threads, for a local cluster. `options` go to ``distributed.LocalCluster``, or with an address
+    to ``distributed.Client``: ``security=`` for example. timeout: seconds in which the scheduler must answer, and must be there again
+    where the connection to it is lost. retries: how often work is done again whose worker died.
 
     Raises ModuleNotFoundError where `distributed` is not installed; entering it raises ConnectionError where no scheduler answers.
     """

@@ -11,6 +11,7 @@ Invariants
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -20,6 +21,10 @@ logger = logging.getLogger("cede")
 
 PREFIX = "cede-"
 GRANTED = "granted"
+# What a worker answers that has been asked to stop a job, while that goes on.
+STOPPING = "stopping"
+# A worker that does not answer for so many seconds, for its process is stopped or its machine gone, is not waited for.
+SILENT_AFTER = 1.0
 
 
 def topic_of(client: str) -> str:
@@ -52,7 +57,9 @@ class Leases(SchedulerPlugin):  # type: ignore[misc]
                 self.open[key] = client
 
     async def lease(self, job: str, worker: str, pid: int) -> tuple[str, int | None]:
-        """Asked by a worker before it begins: GRANTED, or the address of whoever has had the lease, "" for nobody."""
+        """Asked by a worker before it begins: GRANTED, or the address of whoever has had the lease, "" for nobody: the job came when there
+        were no leases here, for the scheduler was started anew.
+        """
         client = self.open.pop(job, None)
         if client is not None:
             self.given[job] = (client, worker, pid)
@@ -61,7 +68,7 @@ class Leases(SchedulerPlugin):  # type: ignore[misc]
         return holder, holder_pid
 
     async def stop(self, job: str, client: str) -> str:
-        """Asked by a client that wants no more of the job. Returns when it has stopped: what became of it."""
+        """Asked by a client that wants no more of the job. Returns what became of it, or STOPPING soon: then it is to ask again."""
         if self.open.pop(job, None) is not None:
             return "never begun"
         held = self.given.get(job)
@@ -69,7 +76,12 @@ class Leases(SchedulerPlugin):  # type: ignore[misc]
             self.banned[job] = client
             return "not here yet"
         try:
-            return str(await self.scheduler.rpc(held[1]).cede_stop(job=job))
+            async with asyncio.timeout(SILENT_AFTER):
+                return str(await self.scheduler.rpc(held[1]).cede_stop(job=job))
+        except TimeoutError:
+            # It is told all the same, when it comes to itself.
+            self.scheduler._ongoing_background_tasks.call_soon(self.stop_quietly, job, held[1])
+            return "worker silent"
         except (OSError, ValueError):
             return "worker gone"
 

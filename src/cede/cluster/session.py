@@ -4,6 +4,8 @@ Invariants
 ----------
 * A job is begun at most once for each attempt, whatever Dask does (see `leases`), and there is one attempt more than `retries` at most.
 * Whoever waits for a job hears of its result, its error, its worker's death or the scheduler's, and of one of them only.
+* A job is sent to a scheduler that has the leases. One that was started anew at its address gets them first; a job that came before them
+  was not begun, and is sent again.
 * The block is not left before everything it started has ended: jobs, the client, and a local cluster's processes.
 """
 
@@ -26,37 +28,54 @@ from distributed.scheduler import KilledWorker
 
 from cede.cluster.current import current
 from cede.cluster.errors import ClusterLost, ClusterWorkerDied
-from cede.cluster.leases import PREFIX, Leases, topic_of
+from cede.cluster.leases import PREFIX, SILENT_AFTER, STOPPING, Leases, topic_of
 from cede.cluster.remote import perform
 from cede.cluster.travel import pack_call
-from cede.offload.errors import unpack_error
+from cede.offload.errors import Unpicklable, unpack_error
 from cede.tools.flows.flow import Flow
 from cede.tools.flows.mapping import map as map_locally
-from cede.tools.groups.scopes import CancelScope
+from cede.tools.groups.patience import Shelter
 from cede.tools.groups.taskgroup import TaskGroup
 from cede.tools.groups.waiting import as_completed
 
 logger = logging.getLogger("cede")
+
+# How often is looked whether the client is connected again, and how often a job is sent again that was lost before it was begun.
+LOOK_EVERY = 0.02
+STRANGE_AT_MOST = 5
+# A client says goodbye to a scheduler that answers; one that does not is left after so many seconds.
+CLOSED_WITHIN = 2.0
+
+
+class NeverBegun(Exception):
+    """The scheduler did not know the job when a worker asked for its lease."""
 
 
 class Cluster:
     """What `cede.cluster` returns; enter it by ``async with``, once."""
 
     def __init__(
-        self, address: str | None, *, workers: int | None, threads: int | None, timeout: float, retries: int, options: dict[str, Any]
+        self, address: Any, *, workers: int | None, threads: int | None, timeout: float, retries: int, options: dict[str, Any]
     ) -> None:
-        if address is not None and not isinstance(address, str):
-            raise TypeError(f"cluster(): address must be a string such as 'tcp://host:8786', got {address!r}")
-        if address is not None and (workers is not None or threads is not None or options):
-            raise ValueError("cluster(): workers, threads and options are for a local cluster; the one at an address has its own")
+        if not (address is None or isinstance(address, (str, Client)) or hasattr(address, "scheduler_address")):
+            raise TypeError(
+                f"cluster(): address must be a string such as 'tcp://host:8786', or a client or a cluster of Dask's, got {address!r}"
+            )
+        if address is not None and (workers is not None or threads is not None):
+            raise ValueError("cluster(): workers and threads are for a local cluster; the one at an address has its own")
+        for name in ("asynchronous", "set_as_default", "loop"):
+            if name in options:
+                raise TypeError(f"cluster(): {name} is cede's to say: leave it out")
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
             raise ValueError(f"cluster(): timeout must be a number of seconds above 0, got {timeout!r}")
         self.address = address
         self.timeout = timeout
         self.retries = checked_retries(retries)
-        self.options = {"n_workers": workers, "threads_per_worker": threads, **options}
+        self.options = {"n_workers": workers, "threads_per_worker": threads, **options} if address is None else options
         self.client: Any = None
         self.local: Any = None
+        self.registered: Any = None  # the connection by which the scheduler got the leases
+        self.registering: Any = None
         self.deaths: dict[str, Any] = {}  # job -> the future that tells of its worker's death
         self.stopping: set[Any] = set()
         self.entered = False
@@ -85,16 +104,20 @@ class Cluster:
     async def open(self) -> None:
         """Start what is local, connect, and bring the leases to the scheduler."""
         target: Any = self.address
+        options = self.options
+        where = "the local cluster" if target is None else str(target)
         if target is None:
+            options = {}
             self.local = LocalCluster(asynchronous=True, processes=True, **{"dashboard_address": "127.0.0.1:0", **self.options})
             await unhurried(self.local)
             target = self.local
-        where = "the local cluster" if self.address is None else self.address
         try:
             async with asyncio.timeout(self.timeout):
-                self.client = Client(target, asynchronous=True, set_as_default=False, timeout=self.timeout)
+                if self.local is None and not isinstance(target, str):
+                    target, options = await place_of(target, options)
+                self.client = Client(target, asynchronous=True, set_as_default=False, timeout=self.timeout, **options)
                 await self.client
-                await self.client.register_plugin(Leases())
+                await self.register()
         except (TimeoutError, OSError, ValueError) as error:
             raise ConnectionError(
                 f"no Dask scheduler could be reached at {where} within {self.timeout:g} s: is the address right, "
@@ -104,7 +127,40 @@ class Cluster:
             raise RuntimeError(
                 f"the scheduler at {where} cannot import {error.name}: install cede[cluster] there and on the workers"
             ) from error
+
+    async def register(self) -> None:
+        """Bring the leases to the scheduler, and have it tell us of our jobs."""
+        connection = self.client.scheduler_comm
+        await self.client.register_plugin(Leases())
         self.client.subscribe_topic(topic_of(self.client.id), self.told)
+        self.registered = connection
+
+    async def connected(self) -> None:
+        """Wait for a scheduler that has the leases: it may have been started anew. Raises ClusterLost where there is none in time."""
+        while self.client.status != "running" or self.client.scheduler_comm is not self.registered:
+            if self.registering is None:
+                self.registering = asyncio.ensure_future(self.reconnected())
+                self.registering.add_done_callback(read)
+            await asyncio.shield(self.registering)
+
+    async def reconnected(self) -> None:
+        try:
+            async with asyncio.timeout(self.timeout):
+                while True:
+                    if self.client.status not in ("running", "connecting", "newly-created"):
+                        break
+                    if self.client.status == "running":
+                        try:
+                            await self.register()
+                            return
+                        except OSError as error:
+                            logger.debug("the scheduler has gone again: %r", error)
+                    await asyncio.sleep(LOOK_EVERY)  # the client tells nobody
+        except TimeoutError:
+            pass
+        finally:
+            self.registering = None
+        raise ClusterLost(f"the scheduler at {self.client.scheduler.address if self.client.scheduler else self.address} is gone")
 
     async def close(self) -> None:
         """End all of it. Any number of times."""
@@ -114,10 +170,10 @@ class Cluster:
         try:
             if self.stopping:
                 await asyncio.wait(self.stopping, timeout=self.timeout)
-            for task in list(self.stopping):
+            for task in (*self.stopping, *([] if self.registering is None else [self.registering])):
                 task.cancel()
             if self.client is not None:
-                await self.client.close()
+                await self.client.close(CLOSED_WITHIN)
         finally:
             if self.local is not None:
                 await self.local.close()
@@ -142,14 +198,21 @@ class Cluster:
             raise RuntimeError("the cluster is not open: use it inside of its block")
         call = pack_call(function, args, kwargs)
         name = getattr(inspect.unwrap(function), "__name__", type(function).__name__).strip("<>")
+        strange = 0
         while True:
+            await self.connected()
             try:
                 return await self.attempt(f"{PREFIX}{name}-{uuid.uuid4().hex}", call, is_coroutine_function(function))
             except ClusterWorkerDied as error:
                 attempts -= 1
-                if not attempts:
+                if not attempts or error.exitcode is not None:
                     raise
                 logger.info("%s is done again: %s", name, error)
+            except NeverBegun:
+                self.registered = None
+                strange += 1
+                if strange > STRANGE_AT_MOST:
+                    raise ClusterLost(f"the scheduler has lost {name} {strange} times before it was begun") from None
 
     async def attempt(self, job: str, call: bytes, on_loop: bool) -> Any:
         """Once."""
@@ -188,9 +251,20 @@ class Cluster:
             raise error
         kind, value = getter.result()
         if kind == "result":
-            return pickle.loads(value)
+            try:
+                return pickle.loads(value)
+            except Exception as failure:
+                raise Unpicklable(f"the result cannot be unpickled here: {failure!r}") from failure
         if kind == "error":
             raise unpack_error(value)
+        if kind == "unread":
+            raised = unpack_error(value)
+            raise Unpicklable(f"the call cannot be unpickled on its worker: {raised!r}") from raised
+        if kind == "left":
+            worker, pid, status, how = value
+            raise ClusterWorkerDied(f"the function was to end its worker {worker}, by {how}", worker, pid, status)
+        if kind == "unknown":
+            raise NeverBegun
         if kind == "refused":
             raise death(*value)
         raise ClusterLost("the work was stopped by somebody else")
@@ -200,18 +274,22 @@ class Cluster:
         task = asyncio.ensure_future(self.stopped(job, future, getter))
         self.stopping.add(task)
         task.add_done_callback(self.stopping.discard)
-        with CancelScope(shield=True):
+        with Shelter():
             await asyncio.shield(task)
 
     async def stopped(self, job: str, future: Any, getter: Any) -> None:
-        answer = "scheduler gone"
+        """Ask until it has stopped; not one that does not answer any more."""
+        answer = STOPPING
         try:
-            answer = await self.client.scheduler.cede_stop(job=job, client=self.client.id)
-        except OSError as error:
+            while answer == STOPPING:
+                async with asyncio.timeout(1.5 * SILENT_AFTER):
+                    answer = await self.client.scheduler.cede_stop(job=job, client=self.client.id)
+        except OSError as error:  # TimeoutError is one
+            answer = "scheduler gone"
             logger.debug("job %s could not be stopped: %r", job, error)
         finally:
             if answer == "not here yet":
-                await asyncio.wait([getter], timeout=self.timeout)  # it comes, and is refused
+                await asyncio.wait([getter], timeout=SILENT_AFTER)  # it comes, and is refused
             self.let_go(future, getter)
 
     def let_go(self, future: Any, getter: Any) -> None:
@@ -297,7 +375,7 @@ async def unhurried(work: Any) -> None:
     """Wait for what must come to its end, or leave processes behind. A cancellation is raised afterwards."""
     task = asyncio.ensure_future(work)
     cancelled = None
-    with CancelScope(shield=True):
+    with Shelter():
         while not task.done():
             try:
                 await asyncio.wait([task])
@@ -311,6 +389,14 @@ async def unhurried(work: Any) -> None:
         task.result()
     finally:
         cancelled = None
+
+
+async def place_of(target: Any, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The address of the scheduler of a client or a cluster of Dask's, and the options with its security, unless that is given."""
+    if getattr(target, "asynchronous", False):
+        await target  # it may not have been started yet
+    address = target.scheduler.address if isinstance(target, Client) else target.scheduler_address
+    return str(address), {"security": getattr(target, "security", None), **options}
 
 
 def read(task: Any) -> None:
