@@ -581,3 +581,38 @@ def test_errno_survives(run: Callable[..., Any]) -> None:
         assert caught.value.errno == errno.ECONNREFUSED
 
     run(main)
+
+
+def test_a_connection_within_one_machine_comes_behind_what_is_ready(run: Any, listener: socket.socket) -> None:
+    """The other side has answered before connect() returns. The poll tells it all the same: one given up meanwhile has had no protocol."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        log: list[str] = []
+
+        class Told(Silent):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                log.append("made")
+
+        async def connect() -> None:
+            log.append("begun")
+            transport, protocol = await loop.create_connection(Told, *listener.getsockname())
+            await end(transport, protocol)
+
+        connecting = loop.create_task(connect())
+        loop.call_soon(log.append, "ready")
+        loop.call_soon(connecting.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert log == ["begun", "ready"]
+
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            connecting = loop.create_task(loop.sock_connect(sock, listener.getsockname()))
+            loop.call_soon(lambda: log.append(f"done: {connecting.done()}"))
+            await connecting
+        assert log[2:] == ["done: False"]
+
+    run(main)
