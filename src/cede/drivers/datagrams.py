@@ -128,9 +128,16 @@ class ReadinessDatagrams(DatagramChannel):
         if not events & self.wanted:
             return self.driver.arm(self)
         if events & self.wanted & READ:
-            if not self.kept:
-                self.receive()
-            self.tell_kept()
+            sink = self.sink
+            try:
+                if not self.kept:
+                    self.receive()
+                self.tell_kept()
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                # Memory is short: something was taken from the system that cannot be told.
+                return sink.read_failed(error)
         if events & self.wanted & WRITE:
             self.refused = False
             self.sink.writable()

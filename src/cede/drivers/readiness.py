@@ -158,6 +158,8 @@ class ReadinessDriver(Driver):
         if self.channels.get(channel.fd) is channel:
             del self.channels[channel.fd]
             if channel.wanted:
+                if channel.wanted & WRITE:
+                    self.writing -= 1
                 channel.wanted = 0
                 self.interests -= 1
                 self.quiet = self.interests == 0

@@ -145,9 +145,11 @@ class TLSReceiving(TLSSending):
                 elif self.read(size, self.records.lost):
                     break
             self.hand_over()
-        except BaseException:
+        except (KeyboardInterrupt, SystemExit):
             self.read_later()
             raise
+        except BaseException as error:
+            self.fail(error, "Fatal error on SSL protocol")  # memory is short: to go on would leave a gap
         finally:
             self.put_rest_by()
             self.batch = None
@@ -171,9 +173,11 @@ class TLSReceiving(TLSSending):
         try:
             self.read(RECORD, True)
             self.hand_over()
-        except BaseException:
+        except (KeyboardInterrupt, SystemExit):
             self.read_later()
             raise
+        except BaseException as error:
+            self.fail(error, "Fatal error on SSL protocol")  # memory is short: to go on would leave a gap
         return self.end_of_batch()
 
     def read_alone(self, size: int) -> int:
