@@ -200,3 +200,37 @@ def test_the_unix_socket(run: Any, postgres_url: str) -> None:
             assert await connection.fetchval("SELECT inet_server_addr()") is None
 
     run(main)
+
+
+def test_a_pool_that_replaces_its_connections(run: Any, postgres_url: str) -> None:
+    """For one that it makes by itself it takes a place out of its queue, and wakes who waits there."""
+
+    async def main() -> None:
+        for _ in range(3):
+            pool = await asyncpg.create_pool(postgres_url, min_size=2, max_size=2)
+            pids = set()
+            for _ in range(4):
+                async with pool.acquire() as one, pool.acquire() as other:
+                    pids |= {one.get_server_pid(), other.get_server_pid()}
+                    waiting = [asyncio.create_task(pool.fetchval("SELECT $1::int", n)) for n in range(6)]
+                    await asyncio.sleep(0)
+                    waiting[0].cancel()
+                    await pool.expire_connections()
+                results = await asyncio.gather(*waiting, return_exceptions=True)
+                assert results[1:] == [1, 2, 3, 4, 5]
+            assert len(pids) > 2
+            await pool.close()
+
+    run(main)
+
+
+def test_a_pool_that_is_closed_while_it_connects(run: Any, postgres_url: str) -> None:
+    async def main() -> None:
+        for _ in range(5):
+            pool = await asyncpg.create_pool(postgres_url, min_size=1, max_size=1)
+            connection = await pool.acquire()
+            await pool.expire_connections()
+            await pool.release(connection)
+            await pool.close()
+
+    run(main)
