@@ -1,0 +1,101 @@
+"""In which turns a server and TLS tell their protocols, counted from what caused it: as on asyncio, which is asked in the same test."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import cede
+from tests.support.certificates import client_context, server_context
+
+Log = list[tuple[str, int]]
+
+
+class Told(asyncio.Protocol):
+    """Notes what it is told, and in which turn."""
+
+    def __init__(self, log: Log, turn: list[int], name: str) -> None:
+        self.log, self.turn, self.name = log, turn, name
+        self.lost = asyncio.get_running_loop().create_future()
+        self.note("is born")
+
+    def note(self, what: str) -> None:
+        self.log.append((f"{self.name} {what}", self.turn[0]))
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.note("is made")
+
+    def eof_received(self) -> None:
+        self.note("is at its end")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.note("is lost")
+        self.lost.set_result(None)
+
+
+def counting(turn: list[int]) -> None:
+    """Count the turns of the running loop."""
+    turn[0] += 1
+    if turn[0] < 10_000:
+        asyncio.get_running_loop().call_soon(counting, turn)
+
+
+async def accepted(tmp_path: Any) -> Log:
+    log: Log = []
+    turn = [0]
+    loop = asyncio.get_running_loop()
+    path = str(tmp_path / f"socket of {type(loop).__module__}")
+    server = await loop.create_unix_server(lambda: Told(log, turn, "server"), path)
+    with socket.socket(socket.AF_UNIX) as peer:
+        counting(turn)
+        peer.connect(path)
+        while len(log) < 2:
+            await asyncio.sleep(0)
+        peer.close()
+        while len(log) < 4:
+            await asyncio.sleep(0)
+    turn[0] = 10_000
+    server.close()
+    await server.wait_closed()
+    return log
+
+
+async def ended(how: str) -> Log:
+    log: Log = []
+    turn = [0]
+    loop = asyncio.get_running_loop()
+    here, there = socket.socketpair()
+    serving = loop.create_task(loop.connect_accepted_socket(lambda: Told(log, turn, "server"), there, ssl=server_context()))
+    make: Callable[[], Told] = lambda: Told(log, turn, "client")  # noqa: E731
+    transport, client = await loop.create_unix_connection(make, sock=here, ssl=client_context(), server_hostname="localhost")
+    _, server = await serving
+    for _ in range(10):
+        await asyncio.sleep(0)
+    log.clear()
+    counting(turn)
+    getattr(transport, how)()
+    await asyncio.gather(client.lost, server.lost)
+    turn[0] = 10_000
+    return log
+
+
+def on(factory: Callable[[], asyncio.AbstractEventLoop], main: Any) -> Any:
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+def test_a_server_tells_in_the_turns_of_asyncio(tmp_path: Any) -> None:
+    expected = on(asyncio.SelectorEventLoop, accepted(tmp_path))
+    assert on(cede.new_event_loop, accepted(tmp_path)) == expected
+
+
+@pytest.mark.parametrize("how", ["close", "abort"])
+def test_tls_tells_of_the_end_in_the_turns_of_asyncio(how: str) -> None:
+    expected = on(asyncio.SelectorEventLoop, ended(how))
+    assert [what for what, _ in expected].count("server is at its end") == 1
+    assert on(cede.new_event_loop, ended(how)) == expected
