@@ -50,6 +50,20 @@ STEPS = (
         30,
     ),
     Step(
+        "differential",
+        "random programs on asyncio and on cede, whose logs have to be equal",
+        (PYTHON, "-m", "tests.differential", "--seed", "{seed}", "--seeds", "100000"),
+        (r"(?P<programs>\d+) programs from seed .*: (?P<different>\d+) differ, (?P<undecided>\d+) undecided",),
+        120,
+    ),
+    Step(
+        "faults",
+        "faults of order that are put back, each of which the differential test has to find",
+        (PYTHON, "-m", "tests.differential", "--seed", "{seed}", "--mutants"),
+        (r"(?P<found>\d+) of \d+ faults are found",),
+        10,
+    ),
+    Step(
         "soak",
         "servers under load and faults",
         (PYTHON, "-m", "tests.soak", "10", "--seed", "{seed}"),
