@@ -202,6 +202,98 @@ def test_limit(run: Run, kind: str) -> None:
     run(main)
 
 
+def test_as_completed_makes_no_more_tasks_than_its_limit(run: Run) -> None:
+    """In the order in which they were passed; futures that are passed are no work of its own."""
+
+    async def main() -> None:
+        order: list[int] = []
+        most = 0
+
+        async def work(number: int) -> int:
+            nonlocal most
+            order.append(number)
+            most = max(most, len(still_running()))
+            await asyncio.sleep(0)
+            return number
+
+        class Awaitable:
+            def __await__(self) -> Any:
+                return work(99).__await__()
+
+        ready = asyncio.get_running_loop().create_future()
+        ready.set_result(100)
+        for plain in (False, True):
+            waiting = cede.as_completed([*map(work, range(20)), Awaitable(), ready], limit=3, timeout=1000)
+            assert len(still_running()) == 3
+            if plain:
+                found = [await each for each in waiting]
+            else:
+                found = [await each async for each in waiting]
+            assert sorted(found) == [*range(20), 99, 100]
+            assert order == [*range(20), 99]
+            order.clear()
+        assert most == 3
+        assert [each async for each in cede.as_completed([], limit=3)] == []
+
+    run(main)
+
+
+def test_as_completed_that_nobody_reads_any_more_begins_nothing(run: Run) -> None:
+    async def main() -> None:
+        order: list[int] = []
+
+        async def work(number: int, seconds: float = 0) -> int:
+            order.append(number)
+            await asyncio.sleep(seconds)
+            return number
+
+        async for _ in cede.as_completed(map(work, range(9)), limit=2):
+            break
+        for _ in range(9):
+            await asyncio.sleep(0)
+        assert len(order) < 9
+        assert not still_running()
+
+        order.clear()
+        with pytest.raises(TimeoutError):
+            async for _ in cede.as_completed([work(1, 0.05), work(2)], limit=1, timeout=0.01):
+                pass
+        await asyncio.sleep(0.06)
+        assert order == [1]
+        assert not still_running()
+
+        with pytest.raises(TypeError, match="awaitable is required, got 3"):
+            cede.as_completed([work(1), 3], limit=1)
+        with pytest.raises(ValueError, match="limit must be 1 or more"):
+            cede.as_completed([], limit=0)
+
+    run(main)
+
+
+def test_as_completed_at_the_end_of_its_loop(run: Run) -> None:
+    """The loop cancels what runs, and nothing new begins then. One task that cancels itself is no such end."""
+    order: list[int] = []
+
+    async def work(number: int) -> int:
+        order.append(number)
+        if number == 0:
+            asyncio.current_task().cancel()  # type: ignore[union-attr]
+        await asyncio.sleep(1000 if number > 2 else 0)
+        return number
+
+    async def read() -> None:
+        async for future in cede.as_completed(map(work, range(9)), limit=2):
+            await asyncio.wait([future])
+
+    async def main() -> None:
+        main.task = asyncio.create_task(read())  # type: ignore[attr-defined]
+        while len(order) < 5:
+            await asyncio.sleep(0)
+
+    run(main)
+    assert order == [0, 1, 2, 3, 4]
+
+
 def test_limited_work_that_never_begins_is_closed(run: Run) -> None:
     """No coroutine is left that was never awaited, also where its task was cancelled before its first step."""
 

@@ -9,13 +9,15 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+import weakref
 from asyncio import events
 from collections import deque
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from cede.tools.groups.gate import Gate, InTurn
+from cede.tools.groups.gate import Gate
 
 FIRST_COMPLETED = asyncio.FIRST_COMPLETED
 FIRST_EXCEPTION = asyncio.FIRST_EXCEPTION
@@ -121,23 +123,30 @@ class AsCompleted:
     results.
     """
 
-    def __init__(self, aws: Iterable[Any], timeout: float | None, limit: int | None) -> None:
-        gate = None if limit is None else Gate(limit, "as_completed()")
+    def __init__(self, aws: Iterable[Any], timeout: float | None) -> None:
         self.loop = events.get_event_loop()
         self.awaiting_task = asyncio.current_task() if events._get_running_loop() is not None else None
         self.ready: deque[Any] = deque()
         self.waiters: deque[Any] = deque()
         self.timer: Any = None
         self.late = False
-        once = set(aws)
-        if gate is not None:
-            once = {InTurn(gate, each) if asyncio.iscoroutine(each) else each for each in once}
-        self.pending = {ensure_future(each, loop=self.loop) for each in once}
-        self.left = len(self.pending)
+        self.pending: set[Any] = set()
+        self.left = self.take(aws)
+        if self.left and timeout is not None:
+            self.timer = self.loop.call_later(timeout, self.time_is_up)
+
+    def take(self, aws: Iterable[Any]) -> int:
+        """Begin to wait for them. Returns how many there are."""
+        self.pending = {ensure_future(each, loop=self.loop) for each in set(aws)}
         for future in self.pending:
             future.add_done_callback(self.one_done)
-        if self.pending and timeout is not None:
-            self.timer = self.loop.call_later(timeout, self.time_is_up)
+        return len(self.pending)
+
+    def let_go(self) -> None:
+        """Hear of nobody any more."""
+        for future in self.pending:
+            future.remove_done_callback(self.one_done)
+        self.pending.clear()
 
     def __aiter__(self) -> AsCompleted:
         return self
@@ -189,9 +198,7 @@ class AsCompleted:
     def time_is_up(self) -> None:
         self.late = True
         self.timer = None  # it knows this object
-        for future in self.pending:
-            future.remove_done_callback(self.one_done)
-        self.pending.clear()
+        self.let_go()
         while self.waiters:
             self.wake()
 
@@ -203,16 +210,99 @@ class AsCompleted:
                 return
 
 
+class AsCompletedInTurn(AsCompleted):
+    """At most `limit` of what is passed and is no future yet are tasks at a time, in order; the others become tasks as these end.
+
+    What has not begun is closed when nobody can read its result any more: when this object is dropped, when its time is up, or when its
+    tasks are cancelled together with the one that made it, as at the end of a loop. So its futures know it by a weak reference.
+    """
+
+    def __init__(self, aws: Iterable[Any], timeout: float | None, limit: int) -> None:
+        self.unbegun: deque[Any] = deque()
+        self.begun: set[Any] = set()
+        Gate(limit, "as_completed()")  # says what is wrong with it
+        self.limit = limit
+        self.listener = functools.partial(tell_weakly, weakref.ref(self))
+        super().__init__(aws, timeout)
+
+    def take(self, aws: Iterable[Any]) -> int:
+        for each in dict.fromkeys(aws):
+            if asyncio.isfuture(each):
+                self.pending.add(ensure_future(each, loop=self.loop))
+            elif asyncio.iscoroutine(each) or inspect.isawaitable(each):
+                self.unbegun.append(each)
+            else:
+                raise TypeError(f"An asyncio.Future, a coroutine or an awaitable is required, got {each!r}")
+        for future in self.pending:
+            future.add_done_callback(self.listener)
+        count = len(self.pending) + len(self.unbegun)
+        self.begin()
+        return count
+
+    def begin(self) -> None:
+        """Have as many at work as there may be."""
+        while self.unbegun and len(self.begun) < self.limit:
+            task = ensure_future(self.unbegun.popleft(), loop=self.loop)
+            self.begun.add(task)
+            self.pending.add(task)
+            task.add_done_callback(self.listener)
+
+    def one_done(self, future: Any) -> None:
+        if future in self.begun:
+            self.begun.discard(future)
+            maker = self.awaiting_task
+            if future.cancelled() and future.cancelling() and (maker is None or maker.done() or maker.cancelling()):
+                self.give_up()
+            else:
+                self.begin()
+        super().one_done(future)
+
+    def give_up(self) -> None:
+        """The others are not begun: whoever reads them hears that they were cancelled."""
+        while self.unbegun:
+            close(self.unbegun.popleft())
+            never = self.loop.create_future()
+            never.cancel()
+            self.ready.append(never)
+            self.wake()
+
+    def let_go(self) -> None:
+        for future in self.pending:
+            future.remove_done_callback(self.listener)
+        self.pending.clear()
+        self.close_unbegun()
+
+    def close_unbegun(self) -> None:
+        while self.unbegun:
+            close(self.unbegun.popleft())
+
+    def __del__(self) -> None:
+        self.close_unbegun()
+
+
+def tell_weakly(listener: weakref.ref[AsCompleted], future: Any) -> None:
+    here = listener()
+    if here is not None:
+        here.one_done(future)
+
+
+def close(awaitable: Any) -> None:
+    """So that nobody is told that it was never awaited."""
+    if asyncio.iscoroutine(awaitable):
+        awaitable.close()
+
+
 def as_completed(fs: Iterable[Any], *, timeout: float | None = None, limit: int | None = None) -> AsCompleted:
     """Iterate over awaitables as they are done.
 
     ``async for future in as_completed(...)`` gives the futures, those that were passed and tasks for the others; ``for coro in
     as_completed(...)`` gives coroutines, each of which returns or raises the next result. After `timeout` seconds TimeoutError is raised
-    there. `limit`: at most so many of the coroutines run at a time. Raises TypeError where `fs` is itself awaitable.
+    there. `limit`: at most so many of the coroutines are tasks at a time, in order; those that have not begun when nobody can read
+    their results any more, or the time is up, never begin. Raises TypeError where `fs` is itself awaitable.
     """
     if inspect.isawaitable(fs):
         raise TypeError(f"expects an iterable of awaitables, not {type(fs).__name__}")
-    return AsCompleted(fs, timeout, limit)
+    return AsCompleted(fs, timeout) if limit is None else AsCompletedInTurn(fs, timeout, limit)
 
 
 class Shield:
