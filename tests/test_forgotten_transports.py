@@ -259,12 +259,11 @@ def test_a_child_whose_output_nobody_takes(world: World) -> None:
     async def once() -> None:
         process = await asyncio.create_subprocess_exec(sys.executable, "-I", "-S", "-c", code, stdout=asyncio.subprocess.PIPE)
         reading = asyncio.ensure_future(process.communicate())
-        while not getattr(process.stdout, "_buffer", b""):
-            await asyncio.sleep(0.005)
+        await turns(3)
         reading.cancel()
         await asyncio.wait([reading])
         while not process.stdout._paused:  # type: ignore[union-attr]
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # it writes without end, and nobody reads
         process.kill()
         ended = asyncio.ensure_future(process.wait())
         await asyncio.wait([ended], timeout=None if world.ours else 1)  # asyncio before 3.13.1 waits for the pipes
