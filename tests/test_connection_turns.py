@@ -99,3 +99,30 @@ def test_tls_tells_of_the_end_in_the_turns_of_asyncio(how: str) -> None:
     expected = on(asyncio.SelectorEventLoop, ended(how))
     assert [what for what, _ in expected].count("server is at its end") == 1
     assert on(cede.new_event_loop, ended(how)) == expected
+
+
+async def some_at_once(tmp_path: Any) -> list[int]:
+    """In which turns the connections are born that came together."""
+    log: Log = []
+    turn = [0]
+    loop = asyncio.get_running_loop()
+    path = str(tmp_path / f"sockets of {type(loop).__module__}")
+    server = await loop.create_unix_server(lambda: Told(log, turn, "server"), path)
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other, socket.socket(socket.AF_UNIX) as third:
+        counting(turn)
+        for peer in (one, other, third):
+            peer.connect(path)
+        while len(log) < 6:
+            await asyncio.sleep(0)
+    while len(log) < 12:
+        await asyncio.sleep(0)
+    turn[0] = 10_000
+    server.close()
+    await server.wait_closed()
+    return [at for what, at in log if what == "server is born"]
+
+
+def test_connections_that_come_together_are_told_in_one_turn(tmp_path: Any) -> None:
+    expected = on(asyncio.SelectorEventLoop, some_at_once(tmp_path))
+    assert len(set(expected)) == 1
+    assert on(cede.new_event_loop, some_at_once(tmp_path)) == expected

@@ -6,7 +6,6 @@ cdef class EpollAcceptor(ListenAcceptor):
     cdef object family
     cdef object kind
     cdef object proto
-    cdef int at_once
     cdef object wrap(self, int fd)
     cdef int failed(self, int code) except -1
 

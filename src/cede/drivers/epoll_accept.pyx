@@ -1,7 +1,7 @@
 """Accepting natively: one system call a connection, without a blocking socket that has to be made non-blocking, and without an exception
 when there is none left.
 
-As many are taken in a row as stood in the queue lately: the call that finds it empty is spared where connections come one by one.
+All that wait are taken, as many as asyncio takes: one that was left for the next turn would come a turn late.
 """
 
 import socket
@@ -34,8 +34,8 @@ cdef class EpollAcceptor(ListenAcceptor):
 
     cdef int accept_some(self) except -1:
         cdef cede_address peer
-        cdef int fd, count
-        for count in range(self.at_once):
+        cdef int fd
+        for _ in range(self.backlog):
             if not self.wanted:
                 return 0  # what was accepted last stopped or closed us
             fd = socket_number(self.sock)
@@ -44,7 +44,6 @@ cdef class EpollAcceptor(ListenAcceptor):
             fd = accept_one(fd, &peer)
             if fd < 0:
                 if would_block(-fd):
-                    self.at_once = max(count, 1)
                     return 0
                 if -fd in PEER_GONE:
                     continue
@@ -52,8 +51,6 @@ cdef class EpollAcceptor(ListenAcceptor):
             self.warned = False
             self.driver.acted = True
             self.hand_over(self.wrap(fd), address_of_peer(&peer))
-        if self.at_once < self.backlog:
-            self.at_once = min(2 * self.at_once, self.backlog)
         return 0
 
     cdef object wrap(self, int fd):
@@ -82,5 +79,4 @@ cdef Acceptor new_acceptor(EpollWaiter driver, object sock, object sink, int bac
     # The flag says that the descriptor is non-blocking already, which accept4 has seen to.
     acceptor.kind = kind_of(sock) | socket.SOCK_NONBLOCK
     acceptor.proto = sock.proto
-    acceptor.at_once = 1
     return acceptor
