@@ -159,10 +159,16 @@ class BuildExtensions(build_ext):
         super().run()
 
 
+def include_first() -> list[str]:
+    """What each generated file includes before anything else: tracebacks then name the files that are installed."""
+    header = SRC / "cede/core/source_file.h"
+    return ["-include", str(header)] if header.exists() else []
+
+
 def extensions() -> list[Extension]:
     headers = sorted(str(path) for path in SRC.rglob("*.h"))
     # The user's CFLAGS are repeated at the end, so that they win over ours.
-    flags = ["-O2", "-g0", *shlex.split(os.environ.get("CFLAGS", ""))]
+    flags = [*include_first(), "-O2", "-g0", *shlex.split(os.environ.get("CFLAGS", ""))]
     return [
         Extension(name, [str(path)], include_dirs=INCLUDE_DIRS, depends=headers, extra_compile_args=flags)
         for name, path in find_sources().items()

@@ -232,6 +232,17 @@ async def on_timeout(of: Any, name: str) -> Any:
         return told, limit.expired()
 
 
+async def insert_timeout_error(of: Any, name: str) -> Any:
+    try:
+        try:
+            raise asyncio.CancelledError
+        except asyncio.CancelledError:
+            raise KeyError("late")  # noqa: B904
+    except KeyError as error:
+        told = of.Timeout(None)._insert_timeout_error(error)
+        return told, type(error.__context__), type(error.__context__.__cause__)  # type: ignore[union-attr]
+
+
 ROWS: dict[str, Row] = {
     "_get_loop": get_loop,
     "_wake_up_first": wake_up_first,
@@ -250,6 +261,7 @@ ROWS: dict[str, Row] = {
     "_abort": abort,
     "_on_task_done": on_task_done,
     "_on_timeout": on_timeout,
+    "_insert_timeout_error": insert_timeout_error,
 }
 
 

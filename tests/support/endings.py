@@ -1,4 +1,7 @@
-"""Ways in which what awaits may end: each runs to its end, and nothing that is finished may be left in a cycle."""
+"""Ways in which what awaits may end: each runs to its end, and nothing that is finished may be left in a cycle.
+
+They let go of what they hold themselves: the frame of whoever awaited is held by the traceback of what was raised there.
+"""
 
 from __future__ import annotations
 
@@ -84,6 +87,7 @@ async def wait_for_without_time(of: Any) -> None:
     task = asyncio.ensure_future(fail())
     await quiet(asyncio.shield(task))
     await quiet(of.wait_for(task, 0))
+    del task
 
 
 @ending(BOTH)
@@ -199,6 +203,7 @@ async def shielded(of: Any) -> None:
 
     await cancelled(body())
     await inner
+    task = inner = None  # type: ignore[assignment]
 
 
 @ending(BOTH)
@@ -211,13 +216,12 @@ async def waiting(of: Any) -> None:
         await quiet(each)
     for each in tasks:
         await quiet(each)
-    task = None
     for each in of.as_completed([for_ever()], timeout=0.001):
         await quiet(each)
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()
-    task = None
     await asyncio.sleep(0)
+    del tasks, task, each
 
 
 @ending(BOTH)
@@ -268,6 +272,7 @@ async def streams_that_fail(of: Any) -> None:
     broken.set_exception(KeyError("broken"))
     await waiting
     await quiet(broken.read())
+    del reader, broken, waiting
 
 
 @ending(BOTH)

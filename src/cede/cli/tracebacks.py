@@ -11,7 +11,7 @@ Seen = set[int]
 
 
 def is_ours(tb: TracebackType) -> bool:
-    """True for a frame of cede. The module's name decides: a compiled function's file name is relative to where it was built."""
+    """True for a frame of cede. The module's name decides."""
     name = tb.tb_frame.f_globals.get("__name__")
     return isinstance(name, str) and (name == "cede" or name.startswith("cede."))
 

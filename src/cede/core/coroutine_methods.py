@@ -20,7 +20,7 @@ def coroutine_methods(owner: type, **forms: Any) -> None:
     """The methods of these names, in `owner` itself, are coroutine functions from now on. To be called before anybody derives from it."""
     for name, form in forms.items():
         method = vars(owner).get(name)
-        made = named(form, f"{owner.__qualname__}.{name}", owner.__module__, getattr(method, "__doc__", None))
+        made = named(form, f"{owner.__qualname__}.{name}", owner.__module__, None if method is None else method.__doc__)
         if cython.compiled:
             put_in_type(owner, name, new_coroutine_method(method, made))  # type: ignore # noqa: F821
         else:

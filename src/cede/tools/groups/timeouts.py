@@ -144,6 +144,11 @@ class Timeout:
         # Code that knows asyncio's time limits knows this name.
         self.overdue()
 
+    @staticmethod
+    def _insert_timeout_error(exc_val: BaseException) -> None:
+        # And this one.
+        put_in_place(exc_val)
+
     def __aenter__(self) -> Any:
         return entering_timeout(self)
 
