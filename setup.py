@@ -32,9 +32,10 @@ DIRECTIVES = {
     "language_level": 3,
     "annotation_typing": False,  # annotations are for the type checker; C types live in the .pxd
     "binding": False,
-    "boundscheck": False,
+    "boundscheck": True,  # what user code may have emptied meanwhile is an IndexError
     "wraparound": False,
     "initializedcheck": False,
+    "nonecheck": True,  # what is not there is an AttributeError; in `core`, each module that does without the two says so in its first line
     "cdivision": True,
     "embedsignature": False,
     "auto_pickle": False,  # what holds C fields cannot be rebuilt from a state that anybody may hand in

@@ -139,3 +139,25 @@ def test_a_callback_that_fails_and_cannot_be_shown(loop: asyncio.AbstractEventLo
     loop.call_soon(loop.stop)
     loop.run_forever()
     assert told == [("Exception in callback of 'Nameless', whose repr() raised ZeroDivisionError", KeyError)]
+
+
+def test_a_timer_that_wakes_somebody_of_a_loop_that_is_closed(loop: asyncio.AbstractEventLoop, loop_factory: Callable[[], Any]) -> None:
+    """What is behind it on the ring still runs."""
+    wake: Any = getattr(asyncio.futures, "_set_result_unless_cancelled", None)
+    if wake is None:
+        pytest.skip("this Python's sleep has another way")
+    other = loop_factory()
+    future = other.create_future()
+    future.add_done_callback(print)
+    other.close()
+    told: list[Any] = []
+    ran: list[int] = []
+    loop.set_exception_handler(lambda _, context: told.append(type(context["exception"])))
+    when = loop.time()
+    loop.call_at(when, wake, future, 1)
+    for number in range(3):
+        loop.call_at(when, ran.append, number)
+    loop.call_at(when, loop.stop)
+    loop.run_forever()
+    assert told == [RuntimeError]
+    assert sorted(ran) == [0, 1, 2]  # asyncio draws lots among timers of one time

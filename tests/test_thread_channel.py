@@ -255,3 +255,62 @@ def test_subclasses_and_references(run: Run) -> None:
         assert alive() is None
 
     run(main)
+
+
+def test_a_finalizer_uses_the_channel_that_it_interrupts() -> None:
+    """As a signal's handler may, on the thread that holds the guard: it waits for nobody, and what would have to is refused."""
+    import gc
+    import subprocess
+    import sys
+    import textwrap
+
+    script = """
+    import gc, signal, sys
+    import cede
+    channel = cede.thread_channel(10_000)
+    heard = []
+    class Garbage:
+        def __init__(self):
+            self.me = self
+        def __del__(self):
+            for call in (lambda: channel.put_nowait("late"), channel.statistics, lambda: heard.append(channel.get_nowait())):
+                try:
+                    call()
+                except cede.WouldBlock:
+                    pass
+    def interrupted(*_):
+        channel.put_nowait("signal")
+    signal.signal(signal.SIGALRM, interrupted)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    gc.set_threshold(1)  # a finalizer wherever anything is made
+    put = got = 0
+    for number in range(3000):
+        Garbage()
+        channel.put_many([number] * 3)
+        put += 3
+        got += len(channel.get_many(2))
+        channel.put_nowait(number)
+        put += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    gc.set_threshold(1000)
+    rest = channel.get_many()
+    items = [item for item in (*heard, *rest) if isinstance(item, int)]
+    assert len(items) <= put
+    print("whole")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "whole\n"), done.stderr[-2000:]
+    assert gc.isenabled()
+
+
+def test_a_guard_that_its_own_thread_takes_again() -> None:
+    from cede.tools.sync.guard import new_guard
+
+    guard = new_guard()
+    with guard:
+        assert not guard.is_nested()
+        with guard:
+            assert guard.is_nested()
+        assert not guard.is_nested()
+    with pytest.raises(RuntimeError):
+        guard.release()

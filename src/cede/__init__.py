@@ -77,6 +77,7 @@ from cede.tools.runner import Runner as Runner
 from cede.tools.runner import ShutdownError as ShutdownError
 from cede.tools.runner import new_event_loop as new_event_loop
 from cede.tools.runner import run as run
+from cede.tools.sealing import seal as _seal
 from cede.tools.sleep import create_task as create_task
 from cede.tools.sleep import sleep as sleep
 from cede.tools.stock import *  # noqa: F403 - asyncio's own, listed there
@@ -236,3 +237,5 @@ for _name in __all__:
     if isinstance(_value, type) and _value.__module__.startswith("cede."):
         _tell_module(_value)
 del _name, _value
+
+_seal(globals().get(name) for name in __all__)

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Telling asyncio of a task by the shortest way; `register` says what is told, and why like that."""
 
 from __future__ import annotations

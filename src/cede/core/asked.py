@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Who asked a task to stop, when and why: what a CancelledError says when it is shown.
 
 `Task.cancel` notes a few references (`Asked`, in task.py); the words are made when somebody reads them. A task that goes on all the same

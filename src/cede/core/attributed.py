@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Attributed, OpenRunnable: what a program may hang its own attributes on, and replace methods of.
 
 Compiled, an instance dictionary that always exists would cost more than the memory: the interpreter calls a method by its short

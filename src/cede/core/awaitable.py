@@ -1,3 +1,4 @@
+# cython: boundscheck=False, nonecheck=False
 """Operation: the base of every awaitable that is a compiled object and not a coroutine.
 
 ``await operation`` costs no coroutine frame. An operation behaves like a coroutine where that matters (it has `send`,

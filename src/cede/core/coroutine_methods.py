@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Functions that return operations, and are coroutine functions to whoever asks: mocks, frameworks, schedulers, ``inspect``.
 
 Each has a `form`, an ``async def`` function of the same parameters. Uncompiled, the form is what is called. Compiled, it never runs: a call

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Fairness: a task that never has to wait is made to give way, every so many awaits.
 
 On a fair loop a step of a task has a budget. Each await of an object of ours that ends at once costs one; when the budget is spent, the
@@ -99,7 +99,7 @@ class Budget:
 # Those of all fair loops that run, and the one that was asked for last.
 budgets: list[Budget] = []
 latest: Any = None
-changes = threading.Lock()
+changes = threading.RLock()  # a finalizer of this thread may come in between
 
 
 def set_budgets(found: list[Any]) -> None:
@@ -123,7 +123,7 @@ def set_budgets(found: list[Any]) -> None:
 def forget_after_fork() -> None:
     """In the child: the loops that ran are the parent's."""
     global changes  # noqa: PLW0603 - another thread of the parent may have held it
-    changes = threading.Lock()
+    changes = threading.RLock()
     set_budgets([])
 
 

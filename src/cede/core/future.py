@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Future: a result that will be there later, and who waits for it.
 
 Invariants

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """What the ready ring holds: a Runnable, which is a Handle (a callback to run once) or a Task.
 
 Invariants

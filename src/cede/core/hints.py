@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """What a loop's thread and its worker threads let each other know about the interpreter lock.
 
 Read without that lock, and never relied upon: see spin.h. Compiled, they have a cache line to themselves: to look at one again and again

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """The inbox: what other threads and signal handlers post to a loop.
 
 The danger is the lost wake-up: a post that lands after the loop looked and before it sleeps. The protocol that rules it out:

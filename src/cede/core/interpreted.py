@@ -95,9 +95,11 @@ def turn(kernel: Any) -> int:
         return int(kernel.order.run_turn(kernel))
     item: Any
     end = kernel.steps + len(ring)
+    kernel._running_ready = True
     if kernel._debug or kernel.watch_steps:
         while kernel.steps < end and ring:
             kernel.run_one(ring.popleft())
+        kernel._running_ready = False
         return 0
     take = ring.popleft
     direct = None
@@ -203,6 +205,7 @@ def turn(kernel: Any) -> int:
                 item.run_ready()
         if driver.holding:
             driver.release()
+        kernel._running_ready = False
     finally:
         item = result = waited = waiter = pair = handle = None
     return 0

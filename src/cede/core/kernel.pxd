@@ -23,6 +23,7 @@ cdef class Kernel(Scheduler):
     cdef readonly object _shown
     cdef public bint _stopping
     cdef bint _told_at_once
+    cdef bint _running_ready
     cdef public object slow_callback_duration
     cdef public object slow_cancel_duration
     cdef readonly unsigned long long turns
@@ -35,6 +36,7 @@ cdef class Kernel(Scheduler):
     cpdef int run_until_stopped(self) except -1
     @cython.locals(began=double)
     cdef int run_handle(self, Handle handle) except -1
+    cdef int report_ready(self, object error) except -1
     @cython.locals(driver=DriverPort, timeout=double, told=bint)
     cdef int _wait(self, bint look) except -1
     cpdef int expect_post(self, double seconds) except -1

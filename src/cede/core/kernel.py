@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """The kernel: a machine that is stepped.
 
 One **turn** is: look at the world, take the timers that are due, run what is ready. The kernel has no I/O, no thread and no
@@ -64,6 +64,7 @@ class Kernel(Scheduler):
             "_fruitless",
             "_hope",
             "_looked",
+            "_running_ready",
             "_shown",
             "_skipped",
             "_stopping",
@@ -90,6 +91,7 @@ class Kernel(Scheduler):
         self._shown = None
         self._stopping = False
         self._told_at_once = False
+        self._running_ready = False
         self.slow_callback_duration = 0.1
         self.slow_cancel_duration = None
         self.turns = 0
@@ -133,16 +135,30 @@ class Kernel(Scheduler):
         first = True
         try:
             while True:
-                if first or not self._ready.size() or not self.driver.quiet:
-                    self._wait(first)  # where it would do nothing, the call is spared
-                    first = False
-                self.turn()
-                if self._stopping:
-                    return 0
+                try:
+                    while True:
+                        if first or not self._ready.size() or not self.driver.quiet:
+                            self._wait(first)  # where it would do nothing, the call is spared
+                            first = False
+                        self.turn()
+                        if self._stopping:
+                            return 0
+                except BaseException as error:
+                    # What is ready reports its own failures. One that cannot is no reason to end what others run: the rest is on the ring.
+                    if not self._running_ready or isinstance(error, (KeyboardInterrupt, SystemExit)):
+                        raise
+                    self._running_ready = False
+                    self.report_ready(error)
         finally:
             self._inbox.awake()
             self.enter_callback()
             self._release_all()
+
+    def report_ready(self, error: BaseException) -> int:
+        """What was run from the ring has raised."""
+        loop: Any = self
+        loop.call_exception_handler({"message": "What was ready to run has failed", "exception": error})
+        return 0
 
     def _release_all(self) -> int:
         """A run is over: nothing is held after it, even where a signal's handler raises."""
@@ -238,9 +254,11 @@ class Kernel(Scheduler):
         if self.order is not None:
             return self.order.run_turn(self)
         end = self.steps + ring.size()
+        self._running_ready = True
         if self._debug or self.watch_steps:
             while self.steps < end and ring.size():
                 self.run_one(ring.popleft())
+            self._running_ready = False
             return 0
         while self.steps < end and ring.size():
             runnable = ring.popleft()
@@ -257,6 +275,7 @@ class Kernel(Scheduler):
                 driver.release()
             if cython.compiled and type(runnable) is Handle:
                 self.recycle(cython.cast(Handle, runnable))  # type: ignore[attr-defined]
+        self._running_ready = False
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
         return 0
 
@@ -286,10 +305,12 @@ class Kernel(Scheduler):
 
     def _run_once(self) -> None:
         """One turn, with a look at the world (asleep where nothing is ready): for tools that step a loop by hand."""
+        outer = self._running_ready
         try:
             self._wait(True)
             self.turn()
         finally:
+            self._running_ready = outer
             self.enter_callback()
             self._release_all()
 

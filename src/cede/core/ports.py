@@ -1,3 +1,4 @@
+# cython: boundscheck=False, nonecheck=False
 """The four ports through which everything that is not deterministic enters the kernel.
 
 =========  ==============================================  ===========================================

@@ -1,3 +1,4 @@
+# cython: boundscheck=False, nonecheck=False
 """The ready ring: the queue of what runs next.
 
 Invariants

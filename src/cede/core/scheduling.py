@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Taking work in: `call_soon` and its kind, from callers who may be wrong, from other threads, at any moment of a loop's life.
 
 Invariants

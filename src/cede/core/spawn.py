@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Making futures and tasks: the last compiled layer below the event loop."""
 
 from __future__ import annotations

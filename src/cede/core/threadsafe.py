@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """The handle of `call_soon_threadsafe`, which another thread may cancel at any moment.
 
 Invariants
@@ -23,7 +23,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 # Guards the making of an event, which happens only where a thread has to wait.
-_making = threading.Lock()
+_making = threading.RLock()  # a finalizer of this thread may come in between
 
 # The class that newer versions of asyncio have for it.
 _known_as = getattr(events, "_ThreadSafeHandle", events.Handle)

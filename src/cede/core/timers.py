@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Timers: the handle that waits for its time, and the heap that holds them.
 
 Invariants

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """The timer of ``asyncio.sleep``, told by the callback with which that function sets it.
 
 That callback finishes a future, if nobody has cancelled it, and is no code of the program's. So the timer does that itself: it needs no

@@ -349,6 +349,7 @@ class Driver(DriverPort):
                 self.releasing = False
                 self.held = held[index:] + self.held
                 self.holding = len(self.held) > 0
+        self.holding = False
         return 0
 
     def wakeup_fd(self) -> int:

@@ -198,8 +198,10 @@ class ReadinessDatagrams(DatagramChannel):
                 self.rest.cancel()
                 self.rest = None
             self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            sink = self.sink
             self.sink = None  # the two would keep each other alive
             self.sock.close()
+            del sink  # whose end may run code of the program's: here all is done
         return 0
 
     def __repr__(self) -> str:

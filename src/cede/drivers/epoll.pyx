@@ -15,6 +15,8 @@ from cede.drivers.epoll_wait cimport EpollWaiter, native, os_error, plain_socket
 from cede.drivers.portable cimport PortableDriver
 from cede.drivers.sys_epoll cimport *
 
+from cede.core.sealed import take_door
+from cede.drivers.epoll_address import InternetAddress
 from cede.drivers.sendfile import send_some as send_some_of_file
 
 cdef extern from "sys_datagram.h":
@@ -170,6 +172,13 @@ cdef class EpollStream(Stream):
             PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
         except BaseException as error:
             return sink.read_failed(error)
+        # Both may be code of the program's, after which the stream is closed and its number another's, or a turn by hand has received.
+        if socket_number(self.sock) != self.fd or not self.wanted & READ:
+            PyBuffer_Release(&view)
+            return 0
+        if view.len == 0:
+            PyBuffer_Release(&view)
+            return sink.read_failed(RuntimeError("get_buffer() returned an empty buffer"))
         count = c_recv(self.fd, view.buf, view.len, MSG_DONTWAIT)
         code = errno_now
         # Before any user code: it may want to resize what it lent us.
@@ -179,7 +188,7 @@ cdef class EpollStream(Stream):
             if self.driver.writing:
                 self.driver.acted = True
             return sink.buffer_updated(count)
-        return self.nothing(sink, count, code)
+        return 0 if self.closed else self.nothing(sink, count, code)
 
     cdef int nothing(self, Sink sink, Py_ssize_t count, int code) except -1:
         if count == 0:
@@ -194,6 +203,8 @@ cdef class EpollStream(Stream):
         cdef Py_ssize_t count
         if socket_number(self.sock) != self.fd:
             self.check()
+        if start < 0 or start > len(data):
+            raise ValueError(f"write(): start must be within the data, got {start}")
         self.driver.acted = True
         if PyBytes_CheckExact(data):
             count = send_some(self.fd, PyBytes_AS_STRING(data) + start, min(PyBytes_GET_SIZE(data) - start, MOST_AT_ONCE))
@@ -289,10 +300,12 @@ cdef class EpollStream(Stream):
 
     cpdef int close(self) except -1:
         if not self.closed:
+            sink = self.sink
             self.closed = True
-            self.sink = self.resting = None  # the two would keep each other alive
             self.driver.dismiss(self, socket_number(self.sock) == self.fd)
+            self.sink = self.resting = None  # the two would keep each other alive
             self.sock.close()
+            sink = None  # whose end may run code of the program's: here all is done
         return 0
 
     cdef object own_address(self):
@@ -305,3 +318,8 @@ cdef class EpollStream(Stream):
 
     def __repr__(self):
         return f"<{type(self).__name__} {'closed' if self.closed else 'open'} fd={self.fd}>"
+
+
+# A bare one would read a descriptor out of something that is no socket.
+for kind in (EpollStream, InternetAddress, NativeReceive, NativeReceiveInto, NativeSendAll):
+    take_door(kind, True)

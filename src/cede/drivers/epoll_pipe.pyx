@@ -3,7 +3,7 @@
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 
-from cede.drivers.base cimport Sink
+from cede.drivers.base cimport READ, Sink
 from cede.drivers.epoll_wait cimport EpollWaiter, os_error
 from cede.drivers.pipes cimport PipeStream
 from cede.drivers.readiness cimport number_of
@@ -25,7 +25,9 @@ cdef class EpollPipe(PipeStream):
     cdef int receive(self, Sink sink) except -1:
         cdef Py_ssize_t count
         if number_of(self.sock) != self.fd:
-            return self.driver.evict(self)
+            return 0 if self.closed else self.driver.evict(self)
+        if not self.wanted & READ:
+            return 0  # the file object is the program's, and so is its fileno()
         if not make_reserve(&self.epoll.reserve):
             return sink.read_failed(MemoryError())
         count = c_read(self.fd, self.epoll.scratch, SCRATCH)
@@ -43,6 +45,9 @@ cdef class EpollPipe(PipeStream):
         self.check()
         self.driver.acted = True
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        if start < 0 or start > view.len:
+            PyBuffer_Release(&view)
+            raise ValueError(f"write(): start must be within the data, got {start}")
         rest = <const char *>view.buf + start
         size = min(view.len - start, MOST_AT_ONCE)
         if size >= LONG_SEND:

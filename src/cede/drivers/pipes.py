@@ -133,7 +133,9 @@ class PipeStream(Stream):
 
     def receive(self, sink: Sink) -> int:
         if number_of(self.sock) != self.fd:
-            return self.driver.evict(self)
+            return 0 if self.closed else self.driver.evict(self)
+        if not self.wanted & READ:
+            return 0  # the file object is the program's, and so is its fileno()
         try:
             data = os.read(self.fd, RECEIVE_SIZE)
         except WOULD_BLOCK:
@@ -175,9 +177,11 @@ class PipeStream(Stream):
             if self.always_ready:
                 self.wanted = 0
             self.closed = True
+            sink = self.sink
             self.driver.dismiss(self, number_of(self.sock) == self.fd)
             self.sink = self.resting = None  # the two would keep each other alive
             self.sock.close()
+            del sink  # whose end may run code of the program's: here all is done
         return 0
 
     def __repr__(self) -> str:

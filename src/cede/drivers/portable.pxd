@@ -11,6 +11,8 @@ cdef class MethodStream(Stream):
     cdef int fire(self, int events) except -1
     cdef int receive(self, Sink sink) except -1
     cdef int receive_into(self, Sink sink) except -1
+    @cython.locals(sink=Sink)
+    cpdef int close(self) except -1
 
 cdef class PortableDriver(ReadinessDriver):
     cdef object room

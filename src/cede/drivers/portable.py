@@ -86,6 +86,8 @@ class MethodStream(Stream):
             sink.writable()
         return 0
 
+    # The methods of a socket may be the program's: what they do is looked at before the sink is told.
+
     def receive(self, sink: Sink) -> int:
         try:
             if self.room is None:
@@ -98,7 +100,9 @@ class MethodStream(Stream):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            return sink.read_failed(error)
+            return 0 if self.closed else sink.read_failed(error)
+        if self.closed:
+            return 0
         if data:
             if self.driver.writing:
                 self.driver.acted = True  # there is room again for whoever sends from this loop
@@ -117,7 +121,11 @@ class MethodStream(Stream):
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            return sink.read_failed(error)
+            return 0 if self.closed else sink.read_failed(error)
+        if self.closed:
+            return 0
+        if not count and not memoryview(buffer).nbytes:
+            return sink.read_failed(RuntimeError("get_buffer() returned an empty buffer"))
         buffer = None
         if count:
             if self.driver.writing:
@@ -158,9 +166,11 @@ class MethodStream(Stream):
     def close(self) -> int:
         if not self.closed:
             self.closed = True
+            sink = self.sink
             self.driver.dismiss(self, self.sock.fileno() == self.fd)
             self.sink = self.resting = None  # the two would keep each other alive
             self.sock.close()
+            del sink  # whose end may run code of the program's: here all is done
         return 0
 
     def __repr__(self) -> str:

@@ -267,7 +267,7 @@ class Crew:
         self.given = self.done = self.failed = self.cancelled = 0
         self.waits = 0  # jobs that waited for a worker
         self.waited = self.longest = 0.0
-        self.lock: Any = None if cython.compiled else threading.Lock()
+        self.lock: Any = None if cython.compiled else threading.RLock()  # a finalizer may come in between
 
     def call(self, kernel: Kernel, future: Any, function: Any, args: Any) -> None:
         """Have ``function(*args)`` called, and `future`, of the loop `kernel`, told. Raises as `give` does."""

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Bursts: what a step of the program writes in pieces leaves as one.
 
 A web server writes the head of an answer, then its body; each `write` that goes out at once is a system call, a segment and a wake-up of

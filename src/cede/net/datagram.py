@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """The datagram transport: a protocol's socket for UDP, or for datagrams over Unix sockets.
 
 Invariants

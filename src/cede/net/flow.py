@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Flow control: when a protocol is asked to stop writing, and when it may go on.
 
 Invariants

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """A stream transport that counts: for servers that hold their peers to a pace. Others do not pay for it.
 
 Counted is what `write` accepted; what of it has left follows from what is still here, so that nothing has to be done where it leaves.

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Pieces of data that wait to be sent: what may be queued, and what becomes of it as the system takes bytes.
 
 Bytes objects are kept as they are; what the caller could still change is copied. A queue is a list of bytes objects and of views of

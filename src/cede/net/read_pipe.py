@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """The read pipe transport: a protocol that reads from a pipe, a FIFO, a socket, a terminal or another character device.
 
 Invariants

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """What a transport over a socket knows of it, and what it can be asked: streams and datagrams alike.
 
 The names with an underscore are asyncio's: its TLS layer, and libraries, read them from any transport.

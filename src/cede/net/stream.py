@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """The stream transport: a protocol's connection over a driver's stream.
 
 Invariants

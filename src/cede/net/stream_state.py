@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """What a stream transport knows of itself, and what it can be asked. The names with an underscore are asyncio's."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """The TLS transport: handshake and end, over whatever transport carries the bytes.
 
 Underneath is a stream transport as a rule, or another of these (TLS in TLS), or anything that asyncio's `start_tls` would take. OpenSSL is

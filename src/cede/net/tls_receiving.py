@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """The receiving half of a TLS transport: what came is decrypted, and given to the protocol, before the driver goes on.
 
 Invariants
@@ -248,7 +248,7 @@ class TLSReceiving(TLSSending):
         try:
             buffer = protocol.get_buffer(size)
             target = memoryview(buffer)
-            if not len(target):
+            if not target.nbytes:
                 raise RuntimeError("get_buffer() returned an empty buffer")
             self.target = target if target.format == "B" and target.ndim == 1 else target.cast("B")
             self.filled = 0

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """The sending half of a TLS transport: data is encrypted and sent inside of `write`.
 
 Invariants

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """What a TLS transport knows of itself, and what it can be asked.
 
 The states, in the only order in which they can follow one another (some may be left out):

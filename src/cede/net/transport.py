@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """What every transport over a descriptor has: how it begins, whom it tells, and how it ends.
 
 Invariants
@@ -144,10 +144,12 @@ class BaseTransport(Sink):
 
     def finish_closing(self) -> int:
         """Give the descriptor back."""
+        protocol = self.protocol
         self.protocol = None
         channel = self.channel_of()
         if channel is not None:
             channel.close()
+        del protocol  # whose end may run code of the program's: here all is done
         return 0
 
     def __del__(self) -> None:

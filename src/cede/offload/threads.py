@@ -29,7 +29,7 @@ class Errand:
         self.function = function
         self.args = args
         self.kwargs = kwargs
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a finalizer of this thread may come in between
         self.state = WAITING
         self.over: Callable[[], object] | None = None
 

@@ -43,7 +43,7 @@ class Child:
         self.pid = popen.pid
         self._pidfd = -1
         # Guards the descriptor and the Popen's status: a signal may be sent from any thread. Never held while anything blocks.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # The one that Popen itself waits under, taken before ours.
         self._status_lock = getattr(popen, "_waitpid_lock", None) or threading.Lock()
         self._loop: Any = None

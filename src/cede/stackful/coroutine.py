@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """A plain function that is driven as a coroutine is: the switch between its stack and its driver's.
 
 Invariants

@@ -212,7 +212,7 @@ class StreamOperation:
         return f"<coroutine {name_of(type(self).__name__)}() {state} at {id(self):#x}>"
 
     def __dealloc__(self) -> None:
-        if self.stage == FRESH:
+        if self.stage == FRESH and not (self.owner is None and self.argument is None):  # which is one that never began
             warn_never_awaited(type(self).__name__)
 
 

@@ -235,7 +235,7 @@ class WaitFor:
             return f"<coroutine wait_for({self.awaitable if self.inner is None else self.inner!r}) at {id(self):#x}>"
 
         def __dealloc__(self) -> None:
-            if self.stage == FRESH:  # type: ignore # noqa: F821
+            if self.stage == FRESH and self.awaitable is not None:  # type: ignore # noqa: F821
                 expiring.warn_never_awaited()
 
 

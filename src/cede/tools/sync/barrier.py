@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Barrier: a fixed number of tasks go on together.
 
 Invariants

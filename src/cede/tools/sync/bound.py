@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """LoopBound: a primitive belongs to the loop on which somebody first had to wait for it."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ except ModuleNotFoundError:
 running_loop = events._get_running_loop  # type: ignore[attr-defined]
 
 # Two loops that meet a fresh primitive at the same moment.
-first_use = threading.Lock()
+first_use = threading.RLock()  # a finalizer may come in between
 
 
 class LoopBound(Attributed):

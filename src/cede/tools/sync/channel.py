@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Channels: many senders, many receivers, and an end that everybody hears of.
 
 Invariants

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Condition: wait, with a lock let go meanwhile, until another task says that something has changed.
 
 Invariants

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Event: a flag, and who waits until it is up.
 
 Whoever waits when `set` is called goes on, also where `clear` follows before it runs.

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Exchange: the part of a channel between threads that nobody has to wait for.
 
 Nearly every `put` finds room, and nearly every `get` an item. This file is that way and no more: an item goes in, or comes out, under the

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Lined: a primitive with one line of those who wait. The line is made when somebody first has to."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Semaphores: so many at a time, in the order of asking.
 
 Invariants

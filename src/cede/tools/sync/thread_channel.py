@@ -3,6 +3,8 @@
 Invariants
 ----------
 * Everything here is touched under `guard`, which is never held while anybody waits.
+* A finalizer or a signal's handler may come in between, on the thread that holds the guard: a count that was taken before is not trusted
+  further than to the next call, and who would have to wait there, for what it has interrupted, is refused.
 * An item is put, or taken, in the moment in which the call ends: one that is cancelled, or times out, has done nothing.
 * A ticket leaves its line when it is woken. Whoever was woken for nothing goes back to the head; whoever gives up after it was woken
   wakes the next, if there is something for it.
@@ -16,6 +18,7 @@ import time
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat, starmap
 from typing import Any, NamedTuple
 
 from cede.core.fairness import any_fair
@@ -206,22 +209,27 @@ class ThreadChannel(Exchange):
     def take(self, taken: list[Any], count: int | None) -> bool:
         """Move up to `count` items to `taken`; whether there were any."""
         buffer = self.buffer
-        if not buffer:
-            if self.closed:
+        before = len(taken)
+        there = len(buffer)
+        try:
+            # Each is taken and kept in one: nothing can come in between.
+            taken.extend(starmap(buffer.popleft, repeat((), there if count is None else min(count, there))))
+        except IndexError:
+            pass  # what has come in between took some
+        if len(taken) == before:
+            if self.closed and not buffer:
                 raise EndOfChannel
             return False
-        if count is None or count >= len(buffer):
-            taken.extend(buffer)
-            buffer.clear()
-        else:
-            taken.extend([buffer.popleft() for _ in range(count)])
         if self.putters:
             self.wake(self.putters)
         return True
 
     def wake(self, line: deque[Any]) -> None:
-        while line and not line.popleft().wake():
-            pass
+        try:
+            while line and not line.popleft().wake():
+                pass
+        except IndexError:
+            pass  # what has come in between woke the last
 
     def pass_on(self) -> None:
         """Somebody is through, or gave up: who waits for what is left?"""
@@ -249,6 +257,8 @@ class ThreadChannel(Exchange):
                 return
             if events._get_running_loop() is not None:  # type: ignore[attr-defined]
                 raise RuntimeError(f"{name}() would block the event loop of this thread: await send() or receive() there")
+            if self.guard.is_nested():
+                raise RuntimeError(f"{name}() would block, in a finalizer or a signal handler, what that has interrupted")
             ticket = ThreadTicket()
             line.append(ticket)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -293,8 +303,10 @@ class ThreadChannel(Exchange):
                 line.appendleft(ticket)
 
     def give_up(self, line: deque[Any], ticket: Any) -> None:
-        if ticket in line:
+        try:
             line.remove(ticket)
+        except ValueError:
+            pass  # it was woken
         self.pass_on()
 
 

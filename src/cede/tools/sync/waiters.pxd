@@ -14,6 +14,7 @@ cdef class CompiledWaiters:
     cdef StreamOperation first
     cdef StreamOperation last
     cdef StreamOperation cursor
+    cdef StreamOperation alive
     cdef readonly Py_ssize_t count
     cdef Py_ssize_t tickets
     cdef int add(self, StreamOperation operation) except -1
@@ -24,8 +25,9 @@ cdef class CompiledWaiters:
     @cython.locals(operation=StreamOperation)
     cdef bint wake_first(self) except -1
     cdef int wake_all(self) except -1
-    @cython.locals(operation=StreamOperation)
     cdef bint idle(self) except -1
+    @cython.locals(operation=StreamOperation)
+    cdef StreamOperation first_alive(self)
     @cython.locals(operation=StreamOperation, behind=StreamOperation)
     cdef int wake_of(self, object owner) except -1
 

@@ -1,4 +1,4 @@
-# cython: auto_pickle=False, nonecheck=True
+# cython: auto_pickle=False
 """Waiters: who waits for a primitive, in the order of arrival.
 
 Invariants
@@ -6,6 +6,8 @@ Invariants
 * An operation stands in a line from the step in which it parks to the step in which it ends, woken or not. So whoever comes sees
   that somebody was first, and an operation that was woken for nothing waits on in its old place.
 * Nobody who stands before `cursor` is still to be woken: waking the next costs the same however many stand here.
+* Nobody who stands before `alive` waits any more: they are cancelled, and will leave when they know it. A cancellation is final, so each is
+  looked at once, however many there are.
 * A bare future (`append`) has nobody to take it out: it leaves the line when it is woken.
 * Code that knows asyncio's queues takes futures out by itself (`popleft`) and wakes them: whoever was taken out is in no line, leaves
   none when it goes on, and stands at the end if it has to wait once more.
@@ -80,6 +82,8 @@ class CompiledWaiters:
         self.last = operation
         if self.cursor is None:
             self.cursor = operation
+        if self.alive is None:
+            self.alive = operation
         self.count += 1
         return 0
 
@@ -90,6 +94,8 @@ class CompiledWaiters:
         operation.mark = NOWHERE
         if self.cursor is operation:
             self.cursor = operation.behind
+        if self.alive is operation:
+            self.alive = operation.behind
         if operation.ahead is None:
             self.first = operation.behind
         else:
@@ -109,6 +115,8 @@ class CompiledWaiters:
             return self.add(operation)
         if self.cursor is None or self.cursor.mark > operation.mark:
             self.cursor = operation
+        if self.alive is None or self.alive.mark > operation.mark:
+            self.alive = operation
         return 0
 
     def wake_next(self) -> bool:
@@ -125,9 +133,7 @@ class CompiledWaiters:
 
     def wake_first(self) -> bool:
         """Wake the first who is not cancelled, unless that was done. False where nobody was woken."""
-        operation = self.first
-        while operation is not None and cancelled(operation.waiter):
-            operation = operation.behind
+        operation = self.first_alive()
         if operation is None or woken(operation.waiter):
             return False
         self.cursor = operation
@@ -150,12 +156,16 @@ class CompiledWaiters:
 
     def idle(self) -> bool:
         """Whether nobody waits here, but for those who are cancelled and do not know it yet."""
-        operation = self.first
-        while operation is not None:
-            if not cancelled(operation.waiter):
-                return False
-            operation = operation.behind
-        return True
+        return self.first_alive() is None
+
+    def first_alive(self) -> Any:
+        """The first who is not cancelled, or None."""
+        operation = self.alive
+        while operation is not None and cancelled(operation.waiter):
+            if self.alive is operation:  # to ask may be code of the program's, after which somebody else may stand there
+                self.alive = operation.behind
+            operation = self.alive
+        return operation
 
     # -- as asyncio's deque of futures
 
@@ -213,12 +223,30 @@ class CompiledWaiters:
         first: Any
         last: Any
         cursor: Any
+        alive: Any
         count: int
         tickets: int
 
 
 class DequeOfWaiters(deque[Any]):
-    """The same of an uncompiled cede."""
+    """The same of an uncompiled cede.
+
+    Those who are cancelled leave it when they come to its head, which may be before they know of it: until then `gone` has them.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        deque.__init__(self, *args)
+        self.gone: set[Any] = set()
+
+    def first_alive(self) -> Any:
+        """The first who is not cancelled, or None."""
+        while self:
+            waiter = self[0]
+            if not waiter.cancelled():
+                return waiter
+            if self and self[0] is waiter:
+                self.gone.add(self.popleft())
+        return None
 
     @property
     def count(self) -> int:  # type: ignore[override]
@@ -247,12 +275,17 @@ class DequeOfWaiters(deque[Any]):
             self.add_bare(after)
 
     def discard(self, waiter: Any) -> None:
+        if self.gone and waiter in self.gone:
+            self.gone.discard(waiter)
+            return
         try:
             self.remove(waiter)
         except ValueError:
             pass
 
     def wake_next(self) -> bool:
+        if self.first_alive() is None:
+            return False
         for waiter in self:
             if not waiter.done():
                 waiter.set_result(None)
@@ -260,13 +293,11 @@ class DequeOfWaiters(deque[Any]):
         return False
 
     def wake_first(self) -> bool:
-        for waiter in self:
-            if not waiter.cancelled():
-                if waiter.done():
-                    return False
-                waiter.set_result(None)
-                return True
-        return False
+        waiter = self.first_alive()
+        if waiter is None or waiter.done():
+            return False
+        waiter.set_result(None)
+        return True
 
     def wake_all(self) -> int:
         for waiter in self:
@@ -279,7 +310,7 @@ class DequeOfWaiters(deque[Any]):
         return self.wake_all()
 
     def idle(self) -> bool:
-        return all(waiter.cancelled() for waiter in self)
+        return self.first_alive() is None
 
     def append(self, waiter: Any) -> None:
         deque.append(self, waiter)

@@ -1,0 +1,2 @@
+cdef extern from "sealed.h":
+    int c_take_door "cede_take_door"(object kind, bint altogether) except -1

@@ -1,0 +1,53 @@
+"""What the runtime makes for itself cannot be made bare from Python: its fields would never have been set."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+
+import cede
+from cede.core.kernel import COMPILED
+from cede.tools.operation import StreamOperation
+from cede.tools.sealing import MADE_FROM_C, compiled_classes
+
+pytestmark = pytest.mark.skipif(not COMPILED, reason="uncompiled there is no field that was never set")
+
+
+def sealed() -> list[Any]:
+    return [kind for kind in compiled_classes() if issubclass(kind, MADE_FROM_C) and kind.__init__ is object.__init__]
+
+
+def test_there_is_no_way_to_a_bare_operation() -> None:
+    kinds = sealed()
+    assert len(kinds) > 30
+    for kind in kinds:
+        ways = [kind, lambda kind=kind: kind.__new__(kind), lambda kind=kind: type("Heir", (kind,), {"__init__": lambda self: None})()]
+        ways += [lambda kind=kind, base=base: base.__new__(kind) for base in kind.__mro__[1:]]
+        for way in ways:
+            with pytest.raises(TypeError):
+                way()
+
+
+def test_an_operation_is_not_copied() -> None:
+    async def main() -> None:
+        queue: Any = cede.Queue()
+        putting = queue.put(1)
+        assert isinstance(putting, StreamOperation)
+        with pytest.raises(TypeError):
+            copy.copy(putting)
+        await putting
+        waiting = cede.wait_for(queue.get(), 5)
+        with pytest.raises(TypeError):
+            copy.copy(waiting)
+        assert await waiting == 1
+
+    asyncio.run(main())
+
+
+def test_what_is_public_can_be_derived_from() -> None:
+    for kind in (cede.Future, cede.Task, cede.Lock, cede.Queue, cede.TaskGroup, cede.Timeout, cede.StreamReader, cede.EventLoop):
+        assert type("Heir", (kind,), {}).__new__ is not None
+        kind.__new__(kind)
