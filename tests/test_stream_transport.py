@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import ctypes
 import gc
 import socket
 import warnings
@@ -314,6 +315,35 @@ def test_bad_buffers(world: World, bad: Any) -> None:
         else:
             assert isinstance(error, (TypeError, BufferError))
         far.close()
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("world", OURS, ids=repr)
+def test_a_buffer_that_has_a_length_and_no_bytes(world: World) -> None:
+    """What is received into it is nothing, and that is not the end of the stream, as asyncio takes it."""
+
+    class Hollow(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.lost: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def get_buffer(self, sizehint: int) -> Any:
+            return memoryview((ctypes.c_char * 0 * 3)())
+
+        def eof_received(self) -> None:
+            raise AssertionError("never reached")
+
+        def connection_lost(self, error: BaseException | None) -> None:
+            self.lost.set_result(error)
+
+    async def main() -> None:
+        protocol = Hollow()
+        _, far = await connect(protocol)
+        with reports() as told, far:
+            far.send(b"x")
+            error = await protocol.lost
+        assert isinstance(error, RuntimeError)
+        assert told[0]["exception"] is error
 
     world.run(main)
 

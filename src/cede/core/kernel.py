@@ -133,6 +133,8 @@ class Kernel(Scheduler):
     def run_until_stopped(self) -> int:
         """Turn after turn, until `stop` was called. At least one turn, with a look at the world in it."""
         first = True
+        outer = self._running_ready
+        self._running_ready = False
         try:
             while True:
                 try:
@@ -150,6 +152,7 @@ class Kernel(Scheduler):
                     self._running_ready = False
                     self.report_ready(error)
         finally:
+            self._running_ready = outer
             self._inbox.awake()
             self.enter_callback()
             self._release_all()
