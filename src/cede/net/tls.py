@@ -73,13 +73,13 @@ class TLSTransport(TLSReceiving):
     ) -> None:
         if cython.compiled and self.records is not None:
             raise RuntimeError("the transport is initialized already")
+        self.server = None  # which the finalizer looks at, also where the next lines refuse
         self.handshake_seconds = tls_options.handshake_timeout(handshake_timeout)
         self.shutdown_seconds = tls_options.shutdown_timeout(shutdown_timeout)
         self.kernel = loop
         self.context = copy_context() if context is None else context
         self.state = MADE
         self.lower = self.plain = None
-        self.server = None
         self.server_side = server_side
         self.sslcontext = sslcontext
         self.incoming = ssl.MemoryBIO()
