@@ -131,6 +131,103 @@ def test_a_close_that_is_interrupted_is_made_complete_by_the_next(driver: str) -
                 loop.run_until_complete(asyncio.sleep(0))
 
 
+class Work:
+    """A program whose pieces are counted: each is to run once, however often the runs are interrupted."""
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
+        self.ran: dict[str, int] = {}
+        self.given: set[str] = set()
+        self.one, self.other = socket.socketpair()
+        for sock in (self.one, self.other):
+            sock.setblocking(False)
+        self.tasks: list[Any] = []
+
+    def note(self, name: str) -> None:
+        self.ran[name] = self.ran.get(name, 0) + 1
+
+    def begin(self) -> None:
+        """Hand the work in. Not interrupted: who was interrupted here knows what it has handed in."""
+        loop = self.loop
+        for number in range(3):
+            self.given |= {f"soon {number}", f"timer {number}", f"due {number}", f"post {number}", f"done {number}", f"task {number}"}
+            loop.call_soon(self.note, f"soon {number}")
+            loop.call_later(0.0005 * number, self.note, f"timer {number}")
+            loop.call_at(0.0, self.note, f"due {number}")
+            future = loop.create_future()
+            future.add_done_callback(lambda _, number=number: self.note(f"done {number}"))
+            future.set_result(None)
+            self.tasks.append(loop.create_task(self.steps(number)))
+        thread = threading.Thread(target=self.post)
+        thread.start()
+        thread.join()
+        self.given.add("event")
+        loop.add_reader(self.one, self.readable)
+        self.other.send(b"x")
+
+    def post(self) -> None:
+        for number in range(3):
+            self.loop.call_soon_threadsafe(self.note, f"post {number}")
+
+    def readable(self) -> None:
+        self.note("event")
+        self.one.recv(1)
+        self.loop.remove_reader(self.one)
+
+    async def steps(self, number: int) -> None:
+        for _ in range(3):
+            await Turn()
+        self.note(f"task {number}")
+
+    def left(self) -> list[str]:
+        return sorted(name for name in self.given if not self.ran.get(name))
+
+    def end(self) -> None:
+        self.one.close()
+        self.other.close()
+
+
+class Turn:
+    """A turn of the loop, awaited in this file's code alone."""
+
+    def __await__(self) -> Any:
+        yield
+
+
+def test_no_interrupt_loses_a_piece_of_work(driver: str) -> None:
+    reports: list[Any] = []
+    for interrupter in each_moment():
+        loop = EventLoop(make_driver(driver))
+        loop.set_exception_handler(lambda loop, context: reports.append(context))
+        work = Work(loop)
+        work.begin()
+        try:
+            loop.call_later(0.002, loop.stop)
+            interrupter.during(loop.run_forever)
+        except KeyboardInterrupt:
+            pass
+        deadline = loop.time() + 10
+        while (left := work.left()) and loop.time() < deadline and not broken(work):
+            loop.call_later(0.001, loop.stop)
+            loop.run_forever()
+        # A task that the interrupt ended has it as its exception: that is its report.
+        left = [name for name in left if not (name.startswith("task") and was_told(work.tasks[int(name[-1])]))]
+        loop.close()
+        work.end()
+        assert not left, f"lost by an interrupt at moment {interrupter.number}"
+        assert all(count == 1 for name, count in work.ran.items()), work.ran
+    assert not reports
+
+
+def was_told(task: Any) -> bool:
+    return task.done() and not task.cancelled() and isinstance(task.exception(), KeyboardInterrupt)
+
+
+def broken(work: Work) -> bool:
+    """Whether what is left will not come: an interrupt ended it, and said so."""
+    return all(name.startswith("task") and was_told(work.tasks[int(name[-1])]) for name in work.left())
+
+
 def test_a_first_run_without_descriptors_leaves_loop_and_thread_as_they_were(driver: str) -> None:
     """What a run needs is there when the loop is made; a thread's loop, which needs less, is not refused either."""
     loop = EventLoop(make_driver(driver))

@@ -1,4 +1,4 @@
-"""What dies while the ready ring, the timers or the spare handles change may queue, cancel or run something: nothing is lost or overwritten.
+"""What dies while the ready ring, the timers or the spare handles change may queue, cancel or run something: nothing is lost.
 
 Each program in a process of its own, since without the mends it ends by a signal.
 """

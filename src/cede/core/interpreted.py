@@ -19,9 +19,11 @@ from typing import Any
 from cede.core.future import Future
 from cede.core.handle import Handle, creation_stack
 from cede.core.kernel import Kernel
+from cede.core.ports import QUEUED
 from cede.core.pure import FINISHED, PENDING, copy_context, new
 from cede.core.register import register, swap_current, unregister
 from cede.core.task import DUE, PRESSED, Task, failure_of_future, next_number
+from cede.core.threadsafe import ThreadSafeHandle
 from cede.core.timers import TimerHandle
 
 resume = CoroutineType.send
@@ -101,8 +103,9 @@ def turn(kernel: Any) -> int:
             kernel.run_one(ring.popleft())
         kernel._running_ready = False
         return 0
-    take = ring.popleft
     direct = None
+    begun = True
+    item = None
     try:
         while ring:
             if driver.holding:
@@ -111,15 +114,18 @@ def turn(kernel: Any) -> int:
             if step >= end:
                 break
             kernel.steps = step + 1
-            item = take()
+            # Two steps without a call, since a signal's handler runs where a call ends, and the item would be nowhere.
+            begun = False
+            item = ring[0]
+            del ring[0]
             kind = type(item)
             if kind is Task:
                 if not item.plain or item.state or item.must:
                     item.run_ready()
                     continue
                 if kernel._shown is not item:
+                    kernel._shown = item  # first: the end of an interrupted run makes it good
                     swap_current(kernel, item)
-                    kernel._shown = item
                 waited = item.waits_for
                 if waited is not None:
                     item.waits_for = None
@@ -196,19 +202,39 @@ def turn(kernel: Any) -> int:
                 swap_current(kernel, None)
                 kernel._shown = None
             if kind is Handle or kind is TimerHandle:
+                begun = True
                 if not item._cancelled:
                     try:
                         item._context.run(item._callback, *item._args)
                     except BaseException as error:
                         item._failed(error)
+            elif kind is ThreadSafeHandle or item is driver:
+                item.run_ready()
+                begun = True
             else:
+                begun = True
                 item.run_ready()
         if driver.holding:
             driver.release()
         kernel._running_ready = False
+    except BaseException:
+        # A signal's handler raised. What has not begun is the first of the next run.
+        if not begun and not has_gone_on(item, ring, driver):
+            ring.appendleft(item)
+        raise
     finally:
         item = result = waited = waiter = pair = handle = None
     return 0
+
+
+def has_gone_on(item: Any, ring: Any, driver: Any) -> bool:
+    """Whether what was taken off the ring has had its step: a task is done, waits, or is on the ring again; the driver tells its batch."""
+    if type(item) is Task:
+        waited: Any = item.waits_for
+        return item.state != PENDING or (waited is not None and not waited.done()) or item in ring
+    if item is driver:
+        return bool(driver.batch != QUEUED)
+    return bool(getattr(item, "begun", False))
 
 
 def replaced_call_soon(kernel: Any) -> bool:

@@ -103,6 +103,9 @@ class Kernel(Scheduler):
 
     def show(self, task: Any) -> int:
         """Tell asyncio that `task` runs now (None: no task)."""
+        # A signal's handler may end the telling, uncompiled: while a task is shown, the end of the run takes that back.
+        if task is not None:
+            self._shown = task
         tell_current(self, task)
         self._shown = task
         return 0
@@ -191,11 +194,15 @@ class Kernel(Scheduler):
         self._fruitless = 0
         timeout = -1.0
         if self._timers.size():
-            timeout = self._timers.next_time() - self.now()
-            if timeout <= 0.0:
+            now = self.now()  # a clock of the program's, which may run a turn by hand, or set a timer
+            if self._ready.size() or self._stopping or driver.batch:
                 timeout = 0.0
-            elif timeout > LONGEST_SLEEP:
-                timeout = LONGEST_SLEEP
+            elif self._timers.size():
+                timeout = self._timers.next_time() - now
+                if timeout <= 0.0:
+                    timeout = 0.0
+                elif timeout > LONGEST_SLEEP:
+                    timeout = LONGEST_SLEEP
         if timeout != 0.0:
             # A thread that asks asyncio.current_task(loop) of a sleeping loop is told the truth.
             self.enter_callback()

@@ -66,10 +66,14 @@ class LazyHeap:
         entries = self.entries
         pending = self.pending
         while entries and entries[0][0] <= now:
-            timer = pending.pop(heappop(entries)[1], None)
-            if timer is not None:
+            number = entries[0][1]
+            if number in pending:
+                # Without a call: a signal's handler runs where one ends, and the timer would be in both places, or in none.
+                timer = pending[number]
                 timer._heap = None
-                ring.append(timer)
+                ring += (timer,)
+                del pending[number]
+            heappop(entries)
         return self.drop_void()
 
     def remove(self, timer: TimerHandle) -> int:

@@ -341,7 +341,6 @@ class Task(Future):
         if self.must & DUE:
             if not isinstance(failure, CancelledError):
                 failure = self._make_cancelled_error()
-            self.must &= ~DUE
         if self.asked is not None and isinstance(failure, CancelledError):
             if not hasattr(failure, "__notes__"):  # it may be that of another task, and tell of its own
                 tell(failure, self.asked)
@@ -407,6 +406,8 @@ class Task(Future):
         raise self.failure
 
     def resume(self, failure: Any) -> int:
+        if failure is not None:
+            self.must &= ~DUE  # here it is delivered; before, a signal's handler might raise, uncompiled, and the request would be lost
         if cython.compiled:
             if self.sends is not None and failure is None:
                 value = self.sends

@@ -34,6 +34,7 @@ class ThreadSafeHandle(Handle):
 
     if not cython.compiled:
         running = False
+        begun = False
         ended: Any = None
 
     @property  # type: ignore[misc]
@@ -55,7 +56,15 @@ class ThreadSafeHandle(Handle):
     def run_ready(self) -> int:
         self.running = True
         try:
-            return Handle.run_ready(self)
+            if cython.compiled:
+                return Handle.run_ready(self)
+            self.begun = True
+            if not self._cancelled:
+                try:
+                    self._context.run(self._callback, *self._args)
+                except BaseException as error:
+                    self._failed(error)
+            return 0
         finally:
             self.running = False
             if self.ended is not None:
