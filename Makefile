@@ -216,7 +216,7 @@ leak-loops: $(VENV)/.installed  ## the reference-leak loop alone
 # UndefinedBehaviorSanitizer sees what was compiled with it, which is cede's own code alone: nothing of CPython's has to be suppressed.
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1 -DCYTHON_USE_FREELISTS=0
 UNDER_SANITIZERS = env PYTHONMALLOC=malloc UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	ASAN_OPTIONS=detect_leaks=0:handle_abort=1:allocator_may_return_null=1:max_free_fill_size=65536:free_fill_byte=219 \
+	ASAN_OPTIONS=detect_leaks=0:handle_abort=1:allocator_may_return_null=1:max_free_fill_size=65536:free_fill_byte=219:max_allocation_size_mb=3000 \
 	LD_PRELOAD="$$(ldd "$(SANITIZED)"/lib/python*/site-packages/cede/core/kernel.*.so | awk '/lib(a|ub)san/ { print $$3 }' | xargs)"
 NOT_SLOW = -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster
 
@@ -235,6 +235,18 @@ asan: asan-build  ## the tests and the fuzzers on native code built with sanitiz
 	@echo "== fuzzers, under both"
 	@$(UNDER_SANITIZERS) "$(SANITIZED)/bin/python" -m tests.fuzz.calls 1 2 build/asan/calls
 	@$(UNDER_SANITIZERS) "$(SANITIZED)/bin/python" -m tests.fuzz.sequences --seed 1 --programs 100
+	@$(UNDER_SANITIZERS) "$(SANITIZED)/bin/python" -m tests.fuzz.reentry --seed 1 --steps 20000
+
+# make reentry STEPS=1000000 ARGS="--seed 7"; make reverted NAME=abort (or list, or all): a mend is taken back in a copy, and has to be missed.
+STEPS ?= 100000
+NAME ?= all
+.PHONY: reentry
+reentry: asan-build  ## user code in every place doing what it should not, under sanitizers, for STEPS=100000
+	@$(UNDER_SANITIZERS) "$(SANITIZED)/bin/python" -m tests.fuzz.reentry --steps $(STEPS) $(ARGS)
+
+.PHONY: reverted
+reverted: asan-build  ## show that the fuzzer finds what the mend NAME=all keeps away
+	@$(UNDER_SANITIZERS) CEDE_SANITIZE="$(SANITIZE)" "$(SANITIZED)/bin/python" -m tests.fuzz.reentry --reverted $(NAME) $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(VENV)/.installed  ## sequences of calls drawn at random, for SECONDS=300

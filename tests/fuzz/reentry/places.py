@@ -55,6 +55,7 @@ class Called:
 class Base:
     """What the protocols have in common."""
 
+    may_be_buffered = True
     def __init__(self, world: World, script: Script, mine: Link, theirs: Link) -> None:
         self.world = world
         self.script = script
@@ -94,8 +95,9 @@ class Base:
             raise
 
     def replaced(self, buffered: bool) -> None:
-        new = (Buffered if buffered else Plain)(self.world, self.script, self.mine, self.theirs)
+        new = (Buffered if buffered and self.may_be_buffered else Plain)(self.world, self.script, self.mine, self.theirs)
         new.transport = self.transport
+        new.may_be_buffered = self.may_be_buffered
         self.world.protocols.append(new)
         self.transport.set_protocol(new)
 
@@ -475,6 +477,7 @@ def pipe(world: World, script: Script) -> None:
     out, into = os.pipe()
     left, right = link(world), link(world)
     reading, writing = Plain(world, script, right, left), Plain(world, script, left, right)
+    reading.may_be_buffered = writing.may_be_buffered = False  # the transports of pipes know `data_received` alone
     loop = world.loop
 
     async def connect() -> None:
@@ -891,3 +894,30 @@ PLACES: dict[str, tuple[Any, float]] = {
     "streams": (streams, 2),
     "collector": (collector, 0.25),
 }
+
+
+# -- faults that the judge must see, which no program is drawn with
+
+
+def crashes(world: World, script: Script) -> None:
+    import ctypes
+
+    ctypes.string_at(8)
+
+
+def hangs(world: World, script: Script) -> None:
+    threading.Event().wait()
+
+
+def loses(world: World, script: Script) -> None:
+    world.take_in(lambda run: world.loop.create_future().get_loop().call_later(1000, run), script)
+
+
+def errs(world: World, script: Script) -> None:
+    """An error of the kind that only a mistake of cede's makes, in code of cede's."""
+    namespace: dict[str, Any] = {}
+    exec(compile("def mistaken():\n    return [][0]", "cede/core/mistaken.py", "exec"), namespace)
+    world.ticks.append(namespace["mistaken"])
+
+
+PLACES |= {"crashes": (crashes, 0), "hangs": (hangs, 0), "loses": (loses, 0), "errs": (errs, 0)}
