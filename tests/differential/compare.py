@@ -158,8 +158,10 @@ class Comparison:
 
 
 def undecided(logs: list[Log]) -> bool:
-    """Whether asyncio's own logs differ; or its TLS failed, as it does where data crosses a goodbye, which cede's waits out."""
-    return any(log != logs[0] for log in logs) or any("SSLError" in line for line in logs[0])
+    """Whether asyncio's own logs differ; or its TLS failed, as it does where data crosses a goodbye, which cede's waits out, and where a
+    transport is asked something whose connection is just gone.
+    """
+    return any(log != logs[0] for log in logs) or any("SSLError" in line or "AttributeError" in line for line in logs[0])
 
 
 def without_something(thing: Any) -> Iterator[Any]:

@@ -54,6 +54,8 @@ class Connection(asyncio.Protocol):
         self.tell(f"receives {len(data)}", self.received)
 
     def eof_received(self) -> bool:
+        # asyncio's TLS does not say then that it is closing, and drops what is written.
+        self.gone = self.is_secure()
         self.tell("is at its end", self.ended)
         return self.keeps_open
 
@@ -292,7 +294,7 @@ def pause(world: World, me: Actor, where: str, index: int) -> Any:
 @plain
 def resume(world: World, me: Actor, where: str, index: int) -> Any:
     one = connection(world, index)
-    if one is None:
+    if one is None or (one.transport.is_closing() and one.is_secure()):
         return None
     one.transport.resume_reading()
     return one.name if one.transport.is_closing() else f"{one.name} {one.transport.is_reading()}"

@@ -164,6 +164,7 @@ async def sleep(world: World, me: Actor, where: str, units: int) -> None:
 @waiting
 async def spin(world: World, me: Actor, where: str, turns: int, units: int) -> None:
     """Give way again and again, while the clock goes on."""
+    world.spun += turns
     for turn in range(turns):
         world.touch()
         if units and turn % 8 == 7:

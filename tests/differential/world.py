@@ -79,6 +79,7 @@ class World:
         self.getting = dict.fromkeys(self.queues, 0)
         self.putting = dict.fromkeys(self.queues, 0)
         self.numbers = 0
+        self.spun = 0
         self.needs: dict[Any, list[Any]] = {}
         self.ends: list[Any] = []
         self.sockets: list[Any] = []
