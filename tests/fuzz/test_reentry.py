@@ -25,8 +25,8 @@ def fuzz(*options: str) -> tuple[int, str]:
 
 @pytest.mark.timeout(600)
 def test_user_code_everywhere_does_no_harm(rng: random.Random) -> None:
-    # Turns run by hand, and clocks that run something, are for the longer runs: uncompiled, such a turn in a finalizer comes between any two
-    # lines of the loop's own, as it does in asyncio's.
+    # Turns run by hand, and clocks that run something, are for the longer runs: uncompiled, such a turn in a finalizer comes between any
+    # two lines of the loop's own, as it does in asyncio's.
     avoid = "collector,nested,nested_thrice,clock"
     status, said = fuzz("--seed", str(rng.randrange(10**6)), "--steps", str(STEPS), "--avoid", avoid)
     assert status == 0, said
