@@ -72,9 +72,10 @@ async def sock_receive(world: World, me: Actor, where: str, index: int, size: in
         return "is busy"
     one.reads = "operation"
     try:
-        return len(await world.loop.sock_recv(one.sock, size))
-    except ConnectionError as error:
-        return named(error)
+        # An end and a reset are not told apart: the one may become the other before the operation ends.
+        return len(await world.loop.sock_recv(one.sock, size)) or "the end"
+    except ConnectionError:
+        return "the end"
     finally:
         one.reads = ""
 
