@@ -88,26 +88,48 @@ cede_call_in(PyObject *context, PyObject *callback, PyObject *args)
     return NULL;
 }
 
+/* Enters `context`, or a copy of it where it is entered already: a nested turn calls a protocol whose other method is running. The context that
+   was entered, a new reference, or NULL. */
+static inline PyObject *
+cede_enter_or_copy(PyObject *context)
+{
+    if (!PyContext_Enter(context))
+        return Py_NewRef(context);
+    if (!PyErr_ExceptionMatches(PyExc_RuntimeError))
+        return NULL;
+    PyErr_Clear();
+    PyObject *copy = PyContext_Copy(context);
+    if (copy != NULL && PyContext_Enter(copy))
+        Py_CLEAR(copy);
+    return copy;
+}
+
 /* owner.name(argument) inside context; looked up at the time of the call, without a bound method in between. */
 static inline PyObject *
 cede_call_method_in(PyObject *context, PyObject *owner, PyObject *name, PyObject *argument)
 {
-    if (PyContext_Enter(context))
+    PyObject *entered = cede_enter_or_copy(context);
+    if (entered == NULL)
         return NULL;
     PyObject *stack[2] = {owner, argument};
     PyObject *result = PyObject_VectorcallMethod(name, stack, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    return cede_leave(context, result);
+    result = cede_leave(entered, result);
+    Py_DECREF(entered);
+    return result;
 }
 
 /* owner.name(first, second), the same way. */
 static inline PyObject *
 cede_call_method_with_two_in(PyObject *context, PyObject *owner, PyObject *name, PyObject *first, PyObject *second)
 {
-    if (PyContext_Enter(context))
+    PyObject *entered = cede_enter_or_copy(context);
+    if (entered == NULL)
         return NULL;
     PyObject *stack[3] = {owner, first, second};
     PyObject *result = PyObject_VectorcallMethod(name, stack, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    return cede_leave(context, result);
+    result = cede_leave(entered, result);
+    Py_DECREF(entered);
+    return result;
 }
 
 /* As cede_call_in, for a caller that handles the failure itself: the exception instance is returned, None where there was none.

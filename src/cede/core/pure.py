@@ -70,13 +70,23 @@ def call_in(context: Context, callback: Callable[..., Any], args: tuple[Any, ...
 
 
 def call_method_in(context: Context, owner: Any, name: str, argument: Any) -> Any:
-    """``owner.name(argument)`` inside `context`."""
-    return context.run(getattr(owner, name), argument)
+    """``owner.name(argument)`` inside `context`, or a copy of it where it is entered already."""
+    return run_in(context, getattr(owner, name), argument)
 
 
 def call_method_with_two_in(context: Context, owner: Any, name: str, first: Any, second: Any) -> Any:
-    """``owner.name(first, second)`` inside `context`."""
-    return context.run(getattr(owner, name), first, second)
+    """``owner.name(first, second)`` inside `context`, or a copy of it where it is entered already."""
+    return run_in(context, getattr(owner, name), first, second)
+
+
+def run_in(context: Context, method: Callable[..., Any], *args: Any) -> Any:
+    """A nested turn may call a protocol whose other method is running."""
+    try:
+        return context.run(method, *args)
+    except RuntimeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None or "enter context" not in str(error):
+            raise
+    return context.copy().run(method, *args)
 
 
 def failure_of(context: Context, callback: Callable[..., Any], args: tuple[Any, ...]) -> BaseException | None:

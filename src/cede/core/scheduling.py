@@ -43,6 +43,9 @@ UNBORN = 3
 # Shells of handles kept for reuse, a loop: what one busy turn uses up.
 SPARE_HANDLES = 256
 
+# What a closing loop drops may wake a task of it once more: what that leaves is dropped too, but not for ever.
+DROPPED_AT_MOST = 100
+
 
 class Scheduler:
     """What waits to be run, and how it comes there. `Kernel` runs it."""
@@ -236,7 +239,8 @@ class Scheduler:
                     handle._callback = None
                     handle._args = None
                     handle._context = None
-                    if self.spare_count < SPARE_HANDLES:  # what died just now may have run a turn, which kept some
+                    # What died just now may have run a turn, which kept some, or have found the handle.
+                    if nobody_else_holds(handle) and self.spare_count < SPARE_HANDLES:  # type: ignore # noqa: F821
                         slot_put(self.spares, self.spare_count, handle)  # type: ignore # noqa: F821
                         self.spare_count += 1
             return 0
@@ -299,12 +303,15 @@ class Scheduler:
 
     def _drop_all(self) -> int:
         """Forget all ready work and timers, when the loop closes."""
-        self._ready.clear()
-        self._timers.clear()
-        self._inbox.items.clear()
         if cython.compiled:
-            self.spares = [None] * SPARE_HANDLES
             self.spare_count = 0
+            self.spares = [None] * SPARE_HANDLES
+        for _ in range(DROPPED_AT_MOST):
+            self._ready.clear()
+            self._timers.clear()
+            self._inbox.items.clear()
+            if not (self._ready.size() or self._timers.size() or self._inbox.items):
+                break
         self.driver = NO_DRIVER
         self._inbox.driver = NO_DRIVER
         return 0

@@ -130,9 +130,10 @@ class CompiledHeap:
 
         def push(self, timer: TimerHandle) -> int:
             self.count += 1
-            timer._heap = self
+            heap_push(cython.address(self.heap), timer._when, self.count, timer, cython.address(timer._position))  # type: ignore # noqa: F821
+            timer._heap = self  # where memory is short the timer is in no heap
             timer._scheduled = True
-            return heap_push(cython.address(self.heap), timer._when, self.count, timer, cython.address(timer._position))  # type: ignore # noqa: F821
+            return 0
 
         def pop(self) -> TimerHandle:
             """Remove the next timer, whose time has come. The caller knows that there is one."""

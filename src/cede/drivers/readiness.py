@@ -106,8 +106,10 @@ class ReadinessDriver(Driver):
         fd = channel.fd
         if fd < 0:
             raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: the socket is closed")
-        there: Any = self.channels.get(fd)
-        if there is not None:
+        while True:
+            there: Any = self.channels.get(fd)
+            if there is None:
+                break
             if isinstance(there, Watch):
                 watch = there
                 if watch.wanted and not watch.stale():
@@ -117,7 +119,7 @@ class ReadinessDriver(Driver):
                     )
             elif holds(there, fd):
                 raise RuntimeError(f"File descriptor {fd} is used by transport {self.stream_owner(fd) or there!r}")
-            self.evict(there)
+            self.evict(there)  # which tells somebody, who may register the number again
         self.generations += 1
         channel.generation = self.generations
         channel.wanted = 0

@@ -129,7 +129,8 @@ class BaseTransport(Sink):
             return 0
         self.lost = 1
         try:
-            self.kernel.call_soon(self._call_connection_lost, error, context=self.context)
+            # A copy: whoever closes may be in the middle of a method of the protocol, and run a turn by hand.
+            self.kernel.call_soon(self._call_connection_lost, error, context=self.context.copy())
         except RuntimeError:
             # The loop is closed: nobody can be told any more, but the descriptor is not to be lost with it.
             self.finish_closing()
