@@ -32,7 +32,6 @@ DEBUG_STACK_DEPTH = 10
 
 logger = logging.getLogger("asyncio")
 
-set_running_loop = events._set_running_loop
 set_wakeup_fd = signal.set_wakeup_fd
 get_asyncgen_hooks = sys.get_asyncgen_hooks
 set_asyncgen_hooks = sys.set_asyncgen_hooks
@@ -72,7 +71,7 @@ class Borrowed:
     def take(self, loop: Any) -> None:
         self.giving_back = False
         loop._thread_id = get_ident()
-        set_running_loop(loop)
+        events._set_running_loop(loop)
         self.track_origins(loop._debug)
         self.hooks.append(get_asyncgen_hooks())
         set_asyncgen_hooks(firstiter=loop._asyncgen_begun, finalizer=loop._asyncgen_abandoned)
@@ -82,7 +81,7 @@ class Borrowed:
 
     def give_back(self, loop: Any) -> None:
         loop._thread_id = None
-        set_running_loop(None)
+        events._set_running_loop(None)
         loop._stopping = False
         if self.hooks:
             set_asyncgen_hooks(*self.hooks[0])
