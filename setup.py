@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -157,7 +158,25 @@ class BuildExtensions(build_ext):
             sources = {ext.name: ext.sources for ext in generated}
             for ext in self.extensions:
                 ext.sources = sources[ext.name]
+                for source in map(Path, ext.sources):
+                    bear_missing_tracebacks(source)
         super().run()
+
+
+def bear_missing_tracebacks(generated: Path) -> None:
+    """Mends the handlers in a C file of Cython's: where no traceback could be made, for want of memory, they end without a crash.
+
+    A handler takes three references, the class, the exception and the traceback, and the last of them is NULL then. Cython (3.3.1)
+    knows that where the handler's end is reached, and drops the three as if all were there where `return`, `break` or `continue` leaves it.
+    """
+    text = generated.read_text(encoding="utf-8")
+    functions = re.split(r"(?m)^(?=\}$)", text)
+    for at, function in enumerate(functions):
+        for name in set(re.findall(r"__Pyx_GetException\(&\w+, &\w+, &(\w+)\)", function)):
+            functions[at] = functions[at].replace(f"__Pyx_DECREF({name}); {name} = 0;", f"__Pyx_XDECREF({name}); {name} = 0;")
+    mended = "".join(functions)
+    if mended != text:
+        generated.write_text(mended, encoding="utf-8")
 
 
 def include_first() -> list[str]:

@@ -153,11 +153,30 @@ cede_failure_of(PyObject *context, PyObject *callback, PyObject *args)
 #define CEDE_YIELDED 1
 #define CEDE_RAISED 2
 
+/* Takes the exception that a coroutine's throw() left: what the coroutine returned, where that was a StopIteration, or else the exception.
+
+   Its class is looked at when there is an instance and not before: up to Python 3.11 the pending StopIteration may be a mere class, and what comes
+   of it is a MemoryError where there is no room for the instance. A class of the user's whose __init__ did not call ours has no value. */
+static inline PyObject *
+cede_take_end(int *outcome)
+{
+    PyObject *raised = cede_take_exception();
+    if (!PyErr_GivenExceptionMatches(raised, PyExc_StopIteration)) {
+        *outcome = CEDE_RAISED;
+        return raised;
+    }
+    PyObject *value = ((PyStopIterationObject *)raised)->value;
+    *outcome = CEDE_RETURNED;
+    value = Py_NewRef(value == NULL ? Py_None : value);
+    Py_DECREF(raised);
+    return value;
+}
+
 /* Leaves the context after a step. Where that fails, the failure is the step's outcome. */
 static inline PyObject *
 cede_leave_step(PyObject *context, PyObject *result, int *outcome)
 {
-    if (*outcome == CEDE_RAISED)
+    if (result == NULL)
         result = cede_take_exception();
     if (PyContext_Exit(context)) {
         if (*outcome == CEDE_RAISED)
@@ -210,15 +229,8 @@ cede_resume_throwing(PyObject *context, PyObject *coroutine, PyObject *exception
     }
     PyObject *result = PyObject_CallMethod(coroutine, "throw", "O", exception);
     *outcome = CEDE_YIELDED;
-    if (result == NULL) {
-        *outcome = CEDE_RAISED;
-        if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
-            PyObject *stop = cede_take_exception();
-            result = Py_NewRef(((PyStopIterationObject *)stop)->value);
-            Py_DECREF(stop);
-            *outcome = CEDE_RETURNED;
-        }
-    }
+    if (result == NULL)
+        result = cede_take_end(outcome);
     return cede_leave_step(context, result, outcome);
 }
 
@@ -276,15 +288,7 @@ cede_drive(PyObject *iterator, PyObject *exception, int *outcome)
         *outcome = CEDE_YIELDED;
         return result;
     }
-    PyObject *raised = cede_take_exception();
-    if (PyErr_GivenExceptionMatches(raised, PyExc_StopIteration)) {
-        result = Py_NewRef(((PyStopIterationObject *)raised)->value);
-        Py_DECREF(raised);
-        *outcome = CEDE_RETURNED;
-        return result;
-    }
-    *outcome = CEDE_RAISED;
-    return raised;
+    return cede_take_end(outcome);
 }
 
 /* Whether the caller holds the only reference, strong or weak, to an object. */
