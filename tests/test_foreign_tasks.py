@@ -17,7 +17,8 @@ import cede
 
 Scene = Callable[[], Awaitable[Any]]
 SCENES: dict[str, Scene] = {}
-PyTask: Any = asyncio.tasks._PyTask  # type: ignore[attr-defined]
+# Of asyncio's tasks in Python its `current_task` knows nothing from 3.14 on.
+PyTask: Any = asyncio.tasks._PyTask if sys.version_info < (3, 14) else asyncio.Task  # type: ignore[attr-defined]
 
 
 class TheirTask(PyTask):  # type: ignore[misc]
