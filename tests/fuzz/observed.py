@@ -105,7 +105,7 @@ class Line:
         if self.eof:
             self.wrong("eof_received twice")
         self.eof = True
-        if self.closed:
+        if self.closed and not self.tls:  # TLS tells that the peer has answered the close, as asyncio's does
             self.wrong("eof_received after close()")
 
     def pause_writing(self) -> None:

@@ -22,7 +22,7 @@ from .stage import play
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILED = not (task.__file__ or "").endswith(".py")
-PROGRAMS = 100 if COMPILED else 60  # `make fuzz` and `make nightly` play thousands
+PROGRAMS = 240 if COMPILED else 120
 
 
 @pytest.mark.slow
@@ -30,7 +30,7 @@ PROGRAMS = 100 if COMPILED else 60  # `make fuzz` and `make nightly` play thousa
 @pytest.mark.parametrize("loop", [*driver_names(), "asyncio"])
 def test_sequences_of_calls(loop: str, rng: random.Random, tmp_path: Path) -> None:
     seed, log = rng.randrange(2**32), tmp_path / "program"
-    count = 30 if loop == "asyncio" else PROGRAMS // (len(driver_names()))
+    count = 60 if loop == "asyncio" else PROGRAMS // (len(driver_names()))
     options = ["--seed", str(seed), "--programs", str(count), "--loop", loop, "--log", str(log)]
     command = [sys.executable, "-m", "tests.fuzz.sequences", *options]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
