@@ -166,17 +166,17 @@ class BuildExtensions(build_ext):
 def bear_missing_tracebacks(generated: Path) -> None:
     """Mends the handlers in a C file of Cython's: where no traceback could be made, for want of memory, they end without a crash.
 
-    A handler takes three references, the class, the exception and the traceback, and the last of them is NULL then. Cython (3.3.1)
-    knows that where the handler's end is reached, and drops the three as if all were there where `return`, `break` or `continue` leaves it.
+    A handler takes three references, the class, the exception and the traceback, and the last of them is NULL then. Cython (3.3.1) drops
+    it as an object where the handler returns, and makes it one of three arguments where it is the end of a `with`.
     """
     text = generated.read_text(encoding="utf-8")
     functions = re.split(r"(?m)^(?=\}$)", text)
     for at, function in enumerate(functions):
         for name in set(re.findall(r"__Pyx_GetException\(&\w+, &\w+, &(\w+)\)", function)):
-            functions[at] = functions[at].replace(f"__Pyx_DECREF({name}); {name} = 0;", f"__Pyx_XDECREF({name}); {name} = 0;")
-    mended = "".join(functions)
-    if mended != text:
-        generated.write_text(mended, encoding="utf-8")
+            mended = functions[at].replace(f"__Pyx_DECREF({name}); {name} = 0;", f"__Pyx_XDECREF({name}); {name} = 0;")
+            functions[at] = re.sub(rf"(__pyx_temp\[3\] = {{\w+, \w+, ){name}}}", rf"\1{name} ? {name} : Py_None}}", mended)
+    if (whole := "".join(functions)) != text:
+        generated.write_text(whole, encoding="utf-8")
 
 
 def include_first() -> list[str]:

@@ -181,6 +181,17 @@ WORDLESS = """
             loop.close()
     """
 
+# A `with` of ours around what fails: it is told of an exception that has no traceback.
+WITHIN = """
+    def run():
+        loop = EventLoop(make_driver(sys.argv[1]), fair=3)
+        try:
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+        finally:
+            loop.close()
+    """
+
 # The end of a coroutine into which an error was thrown: up to 3.11 the StopIteration for it is made late, and becomes a MemoryError.
 CAUGHT = """
     async def catch(waited):
@@ -212,9 +223,10 @@ def crashes(program: str, name: str, pairs: list[str]) -> list[str]:
     return done.stdout.splitlines()[:-1]
 
 
-@pytest.mark.parametrize("program", [WORDLESS, CAUGHT], ids=["wordless", "caught"])
-def test_two_failures_at_each_moment(program: str) -> None:
-    pairs = [f"{first}:{first + 2}" for first in range(1, 330)]
+@pytest.mark.parametrize("program", [WORDLESS, WITHIN, CAUGHT], ids=["wordless", "within", "caught"])
+def test_failures_at_each_moment(program: str) -> None:
+    lengths = (2,) if program is CAUGHT else (2, 8)  # there each child waits for tasks that died
+    pairs = [f"{first}:{first + length}" for first in range(1, 330) for length in lengths]
     assert crashes(program, driver_names()[0], pairs) == []
 
 
