@@ -222,6 +222,12 @@ async def on_task_done(of: Any, name: str) -> Any:
         return [group._on_task_done(task), len(group._tasks)]
 
 
+async def aexit(of: Any, name: str) -> Any:
+    group = await of.TaskGroup().__aenter__()
+    task = group.create_task(asyncio.sleep(0))
+    return [await group._aexit(None, None), task.done(), group._exiting]
+
+
 async def on_timeout(of: Any, name: str) -> Any:
     limit = of.timeout(60)
     try:
@@ -259,6 +265,7 @@ ROWS: dict[str, Row] = {
     "_exit": release_and_exit,
     "_is_base_error": is_base_error,
     "_abort": abort,
+    "_aexit": aexit,
     "_on_task_done": on_task_done,
     "_on_timeout": on_timeout,
     "_insert_timeout_error": insert_timeout_error,

@@ -34,3 +34,11 @@ async def leave_group(self: Any, et: Any, exc: Any, tb: Any) -> Any:
         return await self.leaving(exc)
     finally:
         del self, et, exc, tb  # an error's traceback holds this frame
+
+
+async def end_group(self: Any, et: Any, exc: Any) -> Any:
+    """What ``__aexit__`` does, under the private name that asyncio's group has for it from Python 3.14 on."""
+    try:
+        return await self.leaving(exc)
+    finally:
+        del self, et, exc  # an error's traceback holds this frame

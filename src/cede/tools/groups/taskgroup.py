@@ -147,6 +147,9 @@ class TaskGroup(Runnable):
     def __aexit__(self, kind: Any, error: Any, traceback: Any) -> Any:
         return self.leaving(error)
 
+    def _aexit(self, kind: Any, error: Any) -> Any:
+        return self.leaving(error)
+
     def leaving(self, error: Any) -> Any:
         self._exiting = True
         try:
@@ -380,7 +383,7 @@ class TaskGroup(Runnable):
         return f"{' '.join(parts)}>"
 
 
-coroutine_methods(TaskGroup, __aenter__=blocks.enter_group, __aexit__=blocks.leave_group)
+coroutine_methods(TaskGroup, __aenter__=blocks.enter_group, __aexit__=blocks.leave_group, _aexit=blocks.end_group)
 if not cython.compiled:
     interpreted.take_part(TaskGroup, "__aenter__")
 
