@@ -40,6 +40,7 @@ DIRECTIVES = {
     "cdivision": True,
     "embedsignature": False,
     "auto_pickle": False,  # what holds C fields cannot be rebuilt from a state that anybody may hand in
+    "unraisable_tracebacks": False,  # Cython would print such an error twice, and end the process where it is a SystemExit
 }
 
 
@@ -148,13 +149,18 @@ class BuildExtensions(build_ext):
         if self.extensions:
             from Cython.Build import cythonize
 
+            # Cython looks at the sources alone: what was generated with other directives would stay.
+            stamp = GENERATED_C / "directives.json"
+            directives = json.dumps(DIRECTIVES)
             generated = cythonize(
                 self.extensions,
                 build_dir=str(GENERATED_C),
                 include_path=[str(SRC)],
                 compiler_directives=DIRECTIVES,
+                force=not stamp.exists() or stamp.read_text() != directives,
                 nthreads=min(os.cpu_count() or 1, len(self.extensions)),
             )
+            stamp.write_text(directives)
             sources = {ext.name: ext.sources for ext in generated}
             for ext in self.extensions:
                 ext.sources = sources[ext.name]

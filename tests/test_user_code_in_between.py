@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from cede.loop.choice import driver_names
 from tests.support.driver_worlds import OURS, World, until
 
 each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
 
 
-def run_program(program: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", program], capture_output=True, text=True, timeout=120, check=False, env=os.environ
-    )
+def run_program(program: str, *arguments: str) -> str:
+    command = [sys.executable, "-X", "faulthandler", "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=os.environ)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -275,3 +275,182 @@ def test_whoever_lends_a_buffer_may_close_the_socket_first(world: World) -> None
             sock.close()
 
     world.run(main)
+
+
+NESTED_TLS = """
+import asyncio, socket, sys, cede
+from tests.support.certificates import client_context, server_context
+from cede.loop.choice import make_driver
+from cede.loop.event_loop import EventLoop
+
+loop = EventLoop(make_driver(sys.argv[1]))
+reports = []
+loop.set_exception_handler(lambda loop, context: reports.append(context))
+
+def nested():
+    for _ in range(3):
+        loop.call_soon(str)  # or it would sleep where nothing is ready
+        loop._run_once()
+
+class Talker(asyncio.Protocol):
+    def __init__(self):
+        self.got = b""
+        self.lost = 0
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        self.got += data
+        ACT
+
+    def eof_received(self):
+        nested()
+
+    def resume_writing(self):
+        nested()
+
+    def connection_lost(self, error):
+        nested()
+        self.lost += 1
+
+async def main():
+    one, other = socket.socketpair()
+    near, far = Talker(), Talker()
+    await asyncio.gather(
+        loop.create_connection(lambda: near, sock=one, ssl=client_context(), server_hostname="localhost"),
+        loop.connect_accepted_socket(lambda: far, other, ssl=server_context()),
+    )
+    BODY
+    for _ in range(2000):
+        if near.lost and far.lost:
+            break
+        await asyncio.sleep(0.001)
+    assert (near.lost, far.lost) == (1, 1), (near.lost, far.lost)
+
+loop.run_until_complete(main())
+loop.close()
+assert not reports, reports
+"""
+
+
+@pytest.mark.parametrize("driver", driver_names())
+@pytest.mark.parametrize(
+    ("act", "body"),
+    [
+        ("self.transport.abort(); nested()", "near.transport.write(b'x')"),
+        ("self.transport.close(); nested()", "near.transport.write(b'x')"),
+        (
+            "self.transport.pause_reading(); self.transport.resume_reading(); nested(); self.transport.close()",
+            "near.transport.write(b'x' * 70_000)",
+        ),
+        ("nested()", "near.transport.write(bytes(3 << 20)); near.transport.close()"),
+    ],
+    ids=["abort", "close", "resume", "flood"],
+)
+def test_turns_inside_of_a_protocol_over_tls_lose_nothing(driver: str, act: str, body: str) -> None:
+    """What the transport has on the ring, the turn finds there while the protocol is being called."""
+    run_program(NESTED_TLS.replace("ACT", act).replace("BODY", body), driver)
+
+
+@pytest.mark.parametrize("driver", driver_names())
+def test_a_turn_inside_of_a_protocol_tells_of_the_end_and_of_room(driver: str) -> None:
+    """`eof_received` and `resume_writing` come while `data_received` runs."""
+    program = """
+import asyncio, socket, sys, cede
+from cede.loop.choice import make_driver
+from cede.loop.event_loop import EventLoop
+
+loop = EventLoop(make_driver(sys.argv[1]))
+reports = []
+loop.set_exception_handler(lambda loop, context: reports.append(context))
+told = []
+
+class Told(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        told.append("data")
+        self.transport.write(bytes(8 << 20))
+        told.append("written")
+        far.setblocking(True)
+        far.settimeout(10)
+        far.shutdown(socket.SHUT_WR)
+        left = 8 << 20
+        while left:
+            left -= len(far.recv(1 << 20)) if ready(far) else 0
+            loop.call_soon(str)
+            loop._run_once()
+        for _ in range(3):
+            loop.call_soon(str)
+            loop._run_once()
+        told.append("over")
+
+    def pause_writing(self):
+        told.append("pause")
+
+    def resume_writing(self):
+        told.append("resume")
+
+    def eof_received(self):
+        told.append("end")
+        return True
+
+def ready(sock):
+    import select
+    return bool(select.select([sock], [], [], 0)[0])
+
+near, far = socket.socketpair()
+
+async def main():
+    transport, _ = await loop.create_connection(Told, sock=near)
+    far.send(b"x")
+    while "over" not in told:
+        await asyncio.sleep(0.001)
+    transport.abort()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+loop.run_until_complete(main())
+loop.close()
+far.close()
+assert not reports, reports
+assert sorted(told) == ["data", "end", "over", "pause", "resume", "written"], told
+assert told[-1] == "over"
+"""
+    run_program(program, driver)
+
+
+@pytest.mark.parametrize("module", ["cede", "asyncio"])
+@pytest.mark.parametrize("kind", ["task", "future"])
+def test_an_exit_that_a_finalizer_raises_ends_no_process(module: str, kind: str) -> None:
+    """As in asyncio, the hook for what nobody can catch is told of it."""
+    program = f"""
+import gc, sys, asyncio
+import {module}
+unraisable = []
+sys.unraisablehook = lambda what: unraisable.append(type(what.exc_value))
+sys.excepthook = lambda *what: unraisable.append("twice")
+loop = {module}.new_event_loop()
+def handler(loop, context):
+    raise SystemExit(7)
+loop.set_exception_handler(handler)
+async def fail():
+    raise ValueError
+if {kind == "task"}:
+    task = loop.create_task(fail())
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+else:
+    task = loop.create_future()
+    task.set_exception(ValueError())
+del task
+gc.collect()
+assert unraisable == [SystemExit], unraisable
+loop.close()
+print("still here")
+"""
+    assert run_program(program) == "still here\n"

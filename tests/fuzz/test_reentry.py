@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from cede.core.kernel import COMPILED
+
+from .reentry.children import is_sanitized
 from .reentry.mends import MENDS
 from .reentry.programs import draw, smaller
 
@@ -25,10 +28,19 @@ def fuzz(*options: str) -> tuple[int, str]:
 
 @pytest.mark.timeout(600)
 def test_user_code_everywhere_does_no_harm(rng: random.Random) -> None:
-    # Turns run by hand, and clocks that run something, are for the longer runs: uncompiled, such a turn in a finalizer comes between any
-    # two lines of the loop's own, as it does in asyncio's.
     avoid = "collector,nested,nested_thrice,clock"
     status, said = fuzz("--seed", str(rng.randrange(10**6)), "--steps", str(STEPS), "--avoid", avoid)
+    assert status == 0, said
+    assert "nothing wrong in" in said
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not COMPILED, reason="uncompiled, a turn in a finalizer comes between any two lines of the loop's own, as in asyncio's")
+@pytest.mark.skipif(is_sanitized(), reason="not yet tried there: make reentry does")
+def test_turns_run_by_hand_in_user_code_do_no_harm() -> None:
+    """With clocks that run something, and the collector on a thread of its own. Programs that are known: of those drawn anew, about one in
+    some hundred breaks its own promises, and it takes somebody's judgement to tell. `make reentry` draws them."""
+    status, said = fuzz("--seed", "1", "--steps", str(STEPS))
     assert status == 0, said
     assert "nothing wrong in" in said
 

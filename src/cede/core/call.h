@@ -66,9 +66,9 @@ cede_vectorcall_of(PyObject *callable)
     return *(vectorcallfunc *)((char *)callable + type->tp_vectorcall_offset);
 }
 
-/* callback(*args) inside context. The exception, if any, is pending and NULL is returned. */
+/* callback(*args) inside context, which must not be entered yet. The exception, if any, is pending and NULL is returned. */
 static inline PyObject *
-cede_call_in(PyObject *context, PyObject *callback, PyObject *args)
+cede_run_in(PyObject *context, PyObject *callback, PyObject *args)
 {
     if (PyContext_Enter(context))
         return NULL;
@@ -104,6 +104,18 @@ cede_enter_or_copy(PyObject *context)
     return copy;
 }
 
+/* callback(*args) inside context, or a copy of it where it is entered already. */
+static inline PyObject *
+cede_call_in(PyObject *context, PyObject *callback, PyObject *args)
+{
+    PyObject *entered = cede_enter_or_copy(context);
+    if (entered == NULL)
+        return NULL;
+    PyObject *result = cede_leave(entered, PyObject_Call(callback, args, NULL));
+    Py_DECREF(entered);
+    return result;
+}
+
 /* owner.name(argument) inside context; looked up at the time of the call, without a bound method in between. */
 static inline PyObject *
 cede_call_method_in(PyObject *context, PyObject *owner, PyObject *name, PyObject *argument)
@@ -132,12 +144,12 @@ cede_call_method_with_two_in(PyObject *context, PyObject *owner, PyObject *name,
     return result;
 }
 
-/* As cede_call_in, for a caller that handles the failure itself: the exception instance is returned, None where there was none.
+/* As cede_run_in, for a caller that handles the failure itself: the exception instance is returned, None where there was none.
    No exception crosses compiled code, which would add a traceback entry for each function it leaves. */
 static inline PyObject *
 cede_failure_of(PyObject *context, PyObject *callback, PyObject *args)
 {
-    PyObject *result = cede_call_in(context, callback, args);
+    PyObject *result = cede_run_in(context, callback, args);
     if (result == NULL)
         return cede_take_exception();
     Py_DECREF(result);

@@ -65,8 +65,8 @@ def is_this_thread(number: int | None) -> bool:
 
 
 def call_in(context: Context, callback: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """``callback(*args)`` inside `context`."""
-    return context.run(callback, *args)
+    """``callback(*args)`` inside `context`, or a copy of it where it is entered already."""
+    return run_in(context, callback, *args)
 
 
 def call_method_in(context: Context, owner: Any, name: str, argument: Any) -> Any:

@@ -100,7 +100,7 @@ class StreamingPart(Part):
             hand_over(reader, upgraded)
         port = tls_port.TLSPort(upgraded)
         transport.set_protocol(port)
-        begin = self.call_soon(port.connection_made, transport, context=upgraded.own_context())
+        begin = self.call_soon(port.connection_made, transport, context=upgraded.own_context().copy())
         resume = self.call_soon(transport.resume_reading)
         try:
             await waiter

@@ -15,7 +15,8 @@ Invariants
   closed. Where that fails, `connection_lost` is told why.
 * OpenSSL is asked for one thing at a time, on the loop's thread: it gives up the GIL, and calls functions of the program's (names, keys,
   messages), and would not outlive to be called again meanwhile. What is wanted of it then is kept, and done afterwards (`catch_up`).
-* Everything but the public methods is called in the transport's context: by the transport underneath, or from the ring.
+* Everything but the public methods is called in the transport's context: by the transport underneath, or from the ring. What a turn
+  calls that the protocol runs by hand is called in a copy of it.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ class TLSTransport(TLSReceiving):
         self.state = SHAKING
         if self.kernel._debug:
             logger.debug("%r starts SSL handshake", self)
-        self.timer = self.kernel.call_later(self.handshake_seconds, self._handshake_timed_out, context=self.context)
+        self.timer = self.kernel.call_later(self.handshake_seconds, self._handshake_timed_out, context=self.context.copy())
         return self.shake()
 
     def shake(self) -> int:
@@ -319,7 +320,7 @@ class TLSTransport(TLSReceiving):
         try:
             if self.told:
                 # From the ring, as asyncio's transport does: its protocol hears of the end a turn after the transport underneath.
-                self.kernel.call_soon(protocol.connection_lost, error, context=self.context)
+                self.kernel.call_soon(protocol.connection_lost, error, context=self.context.copy())
         finally:
             self.wake_waiter(error or ConnectionAbortedError("the connection was closed during the SSL handshake"))
             self.failure = None
@@ -369,7 +370,7 @@ class TLSTransport(TLSReceiving):
             self.kernel.call_soon_threadsafe(self.close)
             return
         self.state = FLUSHING
-        self.timer = self.kernel.call_later(self.shutdown_seconds, self._shutdown_timed_out, context=self.context)
+        self.timer = self.kernel.call_later(self.shutdown_seconds, self._shutdown_timed_out, context=self.context.copy())
         if self.unread and not self.peer_done and self.target is None:
             self.unread = False
             self.drop_rest()
@@ -433,7 +434,7 @@ class TLSTransport(TLSReceiving):
                 if self.kernel.is_closed():
                     self.lower.close()
                 else:
-                    self.kernel.call_soon(self.lower.close, context=self.context)
+                    self.kernel.call_soon(self.lower.close, context=self.context.copy())
         return 0
 
     def _shutdown_timed_out(self) -> None:
@@ -443,7 +444,7 @@ class TLSTransport(TLSReceiving):
             left = self.waiting()
             if left < self.left_at_timer:
                 self.left_at_timer = left
-                self.timer = self.kernel.call_later(self.shutdown_seconds, self._shutdown_timed_out, context=self.context)
+                self.timer = self.kernel.call_later(self.shutdown_seconds, self._shutdown_timed_out, context=self.context.copy())
                 return
         self.finish(TimeoutError("SSL shutdown timed out"))
 

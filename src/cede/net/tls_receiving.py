@@ -394,7 +394,7 @@ class TLSReceiving(TLSSending):
         self.unread = True
         if not self.scheduled and not self.kernel.is_closed():
             self.scheduled = True
-            self.kernel.call_soon(self._read_on, context=self.context)
+            self.kernel.call_soon(self._in_context, self._read_on)
         return 0
 
     def _read_on(self) -> None:

@@ -1,5 +1,5 @@
 cimport cython
-from cede.core.call cimport is_this_thread
+from cede.core.call cimport call_in, is_this_thread
 from cede.net.flow cimport FlowControl
 from cede.net.pieces cimport checked
 from cede.net.stream cimport StreamTransport

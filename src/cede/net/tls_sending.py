@@ -31,7 +31,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import is_this_thread
+    from cede.core.pure import call_in, is_this_thread
     from cede.net.pieces import checked
     from cede.net.tls_state import ENDING, FLUSHING, LOST, OPEN
 
@@ -144,7 +144,7 @@ class TLSSending(TLSState):
         if self.missed:
             self.missed = False
             if not self.kernel.is_closed():
-                self.kernel.call_soon(self._catch_up, context=self.context)
+                self.kernel.call_soon(self._in_context, self._catch_up)
         return 0
 
     def is_elsewhere(self) -> bool:
@@ -154,8 +154,12 @@ class TLSSending(TLSState):
     def write_later(self, data: Any) -> int:
         """`data` is written by the loop's own thread when OpenSSL is free: not now, in the middle of something else. False."""
         if not self.kernel.is_closed():
-            self.kernel.call_soon_threadsafe(self.write, data if type(data) is bytes else bytes(data), context=self.context)
+            self.kernel.call_soon_threadsafe(self.write, data if type(data) is bytes else bytes(data), context=self.context.copy())
         return 0
+
+    def _in_context(self, method: Any) -> None:
+        """From the ring, where the transport's context may be entered: by a method of the protocol that runs this turn by hand."""
+        call_in(self.context, method, ())
 
     def _catch_up(self) -> None:
         """Do what could not be done when it was wanted."""
@@ -206,7 +210,7 @@ class TLSSending(TLSState):
             if not self.sending_later and not self.kernel.is_closed():
                 self.sending_later = True
                 self.rested_at = self.kernel.now()
-                self.kernel.call_soon(self._send_on, context=self.context)
+                self.kernel.call_soon(self._in_context, self._send_on)
             return False
         return True
 

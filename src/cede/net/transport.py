@@ -62,7 +62,7 @@ class BaseTransport(Sink):
         try:
             self.protocol.connection_made(self)
         except (KeyboardInterrupt, SystemExit):
-            self.kernel.call_soon(self._begin_receiving, waiter, context=self.context)
+            self.kernel.call_soon(self._begin_receiving, waiter, context=self.context.copy())
             raise
         except BaseException as error:
             self.report("Exception in callback protocol.connection_made()", error)

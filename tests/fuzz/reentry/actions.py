@@ -145,6 +145,7 @@ def finish_task(world: World, this: Any, which: int) -> None:
     """Behind its back."""
     task = world.pick(world.tasks, which)
     if task is not None and not task.done():
+        world.robbed = world.robbed or task in world.plain
         try:
             cede.Future.set_result(task, None)
         except TypeError:
@@ -403,6 +404,10 @@ def traced(world: World, this: Any, which: int, how: int) -> None:
     if sys.gettrace() is not None or sys.getprofile() is not None:
         return
     script = world.pick(world.scripts, which)
+    if any(action[0] in ("nested", "nested_thrice") for known in world.scripts for action in known.actions):
+        world.overtakes = True
+        for link in world.links:
+            link.overtaken = True
     count = 0
 
     def trace(frame: Any, event: str, argument: Any) -> Any:

@@ -8,7 +8,7 @@ What is judged:
 * errors that are neither planned nor clean, wherever they turn up: raised to the caller, reported, unraisable, in a thread, out of the run;
 * work that was taken in and neither ran nor was reported, cancelled or dropped by ``close()``;
 * bytes and datagrams that are another's, or in another order;
-* ``connection_lost()`` that came not once; tasks that no cancellation ends.
+* ``connection_lost()`` that came not once; tasks of cede's that no cancellation ends.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class Link:
         self.sent = 0
         self.received = 0
         self.unsure = False  # a write was left by an error: how much of it counts is not known
+        self.overtaken = False  # what comes may be looked at in another order: see `World.overtakes`
         self.made = 0
         self.lost = 0
 
@@ -112,7 +113,7 @@ class Link:
         start = (self.received + self.tag * 37) % 251
         right = bytes(data) == self.PATTERN[start : start + len(data)]
         self.received += len(data)
-        if self.unsure or right:
+        if self.unsure or self.overtaken or right:
             return None
         return f"connection {self.tag}: {bytes(data[:12])!r}... is not what was sent, at byte {self.received - len(data)}"
 
@@ -152,6 +153,8 @@ class World:
         self.turn = 0
         self.pumping = False
         self.deep_done = False
+        self.robbed = False  # a task that may hold a lock was finished behind its back: others wait for the lock, whoever cancels them
+        self.overtakes = False  # a trace function runs turns by hand: the next data is told before the protocol has looked at this one
 
     # -- judging
 
@@ -260,7 +263,9 @@ class World:
         except INTERRUPTS:
             pass
         except BaseException as error:
-            if not getattr(error, "from_clock", False):
+            # A trace function may close the loop when the run has begun, and looks for its driver.
+            refused = isinstance(error, RuntimeError) and self.loop.is_closed() and str(error) == "Event loop is closed"
+            if not getattr(error, "from_clock", False) and not refused:
                 self.wrong(f"the loop was left by {error!r}: {''.join(traceback.format_exception(error)[-8:])}")
         if self.loop.is_running():
             self.wrong("the loop says it runs, and does not")
@@ -306,7 +311,8 @@ class World:
                     self.guarded(getattr(transport, "abort", transport.close))
                 self.settle(1)
             for task in self.plain:
-                if not task.done():
+                # A step of asyncio's own task that comes inside of another task's step is refused, reported, and with it the task is lost.
+                if not task.done() and not self.robbed and not (self.mine and isinstance(task, asyncio.tasks._PyTask)):  # type: ignore[attr-defined]
                     self.wrong(f"a task that no cancellation ends: {task!r}")
             for link in self.links:
                 if link.made and link.lost != link.made:
