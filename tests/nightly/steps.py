@@ -64,6 +64,14 @@ STEPS = (
         10,
     ),
     Step(
+        "reentry",
+        "user code in every place where it can run, doing what it should not do there, under a debug allocator",
+        (PYTHON, "-m", "tests.fuzz.reentry", "--seed", "{seed}", "--steps", "1000000"),
+        (r"(?P<steps>[\d,]+) steps",),
+        60,
+        {"PYTHONMALLOC": "debug"},
+    ),
+    Step(
         "soak",
         "servers under load and faults",
         (PYTHON, "-m", "tests.soak", "10", "--seed", "{seed}"),
