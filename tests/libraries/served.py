@@ -64,14 +64,21 @@ class Program:
 
     def expect(self, pattern: str) -> re.Match[str]:
         """The next line that matches."""
-        deadline = time.monotonic() + PATIENCE
+        match = self.seen(pattern, PATIENCE)
+        if match is None:
+            raise AssertionError(f"no {pattern!r} in:\n" + "\n".join(self.output))
+        return match
+
+    def seen(self, pattern: str, seconds: float) -> re.Match[str] | None:
+        """The next line that matches, if it comes within that many seconds."""
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                line = None
+                return None
             if line is None:
-                raise AssertionError(f"no {pattern!r} in:\n" + "\n".join(self.output))
+                raise AssertionError(f"the program ended before {pattern!r}:\n" + "\n".join(self.output))
             if match := re.search(pattern, line):
                 return match
 

@@ -16,6 +16,7 @@ library("starlette", "uvloop")
 RUN = ["-m", "cede", "run"]
 LINE = "this process was put on cede but runs "
 # Server -> the command, and how many processes serve. PORT is one that is free.
+# hypercorn sends SIGTERM to the other workers as soon as one has ended, so only one is sure to stop its application.
 SERVERS = {
     "uvicorn": ("uvicorn --ws none --port PORT APP", 1),
     "uvicorn's workers": ("uvicorn --ws none --port PORT --workers 2 APP", 2),
@@ -61,7 +62,8 @@ def test_no_option_is_needed(server: str, tmp_path: Path) -> None:
         assert {get(port, "/names") for _ in range(10)} == {b"cede"}
         program.terminate()
         program.end()
-        assert program.output.count("application stopped") == processes
+        sure = 1 if server == "hypercorn's workers" else processes
+        assert sure <= program.output.count("application stopped") <= processes
         assert LINE not in program.text()
         assert "Traceback" not in program.text()
 
@@ -94,8 +96,9 @@ def test_a_reloaded_server_is_on_cede_again(tmp_path: Path) -> None:
             listening(port)
             assert (get(port, "/loop"), get(port, "/names")) == (b"cede", b"cede")
             if not turn:
-                watched.write_text(watched.read_text() + "# changed\n")
-                program.expect("Reloading")
+                # The reloader compares with what it saw when it looked first, which nothing tells of: a change before that is none for it.
+                while not program.seen("Reloading", 1.0):
+                    watched.write_text(watched.read_text() + "# changed\n")
 
 
 IN_CODE = "import uvicorn; uvicorn.run({app!r}, port={port}, ws='none', {options})"
