@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import array
 import asyncio
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,6 +213,30 @@ def test_a_peer_that_takes_everything_leaves_others_their_turn(world: World, pla
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
+        near.close()
+        far.close()
+
+    world.run(main)
+
+
+@each_of_ours
+def test_a_peer_that_takes_a_whole_file_leaves_others_their_turn(world: World, tmp_path: Path) -> None:
+    size = 24 << 20
+    path = tmp_path / "file"
+    path.touch()
+    os.truncate(path, size)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        near, far = with_room(size)
+        with path.open("rb") as file:
+            sending = start(loop.sock_sendfile(near, file))
+            others = 0
+            while not sending.done():
+                await asyncio.sleep(0)
+                others += 1
+            assert others >= 5
+            assert await sending == size
         near.close()
         far.close()
 
