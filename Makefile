@@ -143,6 +143,11 @@ $(VENV)/.wrk: | $(VENV)/.python
 bench: $(VENV)/.installed $(VENV)/.deps-bench $(VENV)/.wrk  ## measure cede beside its peers, write benchmarks/results
 	@"$(VENV)/bin/python" -m benchmarks $(ARGS)
 
+# make bench-compare BASE=main~20 ARGS="--rows 'task.*'"; ARGS=--help tells the rest.
+.PHONY: bench-compare
+bench-compare: $(VENV)/.deps $(VENV)/.deps-bench $(VENV)/.wrk  ## measure what cede costs here beside what it cost at BASE=commit
+	@"$(VENV)/bin/python" -m benchmarks.compare $(BASE) $(ARGS)
+
 # --- tests ------------------------------------------------------------------------------------------------------------------
 
 .PHONY: test

@@ -121,9 +121,9 @@ class Child:
         return read_object(self.line(patience))
 
 
-def run_json(module: str, arguments: Sequence[str], patience: float) -> dict[str, Any]:
+def run_json(module: str, arguments: Sequence[str], patience: float, python: str = sys.executable) -> dict[str, Any]:
     """Run a worker module to its end and return the JSON object it printed. Raises `MeasureError`."""
-    command = [sys.executable, "-m", module, *arguments]
+    command = [python, "-m", module, *arguments]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=patience, check=False)
     except subprocess.TimeoutExpired:

@@ -8,7 +8,7 @@ import json
 import statistics
 from time import perf_counter, process_time
 
-from benchmarks import bare, group_rows, service_rows, tls_rows, transfer_rows  # noqa: F401 - group_rows adds its rows
+from benchmarks import bare, group_rows, service_rows, tls_rows, transfer_rows
 from benchmarks.clocks import pace, waited
 from benchmarks.loops import BARE, loop_of, new_loop
 from benchmarks.sync_rows import BODIES as SYNC_BODIES
@@ -17,7 +17,11 @@ from benchmarks.work import Work
 
 BATCHES = 5
 
-ALL = {key: Work(body, least=100) for key, body in (BODIES | SYNC_BODIES).items()} | service_rows.WORK | transfer_rows.WORK | tls_rows.WORK
+MANY = {"task.gather-100000": group_rows.CHILDREN, "task.group-spawn": group_rows.SPAWNED, "task.gather-1000": 1000, "task.timers": 1000}
+"""Bodies whose operations come by so many at once."""
+
+TASKS = {key: Work(body, least=MANY.get(key, 100)) for key, body in (BODIES | SYNC_BODIES).items()}
+ALL = TASKS | service_rows.WORK | transfer_rows.WORK | tls_rows.WORK
 
 
 async def measure(b: Bench, work: Work, batch_seconds: float) -> dict[str, float]:
@@ -65,10 +69,14 @@ def main() -> None:
     parser.add_argument("contestant")
     parser.add_argument("--batch", type=float, default=0.04, metavar="SECONDS")
     parser.add_argument("--once", type=int, default=200_000, metavar="N", help="operations of a row that runs one time only")
+    parser.add_argument("--operations", type=int, metavar="N", help="run so many and measure nothing: somebody counts instructions")
     wish = parser.parse_args()
     loop = new_loop(loop_of(wish.contestant))
     try:
         work, bench = (bare.WORK if wish.contestant == BARE else ALL)[wish.row], Bench(wish.contestant, loop)
+        if wish.operations:
+            loop.run_until_complete(work.body(bench, wish.operations))
+            return
         figures = loop.run_until_complete(measure_once(bench, work, wish.once) if work.once else measure(bench, work, wish.batch))
     finally:
         loop.close()

@@ -1,0 +1,1 @@
+"""Two states of cede beside each other: ``python -m benchmarks.compare --help``."""
