@@ -442,6 +442,32 @@ def a_transport_that_is_closed(stage: Stage) -> None:
 
 
 @scene
+def a_transport_that_is_closed_and_has_something_left_to_send(stage: Stage) -> None:
+    """It is over when the last of it is sent, not a turn later: so its peer sees the last and the end in one poll."""
+    transport, far = connected(stage, "transport")
+    length = 0
+
+    def read() -> None:
+        nonlocal length
+        length += len(far.recv(1 << 20))
+        stage.note(length)
+        if length == 500_000:
+            stage.loop.remove_reader(far)
+            stage.loop.call_soon(at_its_end)
+
+    def at_its_end() -> None:
+        try:
+            stage.note(far.recv(1))
+        except BlockingIOError:
+            stage.note("the end has not come")
+
+    transport.write(bytes(500_000))
+    transport.close()
+    stage.loop.add_reader(far, read)
+    stage.run(turns=10)
+
+
+@scene
 def transports_that_talk_to_each_other(stage: Stage) -> None:
     near, far = stage.pair()
     stage.socks.clear()

@@ -1,8 +1,8 @@
 """Random programs on asyncio and on cede: the same program has to write the same log.
 
-A program is thrown away, and counted as undecided, where asyncio itself writes another log when the events of one poll are told in another
-order: that order is the system's. A program whose log differs on cede is printed with its seed, made as small as it gets, the two logs
-side by side.
+In which order the events of one poll are told is the system's affair. So where the logs differ, asyncio is asked for the others that it
+may write: one of them has to be the same. A program is counted as undecided where asyncio's own TLS fails, or where there are too many
+orders to try. A program whose log differs on cede is printed with its seed, made as small as it gets, the two logs side by side.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ class Connection(asyncio.Protocol):
         self.transport: Any = None
         self.told = 0
         self.gone = False
+        self.at_end = False
         self.upgrades = False  # nobody touches it then: of a `start_tls` that fails asyncio does not tell the protocol
         world.connections.append(self)
         world.closers.append(self.abort)
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         # asyncio's TLS does not say then that it is closing, and drops what is written.
         self.gone = self.is_secure()
+        self.at_end = True
         self.tell("is at its end", self.ended)
         return self.keeps_open
 
@@ -296,6 +298,8 @@ def resume(world: World, me: Actor, where: str, index: int) -> Any:
     one = connection(world, index)
     if one is None or (one.transport.is_closing() and one.is_secure()):
         return None
+    if one.at_end:
+        return "at its end"  # asyncio tells it of the end once more
     one.transport.resume_reading()
     return one.name if one.transport.is_closing() else f"{one.name} {one.transport.is_reading()}"
 

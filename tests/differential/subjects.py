@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import selectors
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .clock import TIE, Clock
@@ -22,30 +24,48 @@ WAYS = ("alone", "names")
 
 
 class NeverSleeping:
-    """A selector that looks, and never sleeps. `backwards`: what one look finds is told in the opposite order."""
+    """A selector that looks, and never sleeps.
 
-    def __init__(self, backwards: bool = False) -> None:
+    What one look finds is told in one of its orders: `orders` says in which, for each look that finds several events; 0 is the order of
+    the descriptors. `met` is of such looks how many orders there were, and where the log was.
+    """
+
+    def __init__(self, orders: Sequence[int] = ()) -> None:
         self.inner = selectors.DefaultSelector()
-        self.backwards = backwards
-        self.several = False
+        self.orders = orders
+        self.met: list[tuple[int, int]] = []
+        self.position: Callable[[], int] = int
 
     def select(self, timeout: float | None = None) -> Any:
         found = self.inner.select(0)
         if len(found) > 1:
-            self.several = True
-            found.sort(key=lambda pair: pair[0].fd, reverse=self.backwards)
+            found.sort(key=lambda pair: pair[0].fd)
+            at = len(self.met)
+            self.met.append((math.factorial(len(found)), self.position()))
+            if at < len(self.orders):
+                found = ordered(found, self.orders[at])
         return found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
 
+def ordered(things: list[Any], order: int) -> list[Any]:
+    """One of the orders of these things, by number."""
+    left = list(things)
+    made = []
+    while left:
+        order, at = divmod(order, len(left))
+        made.append(left.pop(at))
+    return made
+
+
 class Oracle(asyncio.SelectorEventLoop):
     """asyncio's loop."""
 
-    def __init__(self, clock: Clock, backwards: bool) -> None:
+    def __init__(self, clock: Clock, orders: Sequence[int] = ()) -> None:
         self.stepped = clock
-        self.looks = NeverSleeping(backwards)
+        self.looks = NeverSleeping(orders)
         super().__init__(self.looks)  # type: ignore[arg-type]
         self._clock_resolution = TIE / 64  # what is due at the very time of the clock is due
 

@@ -1,5 +1,8 @@
 """A process that plays programs on one subject: it reads a line of JSON for each batch, and answers with a line.
 
+A program is its seed, or written out. With a log behind it, in a list of the two, asyncio is asked for the log that is most like that one,
+among those that it writes when the events of one look are told in another order: that order is the system's.
+
 usage: python -m tests.differential.worker SUBJECT DRIVER, where SUBJECT is asyncio, alone or names.
 """
 
@@ -22,6 +25,8 @@ from .drawing import draw
 
 # A program takes some milliseconds.
 STUCK = 20
+# In how many orders a program is tried. Few have to do with so many looks that find several events.
+MOST_ORDERS = 500
 
 
 class Stuck(BaseException):
@@ -34,7 +39,6 @@ class Player:
     def __init__(self, subject: str, driver: str) -> None:
         self.subject = subject
         self.driver = driver
-        self.several = False  # whether the last run had to do with several events of one look
         sleep_exactly()
         subjects.let_no_selector_sleep()
         if subject == "names":
@@ -44,18 +48,19 @@ class Player:
         else:
             subjects.order_the_groups_of_asyncio()
 
-    def loop(self, clock: Clock, backwards: bool) -> Any:
-        if self.subject == "asyncio":
-            return subjects.Oracle(clock, backwards)
-        return subjects.cede_loop(self.driver, clock)
-
-    def once(self, program: dict[str, Any], backwards: bool = False) -> list[str]:
+    def once(self, program: dict[str, Any]) -> list[str]:
         """The log of one run."""
+        clock = Clock()
+        if self.subject == "asyncio":
+            return self.log_of(subjects.Oracle(clock), clock, program)
+        return self.log_of(subjects.cede_loop(self.driver, clock), clock, program)
+
+    def log_of(self, loop: Any, clock: Clock, program: dict[str, Any]) -> list[str]:
         from .world import World
 
-        clock = Clock()
-        loop = self.loop(clock, backwards)
         world = World(loop, clock, program)
+        if self.subject == "asyncio":
+            loop.looks.position = lambda: len(world.log)
         signal.alarm(STUCK)
         try:
             return world.play()
@@ -63,15 +68,52 @@ class Player:
             return [*world.log, "stuck"]
         finally:
             signal.alarm(0)
-            if self.subject == "asyncio":
-                self.several = loop.looks.several
 
-    def logs(self, program: dict[str, Any]) -> list[list[str]]:
-        """Of the oracle several: a program whose logs differ is no program to compare."""
-        if self.subject != "asyncio":
-            return [self.once(program)]
-        first = self.once(program)
-        return [first, self.once(program, backwards=True)] if self.several else [first]
+    def most_like(self, program: dict[str, Any], wanted: list[str]) -> tuple[list[str], bool]:
+        """asyncio's log that agrees with this one for longest, and whether all were tried that might agree for longer.
+
+        Only what was told before two logs part can be the cause: of those looks, the last one's next order is tried.
+        """
+        orders: list[int] = []
+        best: list[str] = []
+        agreed = -1
+        for _ in range(MOST_ORDERS):
+            clock = Clock()
+            loop = subjects.Oracle(clock, orders)
+            log = self.log_of(loop, clock, program)
+            if log == wanted:
+                return log, True
+            parts = parting(log, wanted)
+            if parts > agreed:
+                agreed, best = parts, log
+            orders.extend([0] * (len(loop.looks.met) - len(orders)))
+            tried = [(at, many) for at, (many, position) in enumerate(loop.looks.met) if position <= parts]
+            while tried and orders[tried[-1][0]] + 1 >= tried[-1][1]:
+                tried.pop()
+            if not tried:
+                return best, True
+            last = tried[-1][0]
+            orders = [*orders[:last], orders[last] + 1]
+        return best, False
+
+    def answer(self, asked: Any) -> Any:
+        """A log; or the one that is most like another."""
+        if isinstance(asked, list):
+            program, wanted = asked
+            return self.most_like(program_of(program), wanted)
+        return self.once(program_of(asked))
+
+
+def parting(one: list[str], other: list[str]) -> int:
+    """At which line two logs part."""
+    for at, (left, right) in enumerate(zip(one, other, strict=False)):
+        if left != right:
+            return at
+    return min(len(one), len(other))
+
+
+def program_of(asked: Any) -> dict[str, Any]:
+    return draw(asked) if isinstance(asked, int) else asked
 
 
 def stuck(*unused: Any) -> None:
@@ -97,9 +139,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     for line in sys.stdin:
-        batch = json.loads(line)
-        made = [each if isinstance(each, dict) else draw(each) for each in batch]
-        answers.write(json.dumps([player.logs(program) for program in made]) + "\n")
+        answers.write(json.dumps([player.answer(each) for each in json.loads(line)]) + "\n")
         answers.flush()
         asyncio.set_event_loop(None)
 

@@ -137,7 +137,7 @@ class DatagramTransport(DatagramState):
         if not self.queue and not self.lost:
             self.channel.want_writable(False)
             if self.closing:
-                self.lose(None)
+                self.lose_in_place()
         return 0
 
     # -- sending

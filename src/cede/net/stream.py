@@ -278,7 +278,7 @@ class StreamTransport(BurstState):
         if self.empty_waiter is not None and not self.empty_waiter.done():
             self.empty_waiter.set_result(None)
         if self.closing:
-            self.lose(None)
+            self.lose_in_place()
         elif self.eof_wanted:
             self.shutdown()
         return 0

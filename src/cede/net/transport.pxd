@@ -1,3 +1,4 @@
+from cede.core.call cimport call_in
 from cede.core.kernel cimport Kernel
 from cede.drivers.base cimport Owned, Sink
 
@@ -17,5 +18,6 @@ cdef class BaseTransport(Sink):
     cdef int fail(self, object error, str message) except -1
     cdef int force_close(self, object error) except -1
     cdef int lose(self, object error) except -1
+    cdef int lose_in_place(self) except -1
     cdef int finish_closing(self) except -1
     cdef int report(self, str message, object error) except -1

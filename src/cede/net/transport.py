@@ -4,8 +4,8 @@
 Invariants
 ----------
 * `connection_made` comes first, from the ring; receiving starts after it, and the waiter is woken last.
-* `connection_lost` comes last, from the ring, exactly once, and nothing is called after it. `lost` is above 0 from the moment it is
-  scheduled; whoever schedules it goes through `lose`.
+* `connection_lost` comes last, exactly once, and nothing is called after it: from the ring, or, where what was left to be sent has gone,
+  from the driver. `lost` is above 0 from the moment it is scheduled; it goes through `lose` or `lose_in_place`.
 * The descriptor belongs to the channel until `connection_lost` has returned, so the protocol can still ask the transport for it there.
 * A transport that is forgotten gives its descriptor back, and says so with a ResourceWarning.
 """
@@ -26,6 +26,9 @@ try:
     import cython
 except ModuleNotFoundError:
     from cede.core import nocython as cython
+
+if not cython.compiled:
+    from cede.core.pure import call_in
 
 
 class BaseTransport(Sink):
@@ -135,6 +138,20 @@ class BaseTransport(Sink):
             # The loop is closed: nobody can be told any more, but the descriptor is not to be lost with it.
             self.finish_closing()
             raise
+        return 0
+
+    def lose_in_place(self) -> int:
+        """What waited to be sent is sent: the protocol is told where the driver says so, and the descriptor is closed with that. The peer
+        that takes the last of it learns of the end at the same time, and the next poll tells the two together.
+        """
+        self.lost = 1
+        self.kernel.enter_callback()
+        try:
+            call_in(self.context, self._call_connection_lost, (None,))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            self.report("Exception in callback protocol.connection_lost()", error)
         return 0
 
     def _call_connection_lost(self, error: BaseException | None) -> None:
