@@ -109,3 +109,54 @@ def test_hundreds_of_live_tls_connections(way: str, holder: str) -> None:
         assert status == 0
     assert [line for line in lines if line != "Task was destroyed but it is pending!"] == []
     assert said == ""
+
+
+@pytest.mark.parametrize("holder", ["nobody", "asyncio", "sys"])
+@pytest.mark.parametrize("closed", [False, True])
+def test_transports_that_nobody_closed(closed: bool, holder: str) -> None:
+    """Their finalizers run when the interpreter has let go of its modules; what fails in one of them then ends as an error does."""
+    status, said, errors = ended(
+        """
+        import asyncio, gc, importlib, os, socket, sys
+        import cede
+
+        closed, holder = sys.argv[1:]
+        gc.disable()
+
+        class Keeps(asyncio.Protocol, asyncio.DatagramProtocol, asyncio.SubprocessProtocol):
+            def connection_made(self, transport):
+                self.transport = transport
+
+        def make():
+            made.append(Keeps())
+            return made[-1]
+
+        made = []
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(make, "127.0.0.1", 0)
+            for paused in (False, True):
+                await loop.create_connection(make, *server.sockets[0].getsockname())
+            await loop.create_datagram_endpoint(make, ("127.0.0.1", 0))
+            for end, connect in zip(os.pipe(), (loop.connect_read_pipe, loop.connect_write_pipe)):
+                await connect(make, os.fdopen(end, "rb" if connect == loop.connect_read_pipe else "wb", 0))
+            await loop.subprocess_exec(make, "true")
+            while len(made) < 8:
+                await asyncio.sleep(0)
+            made[0].transport.pause_reading()
+            made[1].transport.write(bytes(20_000_000))
+            return server
+
+        loop = cede.new_event_loop()
+        kept = loop.run_until_complete(main())
+        if closed == "True":
+            loop.close()
+        if holder != "nobody":
+            importlib.import_module(holder).kept = kept, loop, made
+        """,
+        str(closed),
+        holder,
+    )
+    assert (status, said) == (0, ""), errors
+    assert "Fatal" not in errors

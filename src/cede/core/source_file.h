@@ -22,7 +22,8 @@ static inline PyObject *
 cede_package_folder(void)
 {
     PyObject *folder = NULL, *file = NULL;
-    PyObject *modules = PyImport_GetModuleDict(); /* borrowed */
+    /* Borrowed. Not PyImport_GetModuleDict, which ends the process where a finalizer fails after the interpreter has let go of its modules. */
+    PyObject *modules = PySys_GetObject("modules");
     PyObject *package = modules == NULL ? NULL : PyMapping_GetItemString(modules, "cede");
     if (package != NULL)
         file = PyObject_GetAttrString(package, "__file__");
