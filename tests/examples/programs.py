@@ -27,11 +27,13 @@ def command(loop: str, script: str, *args: str) -> list[str]:
 def run(loop: str, script: str, *args: str, status: int = 0) -> str:
     """Run an example to its end. Its output, after its exit status was checked and that it complained of nothing."""
     done = subprocess.run(command(loop, script, *args), check=False, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
-    assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    # What a pool says where a slow machine has a call wait for a second is no complaint.
+    said = "".join(line for line in done.stderr.splitlines(keepends=True) if "pool 'primes' is saturated" not in line)
+    assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{said}"
     if status == 0:
-        assert done.stderr == "", done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+        assert said == "", said
+    assert "Traceback" not in said
+    return done.stdout + said
 
 
 class Program:
