@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import os
 import random
 import signal
@@ -33,8 +34,18 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"random seed: {SEED}={os.environ[SEED]}"
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    # What exists before the first test is not looked at again, which makes a collection after each test cheap.
+THAW = 500  # tests between two collections that look at everything
+begun = itertools.count()
+
+
+def settle_heap() -> None:
+    """Collect what the last test and its fixtures left, and have the rest (imported modules, pytest's items and reports) looked at no more.
+
+    Else that is most of what the collections look at, one after each test and hundreds inside of some, which takes longer than the tests.
+    Now and then everything is looked at, for what was alive then and is garbage since.
+    """
+    if next(begun) % THAW == 0:
+        gc.unfreeze()
     gc.collect()
     gc.freeze()
 
@@ -112,6 +123,7 @@ def watching(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """No test may leave a thread running, or something that complains when it is collected."""
+    settle_heap()
     before = set(threading.enumerate())
     yield
     gc.collect()  # a warning about what was left open then belongs to this test, not to one that happens to run later
