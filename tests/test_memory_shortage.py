@@ -115,7 +115,7 @@ PROGRAM = """
         async def receive():
             if kind == "sock_recv":
                 try:
-                    async with asyncio.timeout(0.5):
+                    async with asyncio.timeout(0.02):  # all there is to receive has arrived
                         Takes.data_received(None, await loop.sock_recv(near, 256 * 1024))
                 except (MemoryError, TimeoutError):
                     pass

@@ -114,7 +114,7 @@ def test_what_there_was_no_time_for_has_not_failed(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(supervise, "START", START.replace("sys.argv[7:]", repr([str(suite), str(book)])).replace("[1:7]", "[1:]"))
     surroundings = ({**os.environ, "PYTHONPATH": str(PACKAGES)}, tmp_path)
     monkeypatch.setattr(supervise.sources, "surroundings", lambda suite: surroundings)
-    result = supervise.run_unit("cpython/made_up", "cede", "", supervise.Limits(test=60.0, unit=60.0, end=time.monotonic() + 5.0))
+    result = supervise.run_unit("cpython/made_up", "cede", "", supervise.Limits(test=60.0, unit=60.0, end=time.monotonic() + 2.0))
     assert result.cut
     assert not result.bad()
     assert set(result.tests) <= {"made_up.Some.test_a_passes"}

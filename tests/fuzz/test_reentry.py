@@ -52,7 +52,8 @@ def test_it_tells_crashes_hangs_and_losses(tmp_path: Path) -> None:
     for place, words in faults.items():
         program = tmp_path / place
         program.write_text(repr([(place, [("nothing",)])]))
-        status, said = fuzz("--replay", str(program), "--loop", "selector", "--limit", "5", "--failures", "1")
+        limit = "1" if place == "hangs" else "20"  # of seconds, for each of three tries
+        status, said = fuzz("--replay", str(program), "--loop", "selector", "--limit", limit, "--failures", "1")
         assert status == 1, said
         assert words in said
 
