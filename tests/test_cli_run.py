@@ -247,9 +247,13 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("name", ERRORS)
-@pytest.mark.parametrize("how", ["script", "module", "code", "stdin"])
-def test_tracebacks_are_the_programs_own(tmp_path: Path, name: str, how: str) -> None:
+# Each as a script; started otherwise, one of each shape: raised, chained, grouped, and found by the compiler.
+TRACEBACKS = [("script", name) for name in ERRORS]
+TRACEBACKS += [(how, name) for how in ("module", "code", "stdin") for name in ("plain", "chained", "group", "syntax")]
+
+
+@pytest.mark.parametrize(("how", "name"), TRACEBACKS)
+def test_tracebacks_are_the_programs_own(tmp_path: Path, how: str, name: str) -> None:
     text = ERRORS[name]
     write(tmp_path, "bad.py", text)
     args = {"script": ("bad.py",), "module": ("-m", "bad"), "code": ("-c", text), "stdin": ("-",)}[how]

@@ -42,7 +42,7 @@ SCRIPT = """
                 while server.statistics().connections:
                     await asyncio.sleep(0)
 
-        await come_and_go(1000)
+        await come_and_go(500)
         gc.collect()
         before = resident()
         await come_and_go(COUNT)
@@ -60,7 +60,7 @@ SCRIPT = """
 def test_memory_returns_after_thousands_of_connections() -> None:
     if not Path("/proc/self/statm").exists():
         pytest.skip("needs /proc")
-    count = 4000
+    count = 2000
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), str(made("localhost")), str(count)]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=380, check=False)
     assert answer.returncode == 0, answer.stderr

@@ -17,8 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 COMPILED = not (task.__file__ or "").endswith(".py")
+# `make nightly` asks for more.
+MANY = int(os.environ.get("CEDE_TEST_CALLS", "1"))
 # Uncompiled there is no memory to corrupt: one run, for the errors.
-RUNS = [("default", 1), ("default", 2), ("default", 3), ("debug", 1), ("debug", 2)] if COMPILED else [("default", 1)]
+RUNS = [(allocator, run) for allocator in ("default", "debug") for run in range(1, MANY + 1)] if COMPILED else [("default", 1)]
 
 
 @pytest.mark.slow

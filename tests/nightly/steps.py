@@ -43,6 +43,14 @@ STEPS = (
         {"CEDE_TEST_CROWD": "15000"},
     ),
     Step(
+        "calls",
+        "junk arguments for everything public, a process each time, without and with a debug allocator",
+        (PYTHON, "-m", "pytest", "-q", "tests/fuzz/test_calls.py"),
+        (PASSED,),
+        30,
+        {"CEDE_TEST_CALLS": "50"},
+    ),
+    Step(
         "sequences",
         "programs of calls on transports, servers and pipes, judged by a model",
         (PYTHON, "-m", "tests.fuzz.sequences", "--seed", "{seed}", "--seconds", "600"),
