@@ -454,3 +454,77 @@ loop.close()
 print("still here")
 """
     assert run_program(program) == "still here\n"
+
+
+@each_of_ours
+@pytest.mark.parametrize("kind", ["stream", "lent", "datagrams"])
+def test_a_turn_between_the_system_call_and_the_sink_overtakes_nothing(world: World, kind: str) -> None:
+    """As a finalizer runs one where an object for what came is made. Here the socket's own method does."""
+    count = 20
+    depth = 0
+
+    def within(data: Any) -> Any:
+        nonlocal depth
+        if depth < 3:
+            depth += 1
+            send()
+            for _ in range(3):  # the first one takes over what the outer turn has begun
+                loop.call_soon(str)  # or it would sleep where nothing is ready
+                loop._run_once()
+            depth -= 1
+        return data
+
+    class Turns(socket.socket):
+        def recv(self, *args: Any) -> Any:
+            return within(super().recv(*args))
+
+        def recv_into(self, *args: Any) -> Any:
+            return within(super().recv_into(*args))
+
+        def recvfrom(self, *args: Any) -> Any:
+            return within(super().recvfrom(*args))
+
+    class Plain(asyncio.Protocol):
+        def data_received(self, data: bytes, addr: Any = None) -> None:
+            got.append(data)
+
+        datagram_received = data_received
+
+    class Lender(asyncio.BufferedProtocol):
+        def get_buffer(self, sizehint: int) -> Any:
+            self.buffer = bytearray(100)
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            got.append(bytes(self.buffer[:nbytes]))
+
+    def send() -> None:
+        for number in left:
+            far.send(b"%d." % number)
+            break
+
+    got: list[bytes] = []
+    left = iter(range(count))
+    near, far = socket.socketpair(type=socket.SOCK_DGRAM if kind == "datagrams" else socket.SOCK_STREAM)
+    near = Turns(fileno=near.detach())
+    near.setblocking(False)
+    loop: Any = None
+
+    async def main() -> None:
+        nonlocal loop
+        loop = asyncio.get_running_loop()
+        if kind == "datagrams":
+            transport, _ = await loop.create_datagram_endpoint(Plain, sock=near)
+        else:
+            transport, _ = await loop.connect_accepted_socket(Lender if kind == "lent" else Plain, near)
+        for _ in range(count):
+            send()
+            await asyncio.sleep(0)
+        await until(lambda: sum(map(len, got)) >= len(whole))
+        transport.close()
+        await asyncio.sleep(0)
+
+    whole = b"".join(b"%d." % number for number in range(count))
+    world.run(main)
+    far.close()
+    assert b"".join(got) == whole, got

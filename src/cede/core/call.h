@@ -89,19 +89,30 @@ cede_run_in(PyObject *context, PyObject *callback, PyObject *args)
 }
 
 /* Enters `context`, or a copy of it where it is entered already: a nested turn calls a protocol whose other method is running. The context that
-   was entered, a new reference, or NULL. */
+   was entered, a new reference, or NULL.
+
+   The caller has something to tell that nobody else knows of, data that was received for one. Up to Python 3.11 the collector runs where an
+   object is made, and a finalizer could run a turn here, which would tell what came later: so it waits. */
 static inline PyObject *
 cede_enter_or_copy(PyObject *context)
 {
+#if PY_VERSION_HEX < 0x030C0000
+    int collects = PyGC_Disable();
+#endif
+    PyObject *entered = NULL;
     if (!PyContext_Enter(context))
-        return Py_NewRef(context);
-    if (!PyErr_ExceptionMatches(PyExc_RuntimeError))
-        return NULL;
-    PyErr_Clear();
-    PyObject *copy = PyContext_Copy(context);
-    if (copy != NULL && PyContext_Enter(copy))
-        Py_CLEAR(copy);
-    return copy;
+        entered = Py_NewRef(context);
+    else if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+        PyErr_Clear();
+        entered = PyContext_Copy(context);
+        if (entered != NULL && PyContext_Enter(entered))
+            Py_CLEAR(entered);
+    }
+#if PY_VERSION_HEX < 0x030C0000
+    if (collects)
+        PyGC_Enable();
+#endif
+    return entered;
 }
 
 /* callback(*args) inside context, or a copy of it where it is entered already. */

@@ -291,7 +291,8 @@ class Future(OpenRunnable):
         """Remove every entry of the callback `fn`; returns how many there were."""
         self.need_loop()
         removed = 0
-        if self.waiter is not None and self.waiter.wakeup_callback() == fn:
+        waiter = self.waiter
+        if waiter is not None and waiter.wakeup_callback() == fn and self.waiter is waiter:  # to compare may run user code
             self.waiter = None
             removed = 1
         if self.callbacks is not None:

@@ -10,6 +10,7 @@ cdef class ReadinessDatagrams(DatagramChannel):
     cdef object rest
     cdef list kept
     cdef bint waiting
+    cdef bint receiving
     cdef int withdraw_write(self) except -1
     @cython.locals(count=int, sink=Sink)
     cdef int receive(self) except -1

@@ -72,6 +72,9 @@ class ReadinessDatagrams(DatagramChannel):
     rest: Any
     kept: list[tuple[bytes, Any]]  # taken from the system and not told yet, oldest last
     waiting: bool  # `tell_kept` is scheduled
+    # From the system call until what came is told, or kept. A finalizer may run a turn by hand in between, which must take nothing from
+    # this socket: it would be told before what came before it.
+    receiving: bool
 
     def __init__(self, driver: ReadinessDriver, sock: Any, sink: Sink) -> None:
         self.driver = driver
@@ -91,6 +94,7 @@ class ReadinessDatagrams(DatagramChannel):
         self.rest = None
         self.kept = []
         self.waiting = False
+        self.receiving = False
 
     # -- interest
 
@@ -130,6 +134,10 @@ class ReadinessDatagrams(DatagramChannel):
         if events & self.wanted & READ:
             sink = self.sink
             try:
+                if self.driver.kernel._shown is not None:
+                    self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
+                if self.receiving or not self.wanted & READ:
+                    return 0  # the next look tells of it again
                 if not self.kept:
                     self.receive()
                 self.tell_kept()
@@ -215,6 +223,7 @@ class MethodDatagrams(ReadinessDatagrams):
         for count in range(self.batch):
             try:
                 self.driver.acted = True  # there may be room again for whoever sends from this loop
+                self.receiving = True
                 data, address = self.sock.recvfrom(LARGEST)
             except WOULD_BLOCK:
                 return self.expect(count)
@@ -226,6 +235,8 @@ class MethodDatagrams(ReadinessDatagrams):
                 return self.sink.datagram_failed(error)
             except BaseException as error:
                 return self.sink.read_failed(error)
+            finally:
+                self.receiving = False
             sink = self.sink
             sink.received_from(data, address)
             if not self.wanted & READ:

@@ -111,6 +111,7 @@ cdef class EpollStream(Stream):
     """A stream over a plain socket."""
 
     cdef EpollDriver driver
+    cdef bint receiving  # into a buffer that is not given back yet: a turn that is run by hand now takes nothing
 
     cdef int check(self) except -1:
         """The number still is the socket's: nobody has closed it behind our back."""
@@ -148,6 +149,10 @@ cdef class EpollStream(Stream):
 
     cdef int receive(self, Sink sink) except -1:
         cdef Py_ssize_t count
+        if self.driver.kernel._shown is not None:
+            self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
+            if not self.wanted & READ:
+                return 0
         if socket_number(self.sock) != self.fd:
             return self.driver.evict(self)
         if sink.buffered:
@@ -165,6 +170,8 @@ cdef class EpollStream(Stream):
         cdef Py_buffer view
         cdef Py_ssize_t count
         cdef int code
+        if self.receiving:
+            return 0
         buffer = sink.get_buffer()
         if buffer is None:
             return 0
@@ -181,9 +188,11 @@ cdef class EpollStream(Stream):
             return sink.read_failed(RuntimeError("get_buffer() returned an empty buffer"))
         count = c_recv(self.fd, view.buf, view.len, MSG_DONTWAIT)
         code = errno_now
-        # Before any user code: it may want to resize what it lent us.
+        # Before any user code but the buffer's own: it may want to resize what it lent us.
+        self.receiving = True
         PyBuffer_Release(&view)
         buffer = None
+        self.receiving = False
         if count > 0:
             if self.driver.writing:
                 self.driver.acted = True

@@ -76,8 +76,8 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         if self.driver.writing:
             self.driver.acted = True  # there may be room again for whoever sends from this loop
         if arena.busy:
-            arena = DatagramBatch()  # a finalizer runs a turn in the middle of the lines below
-        arena.busy = True
+            arena = DatagramBatch()  # a finalizer runs a turn in the middle of the lines below, for another socket
+        arena.busy = self.receiving = True
         try:
             count = batch_receive(&arena.batch, self.fd, min(self.batch, self.most), self.room)
             if count > 0:
@@ -91,7 +91,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
                     taken.append((data, address))
                     self.kept.extend(taken)
         finally:
-            arena.busy = False
+            arena.busy = self.receiving = False
         if count == 1:
             return sink.received_from(data, address)
         if count < 0:

@@ -24,6 +24,8 @@ cdef class EpollPipe(PipeStream):
 
     cdef int receive(self, Sink sink) except -1:
         cdef Py_ssize_t count
+        if self.driver.kernel._shown is not None:
+            self.driver.kernel.enter_callback()  # as EpollStream does
         if number_of(self.sock) != self.fd:
             return 0 if self.closed else self.driver.evict(self)
         if not self.wanted & READ:

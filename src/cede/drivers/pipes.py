@@ -132,6 +132,8 @@ class PipeStream(Stream):
     # -- data
 
     def receive(self, sink: Sink) -> int:
+        if self.driver.kernel._shown is not None:
+            self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
         if number_of(self.sock) != self.fd:
             return 0 if self.closed else self.driver.evict(self)
         if not self.wanted & READ:

@@ -4,16 +4,23 @@ from cede.drivers.readiness cimport ReadinessDriver
 
 cdef class PortableDriver(ReadinessDriver)
 
+@cython.final
+cdef class Room:
+    cdef object view
+    cdef bint lent
+
 cdef class MethodStream(Stream):
     cdef ReadinessDriver driver
-    cdef object room
+    cdef Room room
+    cdef bint receiving
     @cython.locals(sink=Sink)
     cdef int fire(self, int events) except -1
+    @cython.locals(room=Room)
     cdef int receive(self, Sink sink) except -1
     cdef int receive_into(self, Sink sink) except -1
     @cython.locals(sink=Sink)
     cpdef int close(self) except -1
 
 cdef class PortableDriver(ReadinessDriver):
-    cdef object room
-    cpdef object receive_room(self)
+    cdef Room room
+    cpdef Room receive_room(self)

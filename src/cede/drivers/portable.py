@@ -35,12 +35,23 @@ INTERNET = (socket.AF_INET, socket.AF_INET6) if socket.has_ipv6 else (socket.AF_
 WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 
+class Room:
+    """A buffer for one receive, which the streams of a driver share. `lent`: somebody is about to copy what arrived in it."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(RECEIVE_SIZE))
+        self.lent = False
+
+
 class MethodStream(Stream):
     """A stream over the socket's own methods.
 
     What arrives at a plain socket goes through `room`, which the streams of a driver share, into bytes of the exact size: `recv`
     would make an object as large as it might become, for each message. A subclass of socket is asked by `recv`, which it may have
     replaced.
+
+    `receiving` is true from the system call until the sink is about to be told. A finalizer may run a turn by hand in between, which
+    must take nothing from this socket: it would be told before what came before it.
     """
 
     def __init__(self, driver: PortableDriver, sock: Any, sink: Sink) -> None:
@@ -54,6 +65,7 @@ class MethodStream(Stream):
         self.generation = 0
         self.closed = False
         self.resting = None
+        self.receiving = False
         self.room = driver.receive_room() if type(sock) is socket.socket else None
 
     def resume(self) -> int:
@@ -89,18 +101,32 @@ class MethodStream(Stream):
     # The methods of a socket may be the program's: what they do is looked at before the sink is told.
 
     def receive(self, sink: Sink) -> int:
+        if self.receiving:
+            return 0
+        if self.driver.kernel._shown is not None:
+            self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
+            if not self.wanted & READ:
+                return 0
+        room = self.room
+        self.receiving = True
         try:
-            if self.room is None:
+            if room is None or room.lent:
                 data = self.sock.recv(RECEIVE_SIZE)
             else:
-                count = self.sock.recv_into(self.room)
-                data = self.room[:count].tobytes()
+                room.lent = True
+                try:
+                    count = self.sock.recv_into(room.view)
+                    data = room.view[:count].tobytes()
+                finally:
+                    room.lent = False
         except WOULD_BLOCK:
             return 0
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
             return 0 if self.closed else sink.read_failed(error)
+        finally:
+            self.receiving = False
         if self.closed:
             return 0
         if data:
@@ -111,9 +137,12 @@ class MethodStream(Stream):
         return sink.eof()
 
     def receive_into(self, sink: Sink) -> int:
+        if self.receiving:
+            return 0
         buffer = sink.get_buffer()
         if buffer is None:
             return 0
+        self.receiving = True
         try:
             count = self.sock.recv_into(buffer)
         except WOULD_BLOCK:
@@ -122,6 +151,8 @@ class MethodStream(Stream):
             raise
         except BaseException as error:
             return 0 if self.closed else sink.read_failed(error)
+        finally:
+            self.receiving = False
         if self.closed:
             return 0
         if not count and not memoryview(buffer).nbytes:
@@ -184,9 +215,8 @@ class PortableDriver(ReadinessDriver):
         room: Any = None
 
     def receive_room(self) -> Any:
-        """A buffer for one receive, which is copied from before anything else may use it."""
         if self.room is None:
-            self.room = memoryview(bytearray(RECEIVE_SIZE))
+            self.room = Room()
         return self.room
 
     def open_stream(self, sock: Any, sink: Sink) -> Stream:
