@@ -87,6 +87,8 @@ class Budget:
 
     def open(self) -> None:
         """The loop begins to run."""
+        if self.kernel is None:
+            raise RuntimeError("the budget is not initialized")
         with changes:
             set_budgets([*budgets, self])
 

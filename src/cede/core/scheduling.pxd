@@ -33,7 +33,7 @@ cdef class Scheduler:
     cdef CompiledHeap _timers
     cdef list spares
     cdef Py_ssize_t spare_count
-    cdef readonly Inbox _inbox
+    cdef Inbox _inbox  # not for Python: what is posted is run without a question
     cdef public bint _debug
     cdef public int _state
     cdef public bint clock_replaced

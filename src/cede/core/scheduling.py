@@ -301,6 +301,14 @@ class Scheduler:
             )
         return 0
 
+    def _has_posts(self) -> bool:
+        """Whether something that was posted has not been taken in yet."""
+        return bool(self._inbox.pending)
+
+    def _hints(self) -> Any:
+        """What this loop's thread and its workers let each other know."""
+        return self._inbox.hints
+
     def _drop_all(self) -> int:
         """Forget all ready work and timers, when the loop closes."""
         if cython.compiled:

@@ -50,7 +50,6 @@ class StatisticsPart(Part):
     _budget: Budget | None
     _servers: weakref.WeakSet[Any]
     _children: set[Any]
-    _inbox: Any
     turns: int
     steps: int
     _batches: int
@@ -69,7 +68,7 @@ class StatisticsPart(Part):
             turns=self.turns,
             steps=self.steps - self._batches,
             ready=self.ready_count(),
-            posted=bool(self._inbox.pending),
+            posted=self._has_posts(),
             timers=self.timer_count(),
             tasks=sum(not task.done() for task in asyncio.all_tasks(self)),
             transports=0 if closed else len(open_transports(self)) - len(self._children),

@@ -21,7 +21,7 @@ class LoopThreads(concurrent.futures.ThreadPoolExecutor):
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(thread_name_prefix="asyncio")
-        self.crew = Crew(self._max_workers, "asyncio", kernel._inbox.hints)
+        self.crew = Crew(self._max_workers, "asyncio", kernel._hints())
         self._threads = self.crew.threads
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> concurrent.futures.Future[Any]:  # type: ignore[override]

@@ -20,8 +20,8 @@ cdef enum:
 cdef class StackCoroutine(Operation):
     cdef int state
     cdef object function
-    cdef object args
-    cdef object kwargs
+    cdef tuple args
+    cdef dict kwargs
     cdef object stack
     cdef object driver
     cdef object thrown

@@ -81,9 +81,11 @@ class StackCoroutine(Operation):
             raise TypeError(
                 f"a function is expected, not {type(function).__name__!r}; an async function's coroutine needs no stack: await it"
             )
-        self.function = function
-        self.args = args
+        if self.function is not None:
+            raise RuntimeError("a stackful coroutine is made once")
+        self.args = tuple(args)
         self.kwargs = kwargs
+        self.function = function
         self.stack = self.driver = None
         self.value = self.thrown = self.awaited = self.handed = None
         self.state = FRESH
@@ -117,6 +119,8 @@ class StackCoroutine(Operation):
 
     def begin(self, driver: Any) -> int:
         """The first step, on a new stack."""
+        if self.function is None:
+            raise RuntimeError("the stackful coroutine is not initialized: run_sync() makes one")
         # Not a subclass: greenlet checks the type of whatever it handles, many times in each switch, and the exact one at no cost.
         stack: Any = greenlet(self.function, driver)
         stack.coroutine = self
