@@ -73,11 +73,10 @@ STEPS = (
     ),
     Step(
         "reentry",
-        "user code in every place where it can run, doing what it should not do there, under a debug allocator",
-        (PYTHON, "-m", "tests.fuzz.reentry", "--seed", "{seed}", "--steps", "1000000"),
-        (r"(?P<steps>[\d,]+) steps",),
-        60,
-        {"PYTHONMALLOC": "debug"},
+        "user code in every place where it can run, doing what it should not do there, under the sanitizers",
+        ("make", "reentry", "STEPS=1000000", "ARGS=--seed {seed} --failures 20 --jobs 2"),
+        (r"nothing wrong in (?P<steps>\d+) steps of (?P<programs>\d+) programs", r"(?P<failed>\d+) FAILED (?P<steps>\d+) steps"),
+        120,
     ),
     Step(
         "soak",

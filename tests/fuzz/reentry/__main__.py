@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,13 +17,17 @@ from .children import Verdict, in_child, is_sanitized, warm_up
 from .programs import Program, draw, shrink
 
 STEPS = 100_000
+SUMMARY = re.compile(r"(?:nothing wrong in|(\d+) FAILED) (\d+) steps of (\d+) programs, from seed \d+, \d+ s")
 BUDGET = 400  # steps of one program
+ROOT = Path(__file__).resolve().parents[3]
 TRIES = 3  # of a smaller program, since threads and the collector do not run twice alike
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.reentry", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the first program; each further one has the next number")
+    parser.add_argument("--stride", type=int, default=1, help="the next number is so much larger")
+    parser.add_argument("--jobs", type=int, default=1, help="processes that share the numbers and the steps")
     parser.add_argument("--steps", type=int, default=STEPS, help=f"how many actions in all (default {STEPS})")
     parser.add_argument("--seconds", type=float, default=None, help="stop after so many, whatever was done by then")
     parser.add_argument("--loop", choices=[*driver_names(), "both", "asyncio"], default="both", help="whose driver (default: both in turn)")
@@ -39,7 +46,46 @@ def main(argv: list[str] | None = None) -> int:
         return show(options.reverted, [*sys.argv[1:]] if argv is None else argv)
     if rest:
         parser.error(f"unknown: {' '.join(rest)}")
+    if options.jobs > 1:
+        return share(options, sys.argv[1:] if argv is None else argv)
     return Fuzzing(options).run()
+
+
+def share(options: argparse.Namespace, argv: list[str]) -> int:
+    """Have several processes play every so manieth program each, and sum up."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "tests.fuzz.reentry", *argv, "--jobs", "1", "--stride", str(options.jobs)]
+    command += ["--steps", str(-(-options.steps // options.jobs))]
+    sums: list[tuple[int, int, int]] = []
+
+    def follow(player: subprocess.Popen[str]) -> None:
+        assert player.stdout is not None
+        for line in player.stdout:
+            summary = SUMMARY.fullmatch(line.strip())
+            if summary is None:
+                print(line, end="", flush=True)
+            else:
+                sums.append((int(summary[1] or 0), int(summary[2]), int(summary[3])))
+        player.wait()
+
+    followers = []
+    for index in range(options.jobs):
+        which = [*command, "--seed", str(options.seed + index)]
+        player = subprocess.Popen(which, cwd=ROOT, stdout=subprocess.PIPE, text=True, errors="replace")
+        followers.append(threading.Thread(target=follow, args=(player,)))
+        followers[-1].start()
+    for follower in followers:
+        follower.join()
+    if len(sums) < options.jobs:
+        raise SystemExit("a process of the fuzzer's own ended before its time")
+    failures, steps, programs = map(sum, zip(*sums, strict=True))
+    return tell_end(failures, steps, programs, options.seed, time.monotonic() - began)
+
+
+def tell_end(failures: int, steps: int, programs: int, seed: int, seconds: float) -> int:
+    verdict = f"{failures} FAILED" if failures else "nothing wrong in"
+    print(f"{verdict} {steps} steps of {programs} programs, from seed {seed}, {seconds:.0f} s", flush=True)
+    return 1 if failures else 0
 
 
 class Fuzzing:
@@ -64,7 +110,7 @@ class Fuzzing:
         while self.steps < options.steps and self.failures < options.failures and not self.late():
             loop = self.loops[number % len(self.loops)]
             self.judge(draw(number, options.only.split(","), options.avoid.split(",")), loop, f"seed {number} on {loop}", True)
-            number += 1
+            number += options.stride
             if time.monotonic() - told > 5:
                 told = time.monotonic()
                 print(f"{self.steps} steps, {self.programs} programs, {told - self.began:.0f} s", file=sys.stderr, flush=True)
@@ -100,10 +146,7 @@ class Fuzzing:
         return shrink(program, fails)
 
     def end(self) -> int:
-        seconds = time.monotonic() - self.began
-        verdict = f"{self.failures} FAILED" if self.failures else "nothing wrong in"
-        print(f"{verdict} {self.steps} steps of {self.programs} programs, from seed {self.options.seed}, {seconds:.0f} s", flush=True)
-        return 1 if self.failures else 0
+        return tell_end(self.failures, self.steps, self.programs, self.options.seed, time.monotonic() - self.began)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,28 @@ BIG = 6 << 20
 NUMBERS = (-1, -(2**31), 2**30 + 5, 2**31 - 1, 2**31, 2**32 + 1, 2**40, 2**62, 2**63, 2**70, 1 << 200)
 TIMES = (-1.0, 0.0, 1e300, float("inf"), float("nan"), -1e300)
 DEPTHS = (3, 200, 60_000)
+# Protocols' methods that are given something to look at, each of which calls what it found ``wrong``.
+LOOKING = {"data_received", "buffer_updated", "datagram_received"}
+DEEPLY = 2  # times in one program
 
 
 def nested(world: World, this: Any) -> None:
+    note_overtaking()
     world.loop.call_soon(hold, None)  # or it would sleep where nothing is ready
     world.loop._run_once()
+
+
+def note_overtaking() -> None:
+    """Where a protocol has been called and has not looked yet at what it was given, as in a finalizer that the collector runs there, a
+    turn tells it of what comes next: that is looked at first."""
+    frame: Any = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name in LOOKING and "wrong" not in frame.f_locals:
+            protocol = frame.f_locals.get("self")
+            link = getattr(protocol, "theirs", None) or getattr(protocol, "mine", None)
+            if link is not None:
+                link.overtaken = True
+        frame = frame.f_back
 
 
 def nested_thrice(world: World, this: Any) -> None:
@@ -437,7 +454,10 @@ def in_thread(world: World, this: Any, which: int) -> None:
 
 
 def number(world: World, this: Any, which: int, what: int) -> None:
-    """A number that no sane caller gives. Refused in words, at once; never by running out of memory."""
+    """A number that no sane caller gives, and the next time another one. Refused in words, at once; never by running out of memory."""
+    world.oddities += 1
+    which += world.oddities
+    what += world.oddities // len(NUMBERS)
     value = NUMBERS[which % len(NUMBERS)]
     one = world.sockets[0] if world.sockets else None
     loop = world.loop
@@ -483,14 +503,16 @@ def drop(awaitable: Any) -> None:
 
 
 def deep(world: World, this: Any, depth: int, kind: int, how: int) -> None:
-    """What drives or owns one of its own kind, very often."""
+    """What drives or owns one of its own kind, very often; the next time that is another kind."""
+    world.depths += 1
+    kind += world.depths
     count = DEPTHS[depth % len(DEPTHS)]
     loop = world.loop
     made: list[Any] = []
     if count > 1000:
-        if world.deep_done:
-            return
-        world.deep_done = True
+        if world.deep_done >= DEEPLY:
+            return  # it takes a second
+        world.deep_done += 1
     if kind % 4 == 0:
         thing: Any = cede.sleep(0)
         for _ in range(count):
@@ -604,7 +626,7 @@ ACTIONS: dict[str, Any] = {
     for name, function in list(globals().items())
     if getattr(function, "__module__", "") == __name__ and callable(function)
 }
-for name in ("Item", "waits", "waits_quietly", "hold", "drop", "transport_of"):
+for name in ("Item", "waits", "waits_quietly", "hold", "drop", "transport_of", "note_overtaking"):
     del ACTIONS[name]
 
 # How many numbers each takes, and how often it is drawn.

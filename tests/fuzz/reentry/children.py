@@ -76,7 +76,6 @@ def in_child(program: Program, loop_name: str, budget: int, seconds: float, sani
                     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
                 logging.disable(logging.CRITICAL)
                 warnings.simplefilter("ignore")
-                gc.unfreeze()
                 answer = play(program, loop_name, budget)
                 data = repr(answer).encode(errors="replace")
                 os.write(mouth, data[: 60_000] if len(data) < 60_000 else repr((answer[0], ["too much to tell"])).encode())

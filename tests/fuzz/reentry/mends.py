@@ -5,6 +5,9 @@ from __future__ import annotations
 # (file, the mended text, the text in its place)
 Change = tuple[str, str, str]
 
+# Every module includes the headers. Those that call what is changed in them are compiled anew, and no others: all would take half an hour.
+HEADERS_CONCERN = {"src/cede/core/call.h": ("src/cede/tools/groups/waitfor", "src/cede/stackful/coroutine")}
+
 MENDS: dict[str, list[Change]] = {
     # The ring is emptied in several steps, with what dies between two of them.
     "ring": [
@@ -21,8 +24,7 @@ MENDS: dict[str, list[Change]] = {
         self.mask = SMALLEST - 1
         self.head = self.tail = 0
 """,
-        ),
-        ("src/cede/core/ring.pxd", "    @cython.locals(fresh=list, dropped=list)\n    cdef int clear", "    cdef int clear"),
+        )
     ],
     # A number sizes memory before the system was asked what it is.
     "number": [
@@ -103,12 +105,12 @@ MENDS: dict[str, list[Change]] = {
                     taken.append((data, address))
                     self.kept.extend(taken)
         finally:
-            arena.busy = False
+            arena.busy = self.receiving = False
         if count == 1:
             return sink.received_from(data, address)
 """,
             """        finally:
-            arena.busy = False
+            arena.busy = self.receiving = False
         for index in range(count):
             sink.received_from(batch_data(&arena.batch, index), batch_sender(&arena.batch, index))
 """,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .mends import MENDS
+from .mends import HEADERS_CONCERN, MENDS
 
 ROOT = Path(__file__).resolve().parents[3]
 WITHIN = 600.0  # seconds
@@ -22,7 +22,12 @@ def take_back(name: str, folder: Path) -> None:
         text = path.read_text()
         if text.count(mended) != 1:
             raise SystemExit(f"mend {name!r}: {file} has this {text.count(mended)} times; bring mends.py up to date:\n{mended}")
+        times = path.stat()
         path.write_text(text.replace(mended, before))
+        if file in HEADERS_CONCERN:
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+            for module in HEADERS_CONCERN[file]:
+                (folder / "build" / "cython" / f"{module}.c").touch()
 
 
 def build(name: str) -> Path:

@@ -101,6 +101,7 @@ class Link:
         self.sent = 0
         self.received = 0
         self.unsure = False  # a write was left by an error: how much of it counts is not known
+        self.writing = False
         self.overtaken = False  # what comes may be looked at in another order: see `World.overtakes`
         self.made = 0
         self.lost = 0
@@ -152,7 +153,9 @@ class World:
         self.scripts: list[Script] = []
         self.turn = 0
         self.pumping = False
-        self.deep_done = False
+        self.deep_done = 0
+        self.oddities = 0
+        self.depths = 0
         self.robbed = False  # a task that may hold a lock was finished behind its back: others wait for the lock, whoever cancels them
         self.overtakes = False  # a trace function runs turns by hand: the next data is told before the protocol has looked at this one
 
@@ -220,13 +223,19 @@ class World:
         """Have the loop run `script` once, by ``how(*args, callback)``."""
         self.numbers += 1
         number = self.numbers
+        ran = False
 
         def run() -> None:
+            nonlocal ran
+            ran = True
             self.handles.pop(number, None)
             self.act(script)
 
         handle = how(*args, run)
         self.handles[number] = handle
+        if ran:
+            # Already: a trace function may run a turn by hand on the line before the last one.
+            self.handles.pop(number, None)
 
     # -- playing
 
