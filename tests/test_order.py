@@ -596,6 +596,38 @@ def a_signal_that_the_program_sends_itself(stage: Stage) -> None:
 
 
 @scene
+def a_signal_that_comes_between_a_look_and_what_that_brought(stage: Stage) -> None:
+    """The look did not see it: the next one does."""
+    near, far = stage.pair()
+    stage.loop.add_signal_handler(signal.SIGUSR1, stage.note, "signal")
+    stage.loop.add_reader(near, stage.read, near, "event")
+
+    def act() -> None:
+        far.send(b"x")
+        stage.loop.call_soon(os.kill, os.getpid(), signal.SIGUSR1)
+
+    stage.loop.call_soon(act)
+    stage.run(turns=6)
+    stage.loop.remove_signal_handler(signal.SIGUSR1)
+
+
+@scene
+def a_pipe_that_ends(stage: Stage) -> None:
+    """The end, and the loss, come in the turn after the one in which the pipe was read."""
+    there, here = os.pipe()
+    stage.loop.run_until_complete(stage.loop.connect_read_pipe(lambda: Told(stage, "pipe"), open(there, "rb", 0)))  # noqa: SIM115
+    (near, far) = stage.pair()
+    stage.loop.add_reader(near, stage.read, near, "event")
+
+    def act() -> None:
+        os.close(here)
+        far.send(b"x")
+
+    stage.loop.call_soon(act)
+    stage.run(turns=6)
+
+
+@scene
 def a_signal_whose_handler_is_removed_at_once(stage: Stage) -> None:
     stage.loop.add_signal_handler(signal.SIGUSR1, stage.note, "signal")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ctypes
 
-# Small, since a loop that sleeps until the next timer really does so: powers of two, so that sums are exact.
-UNIT = 2.0**-20
+# So small that a loop which sleeps until the next timer does not give up its processor for it: powers of two, so that sums are exact.
+UNIT = 2.0**-28
 TIE = 2.0**-44
 BEGIN = 16
 # A turn asks once or twice, and no chain of the runtime's own callbacks is so long: after a statement, and after a timer.

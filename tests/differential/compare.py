@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 # Seconds for one batch, far more than it takes.
 STUCK = 120
 BATCH = 50
+AHEAD = 3
 
 Log = list[str]
 
@@ -31,11 +33,14 @@ class Subject:
         self.driver = driver
         self.path = path
         self.process: Any = None
+        self.asked: deque[list[Any]] = deque()  # batches whose answers are to come
 
     def __str__(self) -> str:
         return self.subject if self.subject == "asyncio" else f"{self.subject} on {self.driver}"
 
     def send(self, batch: list[Any]) -> None:
+        """Several may be on their way; `rest` gives the answers, in order."""
+        self.asked.append(batch)
         if self.process is None:
             environment = dict(os.environ)
             if self.path is not None:
@@ -67,20 +72,29 @@ class Subject:
     def logs(self, batch: list[Any]) -> list[Log]:
         """The logs of a batch; that of a program that kills the process says so."""
         self.send(batch)
-        return self.rest(batch)
+        return self.rest()
 
-    def rest(self, batch: list[Any]) -> list[Log]:
+    def rest(self) -> list[Log]:
+        """The logs of the first batch whose logs are to come."""
         answer = self.receive()
+        batch = self.asked.popleft()
         if answer is not None:
             return answer
+        later = [*self.asked]
+        self.asked.clear()
         if len(batch) == 1:
-            return [[f"the process of {self} died, or was stuck"]]
-        return [self.logs([each])[0] for each in batch]
+            logs = [[f"the process of {self} died, or was stuck"]]
+        else:
+            logs = [self.logs([each])[0] for each in batch]
+        for each in later:
+            self.send(each)
+        return logs
 
     def most_like(self, program: Any, log: Log) -> tuple[Log, bool]:
         """Of the oracle: which of its logs is most like this one, and whether there can be none that is more like it."""
         self.send([[program, log]])
         answer = self.receive()
+        self.asked.popleft()
         return ([f"the process of {self} died, or was stuck"], True) if answer is None else (answer[0][0], answer[0][1])
 
     def end(self) -> None:
@@ -110,23 +124,31 @@ class Comparison:
     subjects: list[Subject]
     inside: bool = False
     oracle: Subject = field(default_factory=lambda: Subject("asyncio"))
+    second_oracle: Subject = field(default_factory=lambda: Subject("asyncio"))  # for what is asked while the first one plays on
     played: int = 0
     undecided: int = 0
 
     def run(self, seeds: Iterator[int], until: float | None = None, progress: Callable[[], None] | None = None) -> Iterator[Difference]:
         """The differences, as they are found. `played` counts meanwhile, and `progress` is called between."""
         seeds = iter(seeds)
-        while until is None or time.monotonic() < until:
-            batch: list[Any] = [seed for _, seed in zip(range(BATCH), seeds, strict=False)]
-            if not batch:
+        everybody = [self.oracle, *self.subjects]
+        ahead: deque[tuple[list[Any], list[Any]]] = deque()
+        while True:
+            # Nobody waits for the slowest: each has batches to go on with. Written out they may be more than a pipe takes.
+            while len(ahead) < (1 if self.inside else AHEAD) and (until is None or time.monotonic() < until):
+                batch: list[Any] = [seed for _, seed in zip(range(BATCH), seeds, strict=False)]
+                if not batch:
+                    break
+                programs: list[Any] = [draw(seed, inside=True) for seed in batch] if self.inside else batch
+                for subject in everybody:
+                    subject.send(programs)
+                ahead.append((batch, programs))
+            if not ahead:
                 return
             if progress is not None:
                 progress()
-            everybody = [self.oracle, *self.subjects]
-            programs: list[Any] = [draw(seed, inside=True) for seed in batch] if self.inside else batch
-            for subject in everybody:
-                subject.send(programs)
-            wanted, *others = [subject.rest(programs) for subject in everybody]
+            batch, programs = ahead.popleft()
+            wanted, *others = [subject.rest() for subject in everybody]
             for at, seed in enumerate(batch):
                 self.played += 1
                 if fails_in_asyncio(wanted[at]):
@@ -145,14 +167,14 @@ class Comparison:
         """What asyncio's log should be where this was found: the same, or the one most like it, or None where that cannot be said."""
         if wanted == found:
             return found
-        like, all_tried = self.oracle.most_like(program, found)
+        like, all_tried = self.second_oracle.most_like(program, found)
         if like == found:
             return found
         return like if all_tried and not fails_in_asyncio(like) else None
 
     def again(self, program: dict[str, Any], subject: Subject) -> tuple[Log, Log] | None:
         """The two logs of a program, where they differ."""
-        wanted = self.oracle.logs([program])[0]
+        wanted = self.second_oracle.logs([program])[0]
         if fails_in_asyncio(wanted):
             return None
         found = subject.logs([program])[0]
@@ -163,18 +185,20 @@ class Comparison:
         """The same difference, or another one, in a program from which nothing more can be left out."""
         program = difference.program
         logs = (difference.wanted, difference.found)
+        subject = Subject(difference.subject.subject, difference.subject.driver, difference.subject.path)  # the other one plays on
         smaller = True
         while smaller:
             smaller = False
             for candidate in without_something(program):
-                told = self.again(candidate, difference.subject)
+                told = self.again(candidate, subject)
                 if told is not None:
                     program, logs, smaller = candidate, told, True
                     break
+        subject.end()
         return Difference(difference.seed, difference.subject, program, *logs)
 
     def close(self) -> None:
-        for subject in [self.oracle, *self.subjects]:
+        for subject in [self.oracle, self.second_oracle, *self.subjects]:
             subject.end()
 
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
+import os
 import socket
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from typing import Any
 from tests.support import certificates
 
 from .world import Actor, Body, World, named, pick, plain, waiting
+
+numbers = itertools.count()
 
 
 class Connection(asyncio.Protocol):
@@ -29,6 +34,8 @@ class Connection(asyncio.Protocol):
         self.told = 0
         self.gone = False
         self.at_end = False
+        self.receiving = False
+        self.unable: tuple[str, ...] = ()  # the methods that its transport has not, on asyncio
         self.upgrades = False  # nobody touches it then: of a `start_tls` that fails asyncio does not tell the protocol
         world.connections.append(self)
         world.closers.append(self.abort)
@@ -39,6 +46,10 @@ class Connection(asyncio.Protocol):
 
     def is_secure(self) -> bool:
         return self.transport.get_extra_info("sslcontext") is not None
+
+    def is_tcp(self) -> bool:
+        sock = self.transport.get_extra_info("socket")
+        return sock is not None and sock.family == socket.AF_INET
 
     def tell(self, what: str, body: Body) -> None:
         self.world.touch()
@@ -52,7 +63,14 @@ class Connection(asyncio.Protocol):
         self.tell("is made", self.made)
 
     def data_received(self, data: bytes) -> None:
-        self.tell(f"receives {len(data)}", self.received)
+        self.receiving = True
+        try:
+            self.tell(f"receives {len(data)}", self.received)
+        except BaseException:
+            self.gone = self.is_secure()  # as in `eof_received`
+            raise
+        finally:
+            self.receiving = False
 
     def eof_received(self) -> bool:
         # asyncio's TLS does not say then that it is closing, and drops what is written.
@@ -72,9 +90,11 @@ class Connection(asyncio.Protocol):
         self.tell("has room", [])
 
 
-def connection(world: World, index: int) -> Any:
+def connection(world: World, index: int, method: str = "close") -> Any:
+    """One whose transport can do that."""
     made = [each for each in world.connections if each.transport is not None and not each.upgrades and not each.gone]
-    return pick(made, index) if made else None
+    able = [each for each in made if method not in each.unable]
+    return pick(able, index) if able else None
 
 
 def sockets(world: World) -> tuple[socket.socket, socket.socket]:
@@ -161,9 +181,7 @@ async def upgraded(world: World, where: str, parts: list[Body]) -> None:
 @waiting
 async def serve(world: World, me: Actor, where: str, parts: list[Body], keeps_open: bool) -> None:
     """A server, whose connections do what `parts` say."""
-    folder = tempfile.TemporaryDirectory(prefix="cede-")
-    world.closers.append(folder.cleanup)
-    path = str(Path(folder.name, "socket"))
+    path = new_path(world)
     serving = Serving(path)
     serving.server = await world.loop.create_unix_server(serving_factory(world, where, parts, keeps_open, serving), path)
     world.servers.append(serving)
@@ -177,6 +195,15 @@ async def serve_tcp(world: World, me: Actor, where: str, parts: list[Body], keep
     serving.address = serving.server.sockets[0].getsockname()
     world.servers.append(serving)
     world.closers.append(serving.server.close)
+
+
+def new_path(world: World) -> str:
+    """For a Unix socket. Linux has names that are in no folder: to make and remove folders takes longer than most programs."""
+    if sys.platform == "linux":
+        return f"\0cede-differential-{os.getpid()}-{next(numbers)}"
+    folder = tempfile.TemporaryDirectory(prefix="cede-")
+    world.closers.append(folder.cleanup)
+    return str(Path(folder.name, "socket"))
 
 
 class Serving:
@@ -233,11 +260,11 @@ def close_server(world: World, me: Actor, where: str, index: int) -> Any:
 
 @plain
 def write(world: World, me: Actor, where: str, index: int, size: int) -> Any:
-    one = connection(world, index)
+    one = connection(world, index, "write")
     if one is None or one.transport.is_closing():
         return "not open"
-    if size > 10_000 and one.is_secure():
-        return "too much"  # cede's TLS sends no more than 64 KiB in one step
+    if size > 10_000 and (one.is_secure() or one.is_tcp()):
+        return "too much"  # cede's TLS sends no more than 64 KiB in one step; what TCP takes depends on time
     try:
         one.transport.write(bytes(size))
     except RuntimeError as error:
@@ -247,7 +274,7 @@ def write(world: World, me: Actor, where: str, index: int, size: int) -> Any:
 
 @plain
 def write_pieces(world: World, me: Actor, where: str, index: int, size: int) -> Any:
-    one = connection(world, index)
+    one = connection(world, index, "writelines")
     if one is None or one.transport.is_closing():
         return "not open"
     try:
@@ -259,7 +286,7 @@ def write_pieces(world: World, me: Actor, where: str, index: int, size: int) -> 
 
 @plain
 def write_end(world: World, me: Actor, where: str, index: int) -> Any:
-    one = connection(world, index)
+    one = connection(world, index, "write_eof")
     if one is None or one.transport.is_closing() or not one.transport.can_write_eof():
         return "not open"
     one.transport.write_eof()
@@ -277,16 +304,18 @@ def close(world: World, me: Actor, where: str, index: int) -> Any:
 
 @plain
 def abort(world: World, me: Actor, where: str, index: int) -> Any:
-    one = connection(world, index)
+    one = connection(world, index, "abort")
     if one is None:
         return None
+    if one.receiving and one.is_secure():
+        return "receives"  # asyncio's TLS tells of the end after that, where it came in the same piece
     one.transport.abort()
     return one.name
 
 
 @plain
 def pause(world: World, me: Actor, where: str, index: int) -> Any:
-    one = connection(world, index)
+    one = connection(world, index, "pause_reading")
     if one is None or one.transport.is_closing() or one.is_secure():
         return None  # asyncio's TLS receives on while it is paused, and keeps that; in connection_made it does not end its handshake
     one.transport.pause_reading()
@@ -295,7 +324,7 @@ def pause(world: World, me: Actor, where: str, index: int) -> Any:
 
 @plain
 def resume(world: World, me: Actor, where: str, index: int) -> Any:
-    one = connection(world, index)
+    one = connection(world, index, "resume_reading")
     if one is None or (one.transport.is_closing() and one.is_secure()):
         return None
     if one.at_end:
@@ -306,7 +335,7 @@ def resume(world: World, me: Actor, where: str, index: int) -> Any:
 
 @plain
 def limits(world: World, me: Actor, where: str, index: int, high: int) -> Any:
-    one = connection(world, index)
+    one = connection(world, index, "set_write_buffer_limits")
     if one is None or one.is_secure():
         return None  # asyncio's TLS says "full" where its handshake waits
     one.transport.set_write_buffer_limits(high)
@@ -326,9 +355,7 @@ async def streams(world: World, me: Actor, where: str) -> None:
 @waiting
 async def serve_streams(world: World, me: Actor, where: str, rounds: int) -> None:
     """A server whose handler, a task for each connection, gives lines back."""
-    folder = tempfile.TemporaryDirectory(prefix="cede-")
-    world.closers.append(folder.cleanup)
-    path = str(Path(folder.name, "socket"))
+    path = new_path(world)
 
     async def handle(reader: Any, writer: Any) -> None:
         world.closers.append(writer.transport.abort)

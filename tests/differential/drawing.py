@@ -15,12 +15,13 @@ class Drawing:
 
     def __init__(self, seed: int, inside: bool = False) -> None:
         self.random = random.Random(seed)
-        world = [kind for kind in KINDS if kind in OF_THE_WORLD]
+        world = [kind for kind in KINDS if kind in OF_THE_WORLD for _ in range(3 if kind in OFTEN else 1)]
         others = [kind for kind in KINDS if kind not in OF_THE_WORLD]
         self.random.shuffle(world)
         self.random.shuffle(others)
         # Two thirds have to do with the world outside: there most can go wrong.
-        self.kinds = ["basic", *([] if inside else world[: self.chance((0, 1, 1, 1, 2, 2))]), *others[: self.chance((1, 2, 2, 3))]]
+        outside = [] if inside else list(dict.fromkeys(world))[: self.chance((0, 1, 1, 1, 2, 2))]
+        self.kinds = ["basic", *outside, *others[: self.chance((1, 2, 2, 3))]]
         self.plain = [name for kind in self.kinds for name in KINDS_OF[kind][0]]
         self.waiting = [name for kind in self.kinds for name in KINDS_OF[kind][1]]
         self.busy = len(self.kinds) > 1 and self.kinds[1] in OF_THE_WORLD
@@ -106,7 +107,7 @@ KINDS_OF: dict[str, tuple[list[str], list[str]]] = {
     "barriers": ([], ["barrier", "barrier", "reset_barrier", "abort_barrier"]),
     "transports": (
         ["write", "write", "write", "write_pieces", "write_end", "close", "abort", "pause", "resume", "resume"],
-        ["connect", "connect", "connect_to_end", "sock_send", "sock_receive", "sleep"],
+        ["connect", "connect", "connect_to_end", "sock_send", "sock_receive", "sleep", "spin"],
     ),
     "flow": (
         ["write_much", "write_much", "write", "limits", "pause", "resume", "resume", "close"],
@@ -118,15 +119,29 @@ KINDS_OF: dict[str, tuple[list[str], list[str]]] = {
         ["send_line", "send_line", "close_stream"],
         ["streams", "serve_streams", "visit_streams", "visit_streams", "read", "read", "read", "drain", "wait_closed"],
     ),
-    "sockets": (["send_now", "send_now", "finish_sending"], ["sock_send", "sock_receive", "sock_receive", "sock_receive"]),
+    "sockets": (["send_now", "send_now", "finish_sending"], ["sock_send", "sock_receive", "sock_receive", "sock_receive", "spin"]),
     "readers": (
-        ["add_reader", "add_reader", "add_reader", "remove_reader", "add_writer", "remove_writer", "send_now", "send_now"],
+        [
+            *["add_reader", "add_reader", *["replace_reader"] * 4, "remove_reader", "add_writer", "remove_writer"],
+            *["send_now", "send_now", "send_now"],
+        ],
         ["sock_send"],
     ),
-    "queues": (["put_now", "get_now", "task_done"], ["put", "put", "get", "get", "join"]),
+    "datagrams": (
+        ["send_datagram", "send_datagram", "send_datagram", "close_endpoint", "abort_endpoint"],
+        ["endpoints", "endpoints", "sleep", "spin"],
+    ),
+    "pipes": (
+        ["write", "write", "write_much", "write_end", "close", "abort", "pause", "resume", "limits"],
+        ["pipe", "pipe", "sleep", "spin"],
+    ),
+    "signals": (["on_signal", "on_signal", "send_signal", "send_signal", "send_signal", "off_signal"], ["sleep", "spin"]),
+    "eager": (["spawn_eagerly", "spawn_eagerly", "cancel", "who"], ["wait_future", "sleep"]),
+    "queues": (["put_now", "get_now", "task_done", "shut"], ["put", "put", "get", "get", "join"]),
 }
 KINDS = [kind for kind in KINDS_OF if kind != "basic"]
-OF_THE_WORLD = ("transports", "flow", "servers", "tls", "streams", "sockets", "readers")
+OF_THE_WORLD = ("transports", "flow", "servers", "tls", "streams", "sockets", "readers", "datagrams", "pipes", "signals")
+OFTEN = ("transports", "sockets", "readers")
 ALL_WAITING = {name for _, waiting in KINDS_OF.values() for name in waiting}
 
 Draw = Callable[[Drawing, int], list[Any]]
@@ -152,7 +167,7 @@ ARGUMENTS: dict[str, Draw] = {
     "state": index,
     "spawn": lambda d, depth: [d.body(depth + 1)],
     "sleep": lambda d, depth: [d.units()],
-    "spin": lambda d, depth: [d.chance((1, 3, 10, 70, 500)), d.number(2)],
+    "spin": lambda d, depth: [d.chance((3, 70, 100, 500) if d.busy else (1, 3, 10, 70, 500)), d.number(2)],
     "wait_future": index,
     "attempt": lambda d, depth: [d.body(depth + 1), d.body(depth + 1)],
     "at_last": lambda d, depth: [d.body(depth + 1), d.body(depth + 1)],
@@ -217,17 +232,29 @@ ARGUMENTS: dict[str, Draw] = {
     "send_now": lambda d, depth: [d.end(), d.chance((1, 10, 1000))],
     "finish_sending": lambda d, depth: [d.end()],
     "add_reader": lambda d, depth: [d.end(), d.chance((0, 0, 0, 1, 2)), d.chance((1, 2, 5)), d.callback(depth + 1)],
+    "replace_reader": lambda d, depth: [d.end(), 0, d.chance((1, 2, 5)), d.callback(depth + 1)],
     "remove_reader": lambda d, depth: [d.end()],
     "add_writer": lambda d, depth: [d.end(), d.chance((1, 2, 3)), d.callback(depth + 1)],
     "remove_writer": lambda d, depth: [d.end()],
+    "shut": lambda d, depth: [d.number(4), not d.number(3)],
+    "endpoints": lambda d, depth: [d.callback(depth + 1) for _ in range(3)],
+    "send_datagram": lambda d, depth: [d.number(), d.chance((1, 10, 1000))],
+    "close_endpoint": index,
+    "abort_endpoint": index,
+    "pipe": lambda d, depth: [d.parts(depth), d.callback(depth + 1)],
+    "on_signal": lambda d, depth: [d.number(2), d.callback(depth + 1)],
+    "send_signal": index,
+    "off_signal": index,
+    "spawn_eagerly": lambda d, depth: [d.body(depth + 1)],
     "join": lambda d, depth: [d.number(4)],
 }
 # The same statement, with other arguments.
 ALIASES = {"connect_tls": "connect", "write_much": "write"}
 # Those that hold bodies: not drawn where the program is deep already.
 NESTING = {
-    "call_soon", "post", "call_later", "call_in_the_past", "when_done", "spawn", "attempt", "at_last", "gather", "gather_later", "group",
-    "child", "limit", "wait_for_body", "add_reader", "add_writer", "lock", "permit", "condition",
+    "call_soon", "post", "call_later", "call_in_the_past", "when_done", "spawn", "spawn_eagerly", "on_signal", "attempt", "at_last",
+    "gather", "gather_later", "group", "child", "limit", "wait_for_body", "add_reader", "replace_reader", "add_writer", "lock", "permit",
+    "condition",
 }  # fmt: skip
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from .world import Actor, Body, World, named, pick, plain, waiting
+
+# What a queue that was shut raises, where asyncio's can be.
+SHUT: tuple[Any, ...] = (asyncio.QueueShutDown,) if sys.version_info >= (3, 13) else ()
 
 
 @waiting
@@ -133,6 +137,8 @@ async def put(world: World, me: Actor, where: str, index: int) -> Any:
     world.putting[queue] += 1
     try:
         await queue.put(item)
+    except SHUT as error:
+        return named(error)
     finally:
         world.putting[queue] -= 1
     return item
@@ -146,6 +152,8 @@ async def get(world: World, me: Actor, where: str, index: int) -> Any:
     world.getting[queue] += 1
     try:
         return await queue.get()
+    except SHUT as error:
+        return named(error)
     finally:
         world.getting[queue] -= 1
 
@@ -157,7 +165,7 @@ def put_now(world: World, me: Actor, where: str, index: int) -> Any:
     item = world.number()
     try:
         pick(world.queues, index).put_nowait(item)
-    except (asyncio.QueueFull, RuntimeError) as error:
+    except (asyncio.QueueFull, *SHUT, RuntimeError) as error:
         return named(error)
     return item
 
@@ -168,7 +176,7 @@ def get_now(world: World, me: Actor, where: str, index: int) -> Any:
         return "others wait"
     try:
         return pick(world.queues, index).get_nowait()
-    except (asyncio.QueueEmpty, RuntimeError) as error:
+    except (asyncio.QueueEmpty, *SHUT, RuntimeError) as error:
         return named(error)
 
 
@@ -178,6 +186,15 @@ def task_done(world: World, me: Actor, where: str, index: int) -> Any:
         pick(world.queues, index).task_done()
     except ValueError as error:
         return named(error)
+    return None
+
+
+@plain
+def shut(world: World, me: Actor, where: str, index: int, at_once: bool) -> Any:
+    queue = pick(world.queues, index)
+    if sys.version_info < (3, 13):
+        return "not in this Python"  # but on cede
+    queue.shutdown(immediate=at_once)
     return None
 
 

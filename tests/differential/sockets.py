@@ -9,6 +9,7 @@ takes what is there when it ends, which may be more.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from typing import Any
 
@@ -135,6 +136,23 @@ def remove_reader(world: World, me: Actor, where: str, index: int) -> Any:
     if removed:
         one.reads = ""
     return removed
+
+
+@plain
+def replace_reader(world: World, me: Actor, where: str, index: int, late: int, times: int, body: Body) -> Any:
+    """Another reader in the place of one that the poll, but not yet the loop, has told of: in the turn in which its data is seen."""
+
+    def replace() -> None:
+        world.touch()
+        one = end(world, index)
+        if one.reads == "reader":
+            one.reads = ""
+        world.tell(f"{where} replaced {add_reader(world, me, where, index, late, times, body)}")
+
+    if world.spun <= 40:
+        with contextlib.suppress(OSError):
+            end(world, index % (2 * PAIRS) ^ 1).sock.send(b"x")
+    world.loop.call_soon(replace)
 
 
 @plain

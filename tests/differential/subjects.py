@@ -6,6 +6,9 @@ What is done to asyncio here takes away what depends on memory addresses or real
 
 * its selector never sleeps, for the clock does not go on meanwhile;
 * its task group keeps the order in which tasks came, in which cede's cancels them too: a plain set has none.
+
+Before Python 3.13 its task group also learns what it does since then, and cede's on every version: it takes back what it asked of its task
+while that waited for the others, and a task that somebody else has cancelled is cancelled again behind the errors.
 """
 
 from __future__ import annotations
@@ -109,6 +112,9 @@ class OrderedSet(dict[Any, None]):
         del self[thing]
 
 
+CANCELS_AGAIN = sys.version_info >= (3, 13)
+
+
 def order_the_groups_of_asyncio() -> None:
     """asyncio's groups cancel their tasks in the order in which these came."""
     begin = asyncio.TaskGroup.__init__
@@ -118,6 +124,23 @@ def order_the_groups_of_asyncio() -> None:
         group._tasks = OrderedSet()
 
     asyncio.TaskGroup.__init__ = begin_in_order  # type: ignore[method-assign]
+    if not CANCELS_AGAIN:
+        end = asyncio.TaskGroup.__aexit__
+
+        async def end_and_cancel_again(group: Any, kind: Any, error: Any, traceback: Any) -> Any:
+            parent = group._parent_task
+            asked_before = group._parent_cancel_requested
+            try:
+                return await end(group, kind, error, traceback)
+            except BaseExceptionGroup:
+                if group._parent_cancel_requested and not asked_before:
+                    parent.uncancel()
+                if parent.cancelling():
+                    parent.uncancel()
+                    parent.cancel()
+                raise
+
+        asyncio.TaskGroup.__aexit__ = end_and_cancel_again  # type: ignore[method-assign]
 
 
 def let_no_selector_sleep() -> None:

@@ -59,13 +59,21 @@ class Player:
         from .world import World
 
         world = World(loop, clock, program)
+
+        def stuck(*unused: Any) -> None:
+            world.tell("stuck")
+            world.over = True
+            loop.stop()
+            raise Stuck  # asyncio reports it where a callback raises it, and goes on
+
+        signal.signal(signal.SIGALRM, stuck)
         if self.subject == "asyncio":
             loop.looks.position = lambda: len(world.log)
         signal.alarm(STUCK)
         try:
             return world.play()
         except Stuck:
-            return [*world.log, "stuck"]
+            return world.log
         finally:
             signal.alarm(0)
 
@@ -116,10 +124,6 @@ def program_of(asked: Any) -> dict[str, Any]:
     return draw(asked) if isinstance(asked, int) else asked
 
 
-def stuck(*unused: Any) -> None:
-    raise Stuck
-
-
 def main() -> None:
     """Answer batches until the input ends."""
     subject, driver = sys.argv[1:]
@@ -127,11 +131,11 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     sys.unraisablehook = lambda unraisable: None  # coroutines of a program that was over before they were
-    signal.signal(signal.SIGALRM, stuck)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     player = Player(subject, driver)
     import tests.differential.connections
+    import tests.differential.others
     import tests.differential.primitives
     import tests.differential.sockets
     import tests.differential.work  # noqa: F401

@@ -84,6 +84,10 @@ class World:
         self.ends: list[Any] = []
         self.sockets: list[Any] = []
         self.connections: list[Any] = []
+        self.endpoints: list[Any] = []
+        self.files: list[Any] = []
+        self.signals: set[Any] = set()
+        self.signalled = 0
         self.servers: list[Any] = []
         self.streams: list[tuple[Any, Any]] = []
         self.stream_servers: list[str] = []
@@ -225,8 +229,8 @@ class World:
         for _ in range(3):
             self.loop.call_soon(self.loop.stop)
             self.loop.run_forever()
-        for sock in self.sockets:
-            sock.close()
+        for file in [*self.sockets, *self.files]:
+            file.close()
         for future in self.futures:
             if future.done() and not future.cancelled():
                 future.exception()

@@ -295,6 +295,8 @@ class Kernel(Scheduler):
         ring = self._ready
         if driver.batch == NO_BATCH:
             driver.batch = COLLECTED  # of signals alone
+        if driver.signals:
+            driver.heard = True
         if driver.batch == COLLECTED:
             due = timed and self._timers.size() and self._timers.next_time() <= now
             if not (due or ring.size() or self.order is not None):

@@ -13,6 +13,7 @@ cdef class DriverPort(Runnable):
     cdef public bint acted
     cdef public int batch
     cdef public bint signals
+    cdef public bint heard
     cdef public object signal_sink
     cpdef int wait(self, double timeout) except -1
     cpdef int tell(self) except -1

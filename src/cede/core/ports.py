@@ -49,7 +49,8 @@ class DriverPort(Runnable):
     is where it is: NO_BATCH; COLLECTED, nobody has dealt with it yet; QUEUED, the driver stands on the ring; TELLING, `tell` has begun
     and is either under way or was left by an interrupt, and what is left of the batch comes before everything on the ring. While there
     is one, no other is collected. ``signals`` is true while a signal's handler has something to tell by `signal_sink`, which is told in a
-    batch too.
+    batch too, ``heard`` while the batch has that to tell. As on asyncio, where none had come at the look, one that
+    comes before the batch is told waits for the next look.
     """
 
     quiet: bool
@@ -61,6 +62,7 @@ class DriverPort(Runnable):
         acted = False
         batch = NO_BATCH
         signals = False
+        heard = False
         signal_sink: Any = None
 
     def wait(self, timeout: float) -> int:
@@ -83,7 +85,7 @@ class DriverPort(Runnable):
 
     def tell_signals(self, numbers: bytes) -> int:
         """Call ``signal_sink(numbers)`` if there is one: `numbers` are what the wake-up descriptor told."""
-        self.signals = False
+        self.signals = self.heard = False
         if self.signal_sink is not None:
             self.signal_sink(numbers)
         return 0

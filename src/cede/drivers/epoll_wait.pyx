@@ -273,9 +273,9 @@ cdef class EpollWaiter(PortableDriver):
     cpdef int tell(self) except -1:
         cdef unsigned int poll = self.polls
         self.batch = TELLING
-        while self.polls == poll and (self.position < self.count or self.signals):
+        while self.polls == poll and (self.position < self.count or self.heard):
             try:
-                if self.signals:
+                if self.heard:
                     self.tell_numbers()
                 self.dispatch(poll)
             except (KeyboardInterrupt, SystemExit):
@@ -368,7 +368,7 @@ cdef class EpollWaiter(PortableDriver):
         if not self.closed:
             self.closed = True
             self.position = self.count = 0
-            self.signals = False
+            self.signals = self.heard = False
             self.numbers = b""
             self.batch = NO_BATCH
             try:

@@ -126,9 +126,9 @@ class SelectorDriver(PortableDriver):
     def tell(self) -> int:
         poll = self.polls
         self.batch = TELLING
-        while self.polls == poll and (self.rest or self.signals):
+        while self.polls == poll and (self.rest or self.heard):
             try:
-                if self.signals:
+                if self.heard:
                     self.tell_numbers()
                 self.dispatch(poll)
             except (KeyboardInterrupt, SystemExit):
@@ -192,7 +192,7 @@ class SelectorDriver(PortableDriver):
         if not self.closed:
             self.closed = True
             self.rest = []
-            self.signals = False
+            self.signals = self.heard = False
             self.numbers = b""
             self.batch = NO_BATCH
             # Nothing is unregistered: an epoll instance inside the selector is shared with the parent.
@@ -208,7 +208,7 @@ class SelectorDriver(PortableDriver):
         # Each step may be made again: a signal's handler may have ended the first call in the middle.
         self.closed = True
         self.rest = []
-        self.signals = False
+        self.signals = self.heard = False
         self.numbers = b""
         self.batch = NO_BATCH
         self.forget_all()

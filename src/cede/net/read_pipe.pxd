@@ -1,4 +1,4 @@
-from cede.core.call cimport call_in, call_method_in
+from cede.core.call cimport call_method_in
 from cede.core.kernel cimport Kernel
 from cede.drivers.base cimport Owned, Stream
 from cede.net.transport cimport BaseTransport

@@ -29,7 +29,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import call_in, call_method_in
+    from cede.core.pure import call_method_in
 
 
 class AsReadPipe(transports.ReadTransport):
@@ -107,15 +107,12 @@ class ReadPipeTransport(BaseTransport):
         if self.kernel._debug:
             logger.info("%r was closed by peer", self)
         self.closing = True
-        self.kernel.enter_callback()
         try:
-            call_in(self.context, self.protocol.eof_received, ())
-        except (KeyboardInterrupt, SystemExit):
+            # From the ring, as asyncio's does: behind what else the poll brought. A socket's protocol is told at once.
+            self.kernel.call_soon(self.protocol.eof_received, context=self.context.copy())
+        finally:
             self.lose(None)
-            raise
-        except BaseException as error:
-            self.report("Exception in callback protocol.eof_received()", error)
-        return self.lose(None)
+        return 0
 
     def read_failed(self, error: BaseException) -> int:
         return self.fail(error, "Fatal read error on pipe transport")
