@@ -22,6 +22,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# Images of containers set it. pytest keeps the tests as it has rewritten them; else each of its processes would rewrite them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 SOURCES := pyproject.toml setup.py LICENSE README.md $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name py.typed)
 # Errors only: how a build failed is an error, a mirror that lacks something is not.
