@@ -27,6 +27,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--way", choices=WAYS, help="cede's loop alone, or with asyncio's names on cede's (default: both)")
     parser.add_argument("--driver", help="epoll or selector (default: those that this install has)")
     parser.add_argument("--inside", action="store_true", help="programs without sockets only")
+    parser.add_argument("--lanes", type=int, default=1, help="how many processes play on each loop (default: %(default)s)")
     parser.add_argument("--most", type=int, default=3, help="how many differences are shown before it ends (default: %(default)s)")
     parser.add_argument("--source", metavar="FOLDER", help="a folder whose package is run, uncompiled, instead of the installed one")
     parser.add_argument("--mutant", choices=MUTANTS, help="run a package, uncompiled, that has this fault")
@@ -66,7 +67,7 @@ def main() -> int:
 
 def run(arguments: Any) -> int:
     """The programs, or one."""
-    comparison = Comparison(subjects_of(arguments), arguments.inside)
+    comparison = Comparison(subjects_of(arguments), arguments.inside, arguments.lanes)
     began = time.monotonic()
     different: set[int] = set()
     try:

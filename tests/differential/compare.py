@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, cycle
 from pathlib import Path
 from typing import Any
 
@@ -123,32 +124,36 @@ class Comparison:
 
     subjects: list[Subject]
     inside: bool = False
-    oracle: Subject = field(default_factory=lambda: Subject("asyncio"))
+    lanes: int = 1  # how many processes there are of each subject
     second_oracle: Subject = field(default_factory=lambda: Subject("asyncio"))  # for what is asked while the first one plays on
+    everybody: list[list[Subject]] = field(default_factory=list)
     played: int = 0
     undecided: int = 0
 
     def run(self, seeds: Iterator[int], until: float | None = None, progress: Callable[[], None] | None = None) -> Iterator[Difference]:
         """The differences, as they are found. `played` counts meanwhile, and `progress` is called between."""
         seeds = iter(seeds)
-        everybody = [self.oracle, *self.subjects]
-        ahead: deque[tuple[list[Any], list[Any]]] = deque()
+        for _ in range(self.lanes - len(self.everybody)):
+            self.everybody.append([Subject("asyncio"), *(Subject(each.subject, each.driver, each.path) for each in self.subjects)])
+        lanes = cycle(self.everybody)
+        ahead: deque[tuple[list[Subject], list[Any], list[Any]]] = deque()
         while True:
             # Nobody waits for the slowest: each has batches to go on with. Written out they may be more than a pipe takes.
-            while len(ahead) < (1 if self.inside else AHEAD) and (until is None or time.monotonic() < until):
+            while len(ahead) < (1 if self.inside else AHEAD * self.lanes) and (until is None or time.monotonic() < until):
                 batch: list[Any] = [seed for _, seed in zip(range(BATCH), seeds, strict=False)]
                 if not batch:
                     break
                 programs: list[Any] = [draw(seed, inside=True) for seed in batch] if self.inside else batch
-                for subject in everybody:
+                lane = next(lanes)
+                for subject in lane:
                     subject.send(programs)
-                ahead.append((batch, programs))
+                ahead.append((lane, batch, programs))
             if not ahead:
                 return
             if progress is not None:
                 progress()
-            batch, programs = ahead.popleft()
-            wanted, *others = [subject.rest() for subject in everybody]
+            lane, batch, programs = ahead.popleft()
+            wanted, *others = [subject.rest() for subject in lane]
             for at, seed in enumerate(batch):
                 self.played += 1
                 if fails_in_asyncio(wanted[at]):
@@ -198,7 +203,7 @@ class Comparison:
         return Difference(difference.seed, difference.subject, program, *logs)
 
     def close(self) -> None:
-        for subject in [self.oracle, self.second_oracle, *self.subjects]:
+        for subject in [self.second_oracle, *self.subjects, *chain(*self.everybody)]:
             subject.end()
 
 

@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self.world.tell(f"{self.name} {what}")
         self.told += 1
         if self.told < 30:
-            self.world.run_now(body, f"{self.name}!{self.told}")
+            self.world.run_now(body, f"{self.name}!{self.told}", in_event=True)
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -338,7 +338,10 @@ def limits(world: World, me: Actor, where: str, index: int, high: int) -> Any:
     one = connection(world, index, "set_write_buffer_limits")
     if one is None or one.is_secure():
         return None  # asyncio's TLS says "full" where its handshake waits
-    one.transport.set_write_buffer_limits(high)
+    if isinstance(one.transport, asyncio.Transport):
+        one.transport.set_write_buffer_limits(high)
+    else:
+        one.transport.set_write_buffer_limits(high, 0)  # of a pipe
     return one.name
 
 

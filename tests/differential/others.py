@@ -45,7 +45,7 @@ class Endpoint(asyncio.DatagramProtocol):
         self.world.tell(f"{self.name} {what}")
         self.told += 1
         if self.told < 30:
-            self.world.run_now(body, f"{self.name}!{self.told}")
+            self.world.run_now(body, f"{self.name}!{self.told}", in_event=True)
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -129,6 +129,12 @@ class PipeEnd(Connection):
     def __init__(self, world: World, name: str, parts: list[Body], unable: tuple[str, ...]) -> None:
         super().__init__(world, name, parts, False)
         self.unable = unable
+
+    def connection_made(self, transport: Any) -> None:
+        if "write" not in self.unable:
+            # asyncio's has room when all is written, whatever the lower limit says; cede's obeys that.
+            transport.set_write_buffer_limits(65536, 0)
+        super().connection_made(transport)
 
     def abort(self) -> None:
         if self.transport is not None:

@@ -83,8 +83,7 @@ async def sock_receive(world: World, me: Actor, where: str, index: int, size: in
 
 @plain
 def send_now(world: World, me: Actor, where: str, index: int, size: int) -> Any:
-    """Past the loop, which may see it some turns later where it has been busy for long."""
-    if world.spun > 40:
+    if not world.may_act_past_the_loop():
         return "not now"
     try:
         return end(world, index).sock.send(bytes(size))
@@ -97,8 +96,8 @@ def finish_sending(world: World, me: Actor, where: str, index: int) -> Any:
     one = end(world, index)
     if one.writes:
         return "is busy"
-    if world.spun > 40:
-        return "not now"  # as in `send_now`
+    if not world.may_act_past_the_loop():
+        return "not now"
     try:
         one.sock.shutdown(socket.SHUT_WR)
     except OSError as error:
@@ -151,10 +150,14 @@ def replace_reader(world: World, me: Actor, where: str, index: int, late: int, t
             one.reads = ""
         world.tell(f"{where} replaced {add_reader(world, me, where, index, late, times, body)}")
 
-    if world.spun <= 40:
-        with contextlib.suppress(OSError):
-            end(world, index % (2 * PAIRS) ^ 1).sock.send(b"x")
-    world.loop.call_soon(replace)
+    async def send_and_replace() -> None:
+        other = end(world, index % (2 * PAIRS) ^ 1)
+        if not other.writes:
+            with contextlib.suppress(OSError):
+                await world.loop.sock_sendall(other.sock, b"x")
+        world.loop.call_soon(replace)
+
+    world.unnamed.append(world.loop.create_task(send_and_replace()))
 
 
 @plain

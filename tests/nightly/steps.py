@@ -60,7 +60,7 @@ STEPS = (
     Step(
         "differential",
         "random programs on asyncio and on cede, whose logs have to be equal",
-        (PYTHON, "-m", "tests.differential", "--seed", "{seed}", "--seeds", "100000"),
+        (PYTHON, "-m", "tests.differential", "--seed", "{seed}", "--seeds", "100000", "--lanes", "2"),
         (r"(?P<programs>\d+) programs from seed .*: (?P<different>\d+) differ, (?P<undecided>\d+) undecided",),
         120,
     ),
