@@ -596,6 +596,26 @@ def a_signal_that_the_program_sends_itself(stage: Stage) -> None:
 
 
 @scene
+def a_signal_that_was_sent_before_its_handler_was_removed_and_another_added(stage: Stage) -> None:
+    stage.loop.add_signal_handler(signal.SIGUSR1, stage.note, "first")
+
+    def act() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        stage.loop.call_soon(stage.loop.remove_signal_handler, signal.SIGUSR1)
+        stage.loop.call_soon(stage.loop.call_soon, act_again)
+
+    def act_again() -> None:
+        stage.loop.add_signal_handler(signal.SIGUSR1, stage.note, "second")
+        stage.loop.add_signal_handler(signal.SIGUSR2, stage.note, "another")
+        os.kill(os.getpid(), signal.SIGUSR2)
+
+    stage.loop.call_soon(act)
+    stage.run(turns=8)
+    stage.loop.remove_signal_handler(signal.SIGUSR1)
+    stage.loop.remove_signal_handler(signal.SIGUSR2)
+
+
+@scene
 def a_signal_that_comes_between_a_look_and_what_that_brought(stage: Stage) -> None:
     """The look did not see it: the next one does."""
     near, far = stage.pair()

@@ -89,6 +89,9 @@ class SignalsPart(Part):
         if self._signal_handlers.pop(sig, None) is None:
             return False
         self._signals_heard.pop(sig, None)
+        if sig in self._signals_due:
+            # Nobody hears of those that have come: not who asks for the signal next, either.
+            self._signals_due = [each for each in self._signals_due if each != sig]
         if not self._signal_handlers:
             self.driver.signal_sink = None
         if _owners.get(sig) is not self:
