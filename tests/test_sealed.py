@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -51,3 +53,28 @@ def test_what_is_public_can_be_derived_from() -> None:
     for kind in (cede.Future, cede.Task, cede.Lock, cede.Queue, cede.TaskGroup, cede.Timeout, cede.StreamReader, cede.EventLoop):
         assert type("Heir", (kind,), {}).__new__ is not None
         kind.__new__(kind)
+
+
+def test_a_kernel_without_a_driver_is_refused_in_words() -> None:
+    program = """
+import asyncio, cede
+from cede.core.kernel import Kernel
+from cede.core.fairness import Budget
+from cede.loop.transfer import Transfers
+loop = cede.new_event_loop()
+async def main():
+    await asyncio.sleep(0)
+task = loop.create_task(main())
+Transfers().run_one(task)
+for refused in (Kernel().run_until_stopped, Kernel()._run_once, Budget(None, 1).open):
+    try:
+        refused()
+    except RuntimeError:
+        continue
+    raise AssertionError(refused)
+loop.run_until_complete(asyncio.sleep(0))
+assert task.done() and not hasattr(loop, "_inbox")
+loop.close()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -22,16 +22,19 @@ MANY = int(os.environ.get("CEDE_TEST_CALLS", "1"))
 # Uncompiled there is no memory to corrupt: one run, for the errors.
 RUNS = [(allocator, run) for allocator in ("default", "debug") for run in range(1, MANY + 1)] if COMPILED else [("default", 1)]
 
+# Of every compiled class, whoever it is for.
+INTERNALS = [("default", 1, "internals")] if COMPILED else []
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize(("allocator", "run"), RUNS)
-def test_junk_kills_nothing(allocator: str, run: int, rng: random.Random, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("allocator", "run", "what"), [*((*each, "calls") for each in RUNS), *INTERNALS])
+def test_junk_kills_nothing(allocator: str, run: int, what: str, rng: random.Random, tmp_path: Path) -> None:
     """uvloop 760: public types made with junk, and every method called."""
     seed = rng.randrange(2**32)
     log = tmp_path / "calls"
     environment = {**os.environ, "PYTHONMALLOC": allocator, "PYTHONHASHSEED": "0"}
-    command = [sys.executable, "-m", "tests.fuzz.calls", str(seed), "2", str(log)]
+    command = [sys.executable, "-m", f"tests.fuzz.{what}", str(seed), "1" if what == "internals" else "2", str(log)]
     answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", timeout=300, check=False)
     if answer.returncode:
         how = signal.Signals(-answer.returncode).name if answer.returncode < 0 else f"exit status {answer.returncode}"

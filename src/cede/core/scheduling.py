@@ -65,7 +65,7 @@ class Scheduler:
         __slots__ = places("__dict__", "__weakref__", "_debug", "_inbox", "_ready", "_state", "_thread_id", "_timers", "driver")
 
     def __init__(self, driver: DriverPort | None) -> None:
-        self.driver = driver
+        self.driver = NO_DRIVER if driver is None else driver
         if cython.compiled:
             self.clock_replaced = type(self).time is not Scheduler.time
             self.spares = [None] * SPARE_HANDLES

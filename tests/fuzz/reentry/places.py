@@ -825,14 +825,21 @@ def streams(world: World, script: Script) -> None:
 
 
 def collector(world: World, script: Script) -> None:
-    """The collector on a thread of its own, that gets the interpreter's lock all the time; and long sends, which give it up."""
+    """The collector on a thread of its own, some moments after there is something to collect; and long sends, which give up the
+    interpreter's lock meanwhile."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     stop = threading.Event()
+    go = threading.Semaphore(0)
+    moments = 0
+    gc.disable()  # `World.end` enables it again
 
     def run() -> None:
-        while not stop.is_set():
-            sum(range(300))
+        while True:
+            go.acquire()
+            if stop.is_set():
+                return
+            sum(range(moments * 97 % 2000))
             gc.collect(0)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -859,7 +866,9 @@ def collector(world: World, script: Script) -> None:
     readers: list[threading.Thread] = []
 
     async def sends() -> None:
-        for round_ in range(25):
+        nonlocal moments
+        for round_ in range(60):
+            moments += 1
             one, other = socket.socketpair()
             transport, _ = await loop.create_connection(asyncio.Protocol, sock=one)
             transport.set_write_buffer_limits(1 << 30)
@@ -871,6 +880,7 @@ def collector(world: World, script: Script) -> None:
             world.transports.append(transport)
             reader.start()
             Abort(transport)
+            go.release()
             for _ in range(6):
                 await asyncio.sleep(0)
             await asyncio.sleep(0.001)
@@ -878,12 +888,13 @@ def collector(world: World, script: Script) -> None:
 
     def end() -> None:
         stop.set()
+        go.release()
         thread.join(20)
         sys.setswitchinterval(before)
 
     world.ends.append(end)
     thread.start()
-    start(world, sends())
+    world.long.append(start(world, sends()))
 
 
 PLACES: dict[str, tuple[Any, float]] = {
@@ -907,7 +918,7 @@ PLACES: dict[str, tuple[Any, float]] = {
     "primitives": (primitives, 3),
     "generator": (generator, 2),
     "streams": (streams, 2),
-    "collector": (collector, 0.25),
+    "collector": (collector, 0.4),
 }
 
 

@@ -17,6 +17,7 @@ import asyncio
 import gc
 import sys
 import threading
+import time
 import traceback
 from typing import Any
 
@@ -24,12 +25,17 @@ DEEPEST = 5  # actions within actions
 TURNS = 30  # of one run
 RUNS = 40
 LAST_RUNS = 6
+LONGEST = 5.0  # seconds, for what is seen through
 SETTLING = 0.02  # seconds, longer than any timer of a program
 
 INTERRUPTS = (KeyboardInterrupt, SystemExit)
 # What the interpreter, and cede, say where something is not as they thought it was. A program's mistake is told in other classes, or
 # with words of our own, which are raised by hand: that is looked at in `is_internal`.
 INTERNAL = (SystemError, AttributeError, IndexError, KeyError, AssertionError, UnboundLocalError, NameError, ZeroDivisionError)
+
+
+# How the kernel reports what raised out of an entry of the ring, each of which has to deal with the errors of user code by itself.
+LAST_RESORT = "What was ready to run has failed"
 
 
 class Planned(Exception):
@@ -152,6 +158,7 @@ class World:
         self.ends: list[Any] = []  # what the end undoes
         self.scripts: list[Script] = []
         self.turn = 0
+        self.long: list[Any] = []  # tasks that are seen through, though all steps are done
         self.pumping = False
         self.deep_done = 0
         self.oddities = 0
@@ -184,7 +191,9 @@ class World:
         for number, known in list(self.handles.items()):
             if known is handle:
                 self.reported.add(number)
-        if error is not None:
+        if context.get("message") == LAST_RESORT:
+            self.wrong(f"something of cede's own, run from the ring, has raised: {''.join(traceback.format_exception(error)[-8:])}")
+        elif error is not None:
             self.judge(error, f"reported: {context.get('message')}")
 
     # -- acting
@@ -255,7 +264,14 @@ class World:
             if not loop.is_closed() and not self.pumping:
                 self.pumping = True
                 loop.call_soon(self.pump)
+        self.see_through()
         self.end()
+
+    def see_through(self) -> None:
+        until = time.monotonic() + LONGEST
+        while not self.loop.is_closed() and not all(task.done() for task in self.long) and time.monotonic() < until:
+            self.loop.call_later(0.01, self.loop.stop)
+            self.run()
 
     def guarded(self, what: Any, *args: Any) -> None:
         """Call what may raise what it likes."""
