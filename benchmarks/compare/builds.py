@@ -1,13 +1,14 @@
 """Installs of cede at two commits, each in an environment of its own: what is compared.
 
-All of them are built in one folder. Only files that differ are written there, so the compiler sees no more than what a commit changed. What
-an environment needs beside cede is taken from the one that runs us, so that cede alone differs.
+Commits with the same setup.py are built in one folder. Only files that differ are written there, so the compiler sees no more than what a
+commit changed. What an environment needs beside cede is taken from the one that runs us, so that cede alone differs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import io
 import json
 import os
@@ -136,11 +137,11 @@ def install(folder: Path, files: dict[str, bytes], name: str, say: Callable[[str
     """Build these files and install them into a new environment. Raises `BuildError`."""
     say(f"== building {name} (minutes the first time, less for one that is close to the last)")
     shutil.rmtree(folder, ignore_errors=True)
-    source, log = PLACE / "source", PLACE / "build.log"
+    # It holds the compiler's flags and Cython's directives, which neither looks at when it decides what is new.
+    flags = hashlib.sha256(files.get("setup.py", b"")).hexdigest()[:8]
+    source, log = PLACE / f"source-{flags}", PLACE / "build.log"
     log.unlink(missing_ok=True)
-    if "setup.py" in sync(source, files):
-        # It holds the compiler's flags and Cython's directives, which neither looks at when it decides what is new.
-        shutil.rmtree(source / "build", ignore_errors=True)
+    sync(source, files)
     python = environment(folder, log)
     run([str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--ignore-installed", "."], log, source)
     found = subprocess.run(
