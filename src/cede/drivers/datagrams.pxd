@@ -9,13 +9,13 @@ cdef class ReadinessDatagrams(DatagramChannel):
     cdef bint refused
     cdef object rest
     cdef list kept
+    cdef int left
     cdef bint waiting
     cdef bint receiving
     cdef int withdraw_write(self) except -1
     @cython.locals(count=int, sink=Sink)
     cdef int receive(self) except -1
     cdef int expect(self, int count) except -1
-    @cython.locals(sink=Sink)
     cdef int tell_kept(self) except -1
     cdef int tell_later(self) except -1
     cdef int take_a_rest(self) except -1

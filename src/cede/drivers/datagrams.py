@@ -70,7 +70,8 @@ class ReadinessDatagrams(DatagramChannel):
 
     driver: ReadinessDriver
     rest: Any
-    kept: list[tuple[bytes, Any]]  # taken from the system and not told yet, oldest last
+    kept: list[Any]  # what was taken together, oldest last: data, and behind it the sender's address
+    left: int  # how many of them were not told yet: the first so many
     waiting: bool  # `tell_kept` is scheduled
     # From the system call until what came is told, or kept. A finalizer may run a turn by hand in between, which must take nothing from
     # this socket: it would be told before what came before it.
@@ -93,6 +94,7 @@ class ReadinessDatagrams(DatagramChannel):
         self.held = False
         self.rest = None
         self.kept = []
+        self.left = 0
         self.waiting = False
         self.receiving = False
 
@@ -138,7 +140,7 @@ class ReadinessDatagrams(DatagramChannel):
                     self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
                 if self.receiving or not self.wanted & READ:
                     return 0  # the next look tells of it again
-                if not self.kept:
+                if not self.left:
                     self.receive()
                 self.tell_kept()
             except (KeyboardInterrupt, SystemExit):
@@ -154,7 +156,7 @@ class ReadinessDatagrams(DatagramChannel):
         return 0
 
     def receive(self) -> int:
-        """Take what is there, not without end; tell it, or keep it in `kept` for `tell_kept`."""
+        """Take what is there, not without end; tell it, or keep it in `kept`, for `tell_kept` of the same class."""
         raise NotImplementedError
 
     def expect(self, count: int) -> int:
@@ -167,18 +169,11 @@ class ReadinessDatagrams(DatagramChannel):
 
     def tell_kept(self) -> int:
         """Tell what was taken and not told. An interrupt, or a pause, leaves the rest here."""
-        try:
-            while self.kept and self.wanted & READ:
-                data, address = self.kept.pop()
-                sink = self.sink  # who closes the channel takes it away
-                sink.received_from(data, address)
-        finally:
-            self.tell_later()
         return 0
 
     def tell_later(self) -> int:
         """No event tells of what is kept: see to it that it is told."""
-        if self.kept and self.wanted & READ and not self.waiting:
+        if self.left and self.wanted & READ and not self.waiting:
             self.waiting = True
             self.driver.kernel.call_soon(self.tell_waiting)
         return 0
@@ -201,6 +196,7 @@ class ReadinessDatagrams(DatagramChannel):
     def close(self) -> int:
         if not self.closed:
             self.closed = True
+            self.left = 0
             self.kept = []
             if self.rest is not None:
                 self.rest.cancel()

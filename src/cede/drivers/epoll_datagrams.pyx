@@ -13,6 +13,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 
 from cede.core.call cimport monotonic
+from cede.core.ring cimport slot_put, slot_take
 from cede.drivers.base cimport READ, WRITE, Sink
 from cede.drivers.datagrams cimport ReadinessDatagrams
 from cede.drivers.epoll_wait cimport native, os_error, plain_socket
@@ -71,6 +72,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         cdef DatagramBatch arena = self.arena
         cdef Sink sink = self.sink
         cdef int count, index
+        cdef list taken
         if socket_number(self.sock) != self.fd:
             return self.driver.evict(self)
         if self.driver.writing:
@@ -85,11 +87,14 @@ cdef class EpollDatagrams(ReadinessDatagrams):
                 data = batch_data(&arena.batch, 0)
                 address = batch_sender(&arena.batch, 0)
                 if count > 1:
-                    taken = []
-                    for index in range(count - 1, 0, -1):
-                        taken.append((batch_data(&arena.batch, index), batch_sender(&arena.batch, index)))
-                    taken.append((data, address))
-                    self.kept.extend(taken)
+                    taken = [None] * (2 * count)
+                    slot_put(taken, 2 * count - 2, data)
+                    slot_put(taken, 2 * count - 1, address)
+                    for index in range(1, count):
+                        slot_put(taken, 2 * (count - 1 - index), batch_data(&arena.batch, index))
+                        slot_put(taken, 2 * (count - 1 - index) + 1, batch_sender(&arena.batch, index))
+                    self.kept = taken
+                    self.left = count
         finally:
             arena.busy = self.receiving = False
         if count == 1:
@@ -102,7 +107,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         return 0
 
     cdef int tell_kept(self) except -1:
-        cdef bint first = not self.telling and len(self.kept) > 0
+        cdef bint first = not self.telling and self.left > 0
         cdef double began = 0.0
         cdef Sink sink
         if first:
@@ -113,8 +118,11 @@ cdef class EpollDatagrams(ReadinessDatagrams):
                 self.telling = True
                 began = monotonic()
         try:
-            while self.kept and self.wanted & READ:
-                data, address = self.kept.pop()
+            while self.left and self.wanted & READ:
+                self.left -= 1
+                # A list that is made shorter each time would move about in memory.
+                data = slot_take(self.kept, 2 * self.left)
+                address = slot_take(self.kept, 2 * self.left + 1)
                 sink = self.sink  # who closes the channel takes it away
                 sink.received_from(data, address)
                 if first and self.telling and monotonic() - began > PATIENCE:

@@ -99,11 +99,14 @@ MENDS: dict[str, list[Change]] = {
             """                data = batch_data(&arena.batch, 0)
                 address = batch_sender(&arena.batch, 0)
                 if count > 1:
-                    taken = []
-                    for index in range(count - 1, 0, -1):
-                        taken.append((batch_data(&arena.batch, index), batch_sender(&arena.batch, index)))
-                    taken.append((data, address))
-                    self.kept.extend(taken)
+                    taken = [None] * (2 * count)
+                    slot_put(taken, 2 * count - 2, data)
+                    slot_put(taken, 2 * count - 1, address)
+                    for index in range(1, count):
+                        slot_put(taken, 2 * (count - 1 - index), batch_data(&arena.batch, index))
+                        slot_put(taken, 2 * (count - 1 - index) + 1, batch_sender(&arena.batch, index))
+                    self.kept = taken
+                    self.left = count
         finally:
             arena.busy = self.receiving = False
         if count == 1:
