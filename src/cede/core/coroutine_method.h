@@ -3,7 +3,10 @@
    A method of a compiled class that returns an awaitable has no code object and takes no attributes, so `inspect` and `asyncio` say that
    it is no coroutine function, and who believes them calls it, and drops what it returns. An object of this type stands in the method's
    place: a call goes straight on to the method, and every question is answered by `form`, an `async def` function of the same
-   parameters, which never runs. The interpreter calls it without a bound method in between, as it does Python's functions. */
+   parameters, which never runs. The interpreter calls it without a bound method in between, as it does Python's functions.
+
+   The interpreter has short ways to call a method of a compiled class, and none to call this. So the C function behind the method is called
+   straight away wherever the arguments are plainly right; all others go to the method, which knows what to say of them. */
 
 #ifndef CEDE_COROUTINE_METHOD_H
 #define CEDE_COROUTINE_METHOD_H
@@ -11,10 +14,15 @@
 #include <Python.h>
 #include <structmember.h>
 
+typedef PyObject *(*cede_fast_function)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
 typedef struct {
     PyObject_HEAD
     vectorcallfunc enter;
     vectorcallfunc call;
+    PyCFunction function;
+    PyObject *receiver;    /* of a function: what it is called with; lives as long as `method` */
+    PyTypeObject *owner;   /* of a method: whose objects it takes; the same */
     PyObject *method;
     PyObject *form;
     PyObject *weakrefs;
@@ -25,6 +33,68 @@ cede_coroutine_method_enter(PyObject *self, PyObject *const *args, size_t count,
 {
     cede_coroutine_method *own = (cede_coroutine_method *)self;
     return own->call(own->method, args, count, names);
+}
+
+/* A method whose arguments are handed on as they are. */
+static PyObject *
+cede_coroutine_method_enter_fast(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
+{
+    cede_coroutine_method *own = (cede_coroutine_method *)self;
+    Py_ssize_t given = PyVectorcall_NARGS(count);
+    if (given < 1 || !PyObject_TypeCheck(args[0], own->owner))
+        return own->call(own->method, args, count, names);
+    return ((cede_fast_function)(void (*)(void))own->function)(args[0], args + 1, given - 1, names);
+}
+
+/* A method without arguments. */
+static PyObject *
+cede_coroutine_method_enter_none(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
+{
+    cede_coroutine_method *own = (cede_coroutine_method *)self;
+    if (PyVectorcall_NARGS(count) != 1 || names != NULL || !PyObject_TypeCheck(args[0], own->owner))
+        return own->call(own->method, args, count, names);
+    return own->function(args[0], NULL);
+}
+
+/* A method with one argument, which has no name. */
+static PyObject *
+cede_coroutine_method_enter_one(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
+{
+    cede_coroutine_method *own = (cede_coroutine_method *)self;
+    if (PyVectorcall_NARGS(count) != 2 || names != NULL || !PyObject_TypeCheck(args[0], own->owner))
+        return own->call(own->method, args, count, names);
+    return own->function(args[0], args[1]);
+}
+
+/* A function of a module. */
+static PyObject *
+cede_coroutine_method_enter_function(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
+{
+    cede_coroutine_method *own = (cede_coroutine_method *)self;
+    return ((cede_fast_function)(void (*)(void))own->function)(own->receiver, args, PyVectorcall_NARGS(count), names);
+}
+
+/* Finds the shortest way to `made->method`. */
+static inline void
+cede_coroutine_method_shorten(cede_coroutine_method *made)
+{
+    if (Py_IS_TYPE(made->method, &PyCFunction_Type)) {
+        made->function = PyCFunction_GET_FUNCTION(made->method);
+        made->receiver = PyCFunction_GET_SELF(made->method);
+        if (PyCFunction_GET_FLAGS(made->method) == (METH_FASTCALL | METH_KEYWORDS))
+            made->enter = cede_coroutine_method_enter_function;
+    }
+    else if (Py_IS_TYPE(made->method, &PyMethodDescr_Type)) {
+        PyMethodDef *definition = ((PyMethodDescrObject *)made->method)->d_method;
+        made->function = definition->ml_meth;
+        made->owner = PyDescr_TYPE(made->method);
+        if (definition->ml_flags == (METH_FASTCALL | METH_KEYWORDS))
+            made->enter = cede_coroutine_method_enter_fast;
+        else if (definition->ml_flags == METH_NOARGS)
+            made->enter = cede_coroutine_method_enter_none;
+        else if (definition->ml_flags == METH_O)
+            made->enter = cede_coroutine_method_enter_one;
+    }
 }
 
 static PyObject *
@@ -178,6 +248,10 @@ cede_new_coroutine_method(PyObject *method, PyObject *form)
     made->method = Py_NewRef(method);
     made->form = Py_NewRef(form);
     made->weakrefs = NULL;
+    made->function = NULL;
+    made->receiver = NULL;
+    made->owner = NULL;
+    cede_coroutine_method_shorten(made);
     PyObject_GC_Track((PyObject *)made);
     return (PyObject *)made;
 }

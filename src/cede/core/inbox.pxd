@@ -1,3 +1,4 @@
+# cython: boundscheck=False, nonecheck=False
 from cede.core.hints cimport Hints
 from cede.core.ports cimport DriverPort
 from libc.stdint cimport int64_t

@@ -45,8 +45,10 @@ cdef class Kernel(Scheduler):
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
     cdef bint _look_is_due(self) noexcept
-    @cython.locals(driver=DriverPort, ring=CompiledRing, end="unsigned long long", runnable=Runnable, now=double, timed=bint)
+    @cython.locals(driver=DriverPort, ring=CompiledRing, end="unsigned long long", runnable=Runnable)
     cdef int turn(self) except -1
+    @cython.locals(driver=DriverPort, ring=CompiledRing, now=double, timed=bint)
+    cdef bint _bring(self) except -1
     @cython.locals(driver=DriverPort, ring=CompiledRing, due=bint)
     cdef bint _place_batch(self, bint timed, double now) except -1
     @cython.locals(began=double)

@@ -252,15 +252,8 @@ class Kernel(Scheduler):
         driver = self.driver
         if self._inbox.pending:
             self._take_posts()
-        now = 0.0
-        timed = self._timers.size() > 0
-        if timed:
-            now = self.now()
-        if (driver.batch or driver.signals) and self._place_batch(timed, now):
+        if (self._timers.size() or driver.batch or driver.signals) and self._bring():
             return 0
-        if timed:
-            while self._timers.size() and self._timers.next_time() <= now:
-                ring.append(self._timers.pop())
         if self.order is not None:
             return self.order.run_turn(self)
         end = self.steps + ring.size()
@@ -288,6 +281,21 @@ class Kernel(Scheduler):
         self._running_ready = False
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
         return 0
+
+    def _bring(self) -> bool:
+        """Put the driver's batch and the timers that are due on the ring: whether the batch was told at once, and that was the turn."""
+        ring = self._ready
+        driver = self.driver
+        now = 0.0
+        timed = self._timers.size() > 0
+        if timed:
+            now = self.now()
+        if (driver.batch or driver.signals) and self._place_batch(timed, now):
+            return True
+        if timed:
+            while self._timers.size() and self._timers.next_time() <= now:
+                ring.append(self._timers.pop())
+        return False
 
     def _place_batch(self, timed: bool, now: float) -> bool:
         """Put the driver on the ring for the batch that it has, or have it told at once: whether that was the turn."""

@@ -4,7 +4,8 @@
    traceback looks for that name below the current folder, and shows a line of another file where there is one. Where cede will be installed
    nobody knows at that time; so the code object that Cython makes for a traceback's entry gets its file name here, from the package's own.
 
-   This header is included at the head of each generated file (setup.py), and stands in for the function by which such objects are made. */
+   This header is included at the head of each generated file (setup.py), and stands in for the function by which such objects are made. What
+   else has to stand in for something of the interpreter's is included by it. */
 
 #ifndef CEDE_SOURCE_FILE_H
 #define CEDE_SOURCE_FILE_H
@@ -62,5 +63,7 @@ cede_code_of_line(const char *file, const char *function, int line)
 }
 
 #define PyCode_NewEmpty cede_code_of_line
+
+#include "shallow.h"
 
 #endif

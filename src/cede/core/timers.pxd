@@ -1,3 +1,4 @@
+# cython: boundscheck=False, nonecheck=False
 cimport cython
 from cede.core.handle cimport Handle
 

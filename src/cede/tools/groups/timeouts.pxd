@@ -16,8 +16,8 @@ cdef enum:
 cdef object CancelledError
 cdef object get_running_loop
 
-@cython.locals(kernel=Spawner)
 cpdef object task_on(object loop)
+cdef object task_of(Spawner kernel)
 @cython.locals(own=Task)
 cpdef Py_ssize_t requests_of(object task) except -1
 

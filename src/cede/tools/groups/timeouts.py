@@ -48,11 +48,16 @@ get_running_loop = events.get_running_loop
 def task_on(loop: Any) -> Any:
     """The task that runs now on `loop`, which is the running one; None in a callback."""
     if isinstance(loop, Spawner):
-        kernel = loop
-        if kernel._shown is not None and kernel._task_factory is None:
-            return kernel._shown
-        # A task of asyncio's own, or of somebody's factory, is known to asyncio alone.
+        return task_of(loop)
     return asyncio.current_task(loop)
+
+
+def task_of(kernel: Spawner) -> Any:
+    """The same on a loop of ours."""
+    if kernel._shown is not None and kernel._task_factory is None:
+        return kernel._shown
+    # A task of asyncio's own, or of somebody's factory, is known to asyncio alone.
+    return asyncio.current_task(kernel)  # type: ignore[arg-type]
 
 
 def requests_of(task: Any) -> int:
@@ -160,7 +165,7 @@ class Timeout:
             # Made elsewhere: that its time lies ahead was known of another clock.
             self.known_later = False
             self.kernel = None
-        task = task_on(loop)
+        task = task_on(loop) if self.kernel is None else task_of(self.kernel)
         if task is None:
             raise RuntimeError("Timeout should be used inside a task")
         self.task = task
