@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
+import socket
 import sys
 import threading
 import warnings
 import weakref
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
+import cede
 
 
 def test_run_until_complete_returns_and_raises(loop: asyncio.AbstractEventLoop) -> None:
@@ -331,3 +336,52 @@ def test_pending_tasks_do_not_outlive_the_loop(loop: asyncio.AbstractEventLoop) 
         assert task() is None
     finally:
         logging.getLogger("asyncio").disabled = False
+
+
+@pytest.mark.parametrize("driver", ["epoll", "selector"])
+def test_a_loop_keeps_nothing_in_its_dictionary(driver: str) -> None:
+    """From Python 3.12 on the interpreter calls the methods of an object by a shorter way while nothing was put into its dictionary."""
+    if driver == "epoll" and not sys.platform.startswith("linux"):
+        pytest.skip("epoll is Linux's")
+
+    async def numbers() -> AsyncIterator[int]:
+        for number in range(3):
+            yield number
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read(1))
+        writer.close()
+        await writer.wait_closed()
+
+    async def everything() -> None:
+        loop = asyncio.get_running_loop()
+        async for _ in numbers():
+            break  # dropped before its end
+        gc.collect()
+        loop.call_later(3600, print).cancel()
+        loop.set_exception_handler(None)
+        loop.set_task_factory(None)
+        loop.slow_callback_duration = 1.0
+        loop.add_signal_handler(signal.SIGUSR1, print)
+        await asyncio.to_thread(loop.call_soon_threadsafe, lambda: None)
+        await loop.getaddrinfo("localhost", 80)
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+        await process.wait()
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"x")
+        assert await reader.read() == b"x"
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            loop.add_reader(listener, print)
+            loop.remove_reader(listener)
+        endpoint, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+        endpoint.close()
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+    with asyncio.Runner(loop_factory=lambda: cede.EventLoop(driver)) as runner:
+        runner.run(everything())
+        assert vars(runner.get_loop()) == {}

@@ -65,6 +65,7 @@ class EventLoop(  # type: ignore[misc]
     # by a shorter way, so what the parts keep has places of its own.
     __slots__ = (
         "_asyncgens",
+        "_asyncgens_dropped",
         "_asyncgens_shutdown_called",
         "_borrowed",
         "_budget",
