@@ -229,34 +229,31 @@ cdef class EpollStream(Stream):
         cdef iovec vectors[VECTORS]
         cdef Py_buffer views[16]
         cdef msghdr message
-        cdef Py_ssize_t count
+        cdef Py_ssize_t count, size
         cdef Py_ssize_t offered = 0, total = 0
         cdef int viewed = 0, code
         self.check()
         self.driver.acted = True
-        try:
-            for data in buffers:
-                if offered == VECTORS or total == MOST_AT_ONCE:
-                    break
-                if PyBytes_CheckExact(data):
-                    vectors[offered].iov_base = PyBytes_AS_STRING(data)
-                    vectors[offered].iov_len = PyBytes_GET_SIZE(data)
-                else:
-                    # Rarely more than one: the first, when it was sent in part.
-                    if viewed == 16:
-                        break
-                    PyObject_GetBuffer(data, &views[viewed], PyBUF_SIMPLE)
-                    vectors[offered].iov_base = views[viewed].buf
-                    vectors[offered].iov_len = views[viewed].len
-                    viewed += 1
-                vectors[offered].iov_len = min(<Py_ssize_t>vectors[offered].iov_len, MOST_AT_ONCE - total)
-                total += vectors[offered].iov_len
-                offered += 1
-        except:
-            while viewed:
-                viewed -= 1
-                PyBuffer_Release(&views[viewed])
-            raise
+        while offered < len(buffers) and offered < VECTORS and total < MOST_AT_ONCE:
+            offered = offer_bytes(buffers, vectors, offered, VECTORS, &total, MOST_AT_ONCE)
+            if offered == len(buffers) or offered == VECTORS or total == MOST_AT_ONCE:
+                break
+            # Rarely more than one: the first, when it was sent in part.
+            if viewed == 16:
+                break
+            try:
+                PyObject_GetBuffer(buffers[offered], &views[viewed], PyBUF_SIMPLE)
+            except:
+                while viewed:
+                    viewed -= 1
+                    PyBuffer_Release(&views[viewed])
+                raise
+            size = min(views[viewed].len, MOST_AT_ONCE - total)
+            vectors[offered].iov_base = views[viewed].buf
+            vectors[offered].iov_len = size
+            viewed += 1
+            total += size
+            offered += 1
         if offered > 2 and total <= SCRATCH and total <= offered * SMALL_PIECE:
             count = self.send_joined(vectors, offered)
             while viewed:

@@ -174,6 +174,27 @@ cede_set_nodelay(int fd)
 /* From here on the copy takes long enough to let other threads run meanwhile. */
 #define CEDE_LONG_SEND (64 * 1024)
 
+/* Puts bytes objects of a list into `vectors`, from number `at` on: until there is another thing in the list, or `room` vectors are full, or
+   *total is `most`. Returns the number of the first that was not put there. It is the whole of a `writelines` of many small pieces. */
+static inline Py_ssize_t
+cede_offer_bytes(PyObject *list, struct iovec *vectors, Py_ssize_t at, Py_ssize_t room, Py_ssize_t *total, Py_ssize_t most)
+{
+    Py_ssize_t sum = *total;
+    for (; at < PyList_GET_SIZE(list) && at < room && sum < most; at++) {
+        PyObject *piece = PyList_GET_ITEM(list, at);
+        if (!PyBytes_CheckExact(piece))
+            break;
+        Py_ssize_t size = PyBytes_GET_SIZE(piece);
+        if (size > most - sum)
+            size = most - sum;
+        vectors[at].iov_base = PyBytes_AS_STRING(piece);
+        vectors[at].iov_len = (size_t)size;
+        sum += size;
+    }
+    *total = sum;
+    return at;
+}
+
 /* Bytes taken, 0 where there is no room, or the negated errno. The caller keeps `data` alive. */
 static inline Py_ssize_t
 cede_send_some(int fd, const char *data, Py_ssize_t size)

@@ -44,6 +44,8 @@ cdef extern from "sys_epoll.h":
     object received "cede_received"(PyObject **reserve, const char *data, Py_ssize_t size)
     object message "cede_message"(PyObject **last, PyObject **reserve, const char *data, Py_ssize_t size)
     int socket_number "cede_socket_number"(object sock) noexcept
+    Py_ssize_t offer_bytes "cede_offer_bytes"(
+        list buffers, iovec *vectors, Py_ssize_t at, Py_ssize_t room, Py_ssize_t *total, Py_ssize_t most) noexcept
     Py_ssize_t send_some "cede_send_some"(int fd, const char *data, Py_ssize_t size) noexcept
 
 cdef enum:
