@@ -50,6 +50,12 @@ def settle_heap() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    if nextitem is None:
+        gc.unfreeze()  # the last test of this process: what became garbage since everything was looked at is told now, or never
+
+
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """Random numbers that depend on the seed of the run and the name of the test alone."""
