@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import cede
+from cede.core.kernel import COMPILED
 
 
 def test_run_until_complete_returns_and_raises(loop: asyncio.AbstractEventLoop) -> None:
@@ -338,12 +339,9 @@ def test_pending_tasks_do_not_outlive_the_loop(loop: asyncio.AbstractEventLoop) 
         logging.getLogger("asyncio").disabled = False
 
 
-@pytest.mark.parametrize("driver", ["epoll", "selector"])
+@pytest.mark.parametrize("driver", ["selector", *(["epoll"] if COMPILED and sys.platform == "linux" else [])])
 def test_a_loop_keeps_nothing_in_its_dictionary(driver: str) -> None:
     """From Python 3.12 on the interpreter calls the methods of an object by a shorter way while nothing was put into its dictionary."""
-    if driver == "epoll" and not sys.platform.startswith("linux"):
-        pytest.skip("epoll is Linux's")
-
     async def numbers() -> AsyncIterator[int]:
         for number in range(3):
             yield number
