@@ -468,6 +468,35 @@ def a_transport_that_is_closed_and_has_something_left_to_send(stage: Stage) -> N
 
 
 @scene
+def a_transport_whose_peer_writes_to_it_as_it_ends(stage: Stage) -> None:
+    """The two are of one loop: what is written in `connection_lost` leaves before the descriptor is closed, and does no harm."""
+    near, far = stage.pair()
+    stage.socks.clear()
+    ends: list[Any] = []
+
+    class End(Told):
+        def connection_lost(self, error: Exception | None) -> None:
+            stage.note((self.name, "lost", type(error).__name__))
+            if self.name == "near":
+                self.write_in_pieces()
+
+        def data_received(self, data: bytes) -> None:
+            stage.note((self.name, len(data)))
+            self.write_in_pieces()
+
+        def write_in_pieces(self) -> None:
+            ends[1].writelines([b"a", b"b"])
+            ends[1].write(b"c")
+
+    for sock, name in ((near, "near"), (far, "far")):
+        made = stage.loop.connect_accepted_socket(lambda name=name: End(stage, name), sock)
+        ends.append(stage.loop.run_until_complete(made)[0])
+    stage.loop.call_soon(ends[0].write, bytes(500_000))
+    stage.loop.call_soon(ends[0].close)
+    stage.run(turns=12)
+
+
+@scene
 def transports_that_talk_to_each_other(stage: Stage) -> None:
     near, far = stage.pair()
     stage.socks.clear()
@@ -613,6 +642,20 @@ def a_signal_that_was_sent_before_its_handler_was_removed_and_another_added(stag
     stage.run(turns=8)
     stage.loop.remove_signal_handler(signal.SIGUSR1)
     stage.loop.remove_signal_handler(signal.SIGUSR2)
+
+
+@scene
+def a_signal_whose_handler_is_replaced_before_it_is_told(stage: Stage) -> None:
+    stage.loop.add_signal_handler(signal.SIGUSR1, stage.note, "first")
+
+    def act() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        stage.loop.remove_signal_handler(signal.SIGUSR1)
+        stage.loop.call_soon(stage.loop.add_signal_handler, signal.SIGUSR1, stage.note, "second")
+
+    stage.loop.call_soon(act)
+    stage.run(turns=6)
+    stage.loop.remove_signal_handler(signal.SIGUSR1)
 
 
 @scene

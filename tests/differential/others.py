@@ -157,8 +157,8 @@ async def pipe(world: World, me: Actor, where: str, parts: list[Body], lost: Bod
 
 # -- signals
 
-# One at a time, and none before the clock has gone on since: asyncio's loop writes a byte of its own into the same pipe for each callback
-# that it posts to itself, a signal's too, and hears of a signal that comes behind such a byte a turn earlier than of one alone.
+# One at a time, and none before the clock has gone on since: in which turn a signal is told that another one's callback sends may differ
+# (docs/architecture.md: when Python's handler has run).
 
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 

@@ -89,10 +89,8 @@ class SignalsPart(Part):
         if self._signal_handlers.pop(sig, None) is None:
             return False
         self._signals_heard.pop(sig, None)
-        if sig in self._signals_due:
-            # Nobody hears of those that have come: not who asks for the signal next, either.
-            self._signals_due = [each for each in self._signals_due if each != sig]
-        if not self._signal_handlers:
+        if not self._signal_handlers and not self._signals_due:
+            # Those that have come are told to whoever hears of them in their batch, or to nobody: not to who asks for the signal later.
             self.driver.signal_sink = None
         if _owners.get(sig) is not self:
             return True  # another loop took the signal over

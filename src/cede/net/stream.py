@@ -374,7 +374,10 @@ class StreamTransport(BurstState):
         try:
             self.protocol.connection_lost(error)
         finally:
-            self.finish_closing()
+            try:
+                self.send_what_is_held()
+            finally:
+                self.finish_closing()
             self.end_file(error or ConnectionError("Connection is closed by peer"))
 
     def finish_closing(self) -> int:

@@ -158,7 +158,16 @@ class BaseTransport(Sink):
         try:
             self.protocol.connection_lost(error)
         finally:
-            self.finish_closing()
+            try:
+                self.send_what_is_held()
+            finally:
+                self.finish_closing()
+
+    def send_what_is_held(self) -> int:
+        """What others have written in this step leaves before our descriptor is closed, which may be the other end of theirs."""
+        if self.kernel.driver.holding:
+            self.kernel.driver.release()
+        return 0
 
     def finish_closing(self) -> int:
         """Give the descriptor back."""
