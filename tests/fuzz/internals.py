@@ -29,7 +29,12 @@ LEFT_OUT = ("cede.cli", "cede.cluster", "cede.core.interpreted", "cede.offload.w
 def import_all() -> None:
     for module in pkgutil.walk_packages(cede.__path__, "cede."):
         if not module.name.startswith(LEFT_OUT):
-            importlib.import_module(module.name)
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                if str(error.name).startswith("cede"):
+                    raise
+                # what a part of ours stands on is not installed, or there is none for this Python yet
 
 
 def bare_ways(cls: Any) -> Iterator[tuple[str, Callable[[], Any]]]:

@@ -17,6 +17,7 @@ Invariants
 
 from __future__ import annotations
 
+import sys
 from asyncio import events, exceptions
 from types import CoroutineType, GenericAlias
 from typing import Any
@@ -49,6 +50,10 @@ NAMES["GroupExit"] = "TaskGroup.__aexit__"
 
 CancelledError = exceptions.CancelledError
 get_running_loop = events.get_running_loop
+
+
+# What `__aexit__` gives where the block raised nothing, as asyncio's group of this Python does.
+NOTHING_TO_SUPPRESS = True if sys.version_info >= (3, 15) else None
 
 
 class PatientFuture(Future):
@@ -204,7 +209,7 @@ class TaskGroup(Runnable):
                 if len(self._errors) == 1 and error is not None and isinstance(error, GeneratorExit):
                     raise error  # an asynchronous generator that is being closed
                 raise BaseExceptionGroup("unhandled errors in a TaskGroup", self._errors) from None
-            return None if error is None else True
+            return NOTHING_TO_SUPPRESS if error is None else True
         finally:
             self._parent_task = parent = None
             self._errors = []
