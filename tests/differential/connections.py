@@ -97,6 +97,18 @@ def connection(world: World, index: int, method: str = "close") -> Any:
     return pick(able, index) if able else None
 
 
+def is_reset(one: Connection) -> bool:
+    """Whether the system has given the connection up, which its transport does not know yet."""
+    sock = one.transport.get_extra_info("socket")
+    if sock is None:
+        return False
+    try:
+        sock.getpeername()
+    except OSError:
+        return True
+    return False
+
+
 def sockets(world: World) -> tuple[socket.socket, socket.socket]:
     pair = socket.socketpair()
     for each in pair:
@@ -289,6 +301,8 @@ def write_end(world: World, me: Actor, where: str, index: int) -> Any:
     one = connection(world, index, "write_eof")
     if one is None or one.transport.is_closing() or not one.transport.can_write_eof():
         return "not open"
+    if is_reset(one):
+        return "reset"  # asyncio raises the system's error, and tells the protocol nothing
     one.transport.write_eof()
     return one.name
 
@@ -338,10 +352,10 @@ def limits(world: World, me: Actor, where: str, index: int, high: int) -> Any:
     one = connection(world, index, "set_write_buffer_limits")
     if one is None or one.is_secure():
         return None  # asyncio's TLS says "full" where its handshake waits
-    if isinstance(one.transport, asyncio.Transport):
+    if one.transport.get_extra_info("pipe") is None:
         one.transport.set_write_buffer_limits(high)
     else:
-        one.transport.set_write_buffer_limits(high, 0)  # of a pipe
+        one.transport.set_write_buffer_limits(high, 0)  # asyncio's pipe has room when nothing waits, whatever its lower limit
     return one.name
 
 
