@@ -87,7 +87,7 @@ class World:
         self.endpoints: list[Any] = []
         self.files: list[Any] = []
         self.signals: set[Any] = set()
-        self.signalled = 0
+        self.rung = 0
         self.in_event = False
         self.unnamed: list[Any] = []  # tasks that no statement can name
         self.servers: list[Any] = []
