@@ -157,9 +157,9 @@ async def pipe(world: World, me: Actor, where: str, parts: list[Body], lost: Bod
 
 # -- signals
 
-# One at a time, and none before the clock has gone on since one was told, or since `call_soon_threadsafe`. These ring asyncio's bell, which it
-# answers in the middle of the next turn, and there it hears of a signal that something in that turn has sent; ours hears of it when it looks at
-# the world, behind that turn. (With a bell that does not ring asyncio does the same.)
+# One at a time, and none before the clock has gone on since one was told, or since `call_soon_threadsafe`. These ring asyncio's bell, which
+# it answers in the middle of the next turn, and there it hears of a signal that something in that turn has sent; ours hears of it when it
+# looks at the world, behind that turn. (With a bell that does not ring asyncio does the same.)
 
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
 
