@@ -21,6 +21,9 @@ from .world import Actor, Body, World, named, pick, plain, waiting
 
 numbers = itertools.count()
 
+# Clients that their own servers spawn never end, but where there are no more descriptors: there asyncio tells of each turn without one.
+CROWD = 200
+
 
 class Connection(asyncio.Protocol):
     """A protocol of the program, with its transport."""
@@ -244,6 +247,8 @@ async def visit(world: World, me: Actor, where: str, index: int, parts: list[Bod
     """A client of one of the servers."""
     if not world.servers:
         return "no server"
+    if len(world.connections) > CROWD:
+        return "too many"
     serving = pick(world.servers, index)
     address = serving.address
     serving.coming += 1

@@ -157,8 +157,8 @@ async def pipe(world: World, me: Actor, where: str, parts: list[Body], lost: Bod
 
 # -- signals
 
-# One at a time, and none before the clock has gone on since one was told, or since `call_soon_threadsafe`. These ring asyncio's bell, which
-# it answers in the middle of the next turn, and there it hears of a signal that something in that turn has sent; ours hears of it when it
+# One at a time, and none in the turns behind one that was told, or behind `call_soon_threadsafe`. These ring asyncio's bell, which it
+# answers in the middle of the next turn, and there it hears of a signal that something in that turn has sent; ours hears of it when it
 # looks at the world, behind that turn. (With a bell that does not ring asyncio does the same.)
 
 SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
@@ -174,7 +174,7 @@ def on_signal(world: World, me: Actor, where: str, index: int, body: Body) -> No
     callback = world.callback(body, f"{where}!")
 
     def hear() -> None:
-        world.rung = world.clock.units
+        world.ring(2)
         callback()
 
     world.loop.add_signal_handler(number, hear)
@@ -184,9 +184,9 @@ def on_signal(world: World, me: Actor, where: str, index: int, body: Body) -> No
 def send_signal(world: World, me: Actor, where: str, index: int) -> Any:
     if not world.signals:
         return "nobody hears it"
-    if world.clock.units <= world.rung:
+    if world.bells:
         return "not now"
-    world.rung = world.clock.units
+    world.ring(4)  # it is told two turns later, and rings the bell
     os.kill(os.getpid(), pick(sorted(world.signals), index))
     return None
 

@@ -26,7 +26,7 @@ def call_soon(world: World, me: Actor, where: str, body: Body) -> None:
 
 @plain
 def post(world: World, me: Actor, where: str, body: Body) -> None:
-    world.rung = world.clock.units
+    world.ring(2)
     world.handles.append(world.loop.call_soon_threadsafe(world.callback(body, f"{where}!")))
 
 

@@ -87,7 +87,7 @@ class World:
         self.endpoints: list[Any] = []
         self.files: list[Any] = []
         self.signals: set[Any] = set()
-        self.rung = 0
+        self.bells = 0  # how many may be ringing: see `send_signal`
         self.in_event = False
         self.unnamed: list[Any] = []  # tasks that no statement can name
         self.servers: list[Any] = []
@@ -108,6 +108,17 @@ class World:
         self.clock.asked = 0
         if self.over:
             raise Over
+
+    def ring(self, turns: int) -> None:
+        """A bell rings for so many turns."""
+        self.bells += 1
+        self.still_ringing(turns)
+
+    def still_ringing(self, turns: int) -> None:
+        if turns:
+            self.loop.call_soon(self.still_ringing, turns - 1)
+        else:
+            self.bells -= 1
 
     def report(self, loop: Any, context: dict[str, Any]) -> None:
         """The loop's exception handler."""
