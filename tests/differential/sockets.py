@@ -9,6 +9,7 @@ takes what is there when it ends, which may be more.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from typing import Any
@@ -74,11 +75,13 @@ async def sock_receive(world: World, me: Actor, where: str, index: int, size: in
     one.reads = "operation"
     try:
         # An end and a reset are not told apart: the one may become the other before the operation ends.
-        return len(await world.loop.sock_recv(one.sock, size)) or "the end"
+        answer = len(await world.loop.sock_recv(one.sock, size)) or "the end"
     except ConnectionError:
-        return "the end"
-    finally:
-        one.reads = ""
+        answer = "the end"
+    except asyncio.CancelledError:
+        raise  # `reads` stays: what asyncio's operation had taken by then is gone, and nobody is to look for it
+    one.reads = ""
+    return answer
 
 
 @plain
