@@ -22,7 +22,7 @@ from .world import Actor, Body, World, named, pick, plain, waiting
 numbers = itertools.count()
 
 # Clients that their own servers spawn never end, but where there are no more descriptors: there asyncio tells of each turn without one.
-CROWD = 200
+CROWD = 30
 
 
 class Connection(asyncio.Protocol):
