@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import warnings
 from typing import Any
 
@@ -27,6 +28,7 @@ from .drawing import draw
 STUCK = 20
 # In how many orders a program is tried. Few have to do with so many looks that find several events.
 MOST_ORDERS = 500
+LONGEST_SEARCH = 20.0  # seconds; a program that ran long is undecided then
 
 
 class Stuck(BaseException):
@@ -85,7 +87,10 @@ class Player:
         orders: list[int] = []
         best: list[str] = []
         agreed = -1
+        until = time.monotonic() + LONGEST_SEARCH
         for _ in range(MOST_ORDERS):
+            if time.monotonic() > until:
+                break
             clock = Clock()
             loop = subjects.Oracle(clock, orders)
             log = self.log_of(loop, clock, program)
