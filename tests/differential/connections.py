@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.support import certificates
 
-from .world import Actor, Body, World, named, pick, plain, waiting
+from .world import Actor, Body, Told, World, named, pick, plain, waiting
 
 numbers = itertools.count()
 
@@ -25,7 +25,7 @@ numbers = itertools.count()
 CROWD = 30
 
 
-class Connection(asyncio.Protocol):
+class Connection(Told, asyncio.Protocol):
     """A protocol of the program, with its transport."""
 
     def __init__(self, world: World, name: str, parts: list[Body], keeps_open: bool) -> None:
@@ -33,8 +33,6 @@ class Connection(asyncio.Protocol):
         self.name = name
         self.made, self.received, self.ended, self.lost = parts
         self.keeps_open = keeps_open
-        self.transport: Any = None
-        self.told = 0
         self.gone = False
         self.at_end = False
         self.receiving = False
@@ -43,23 +41,12 @@ class Connection(asyncio.Protocol):
         world.connections.append(self)
         world.closers.append(self.abort)
 
-    def abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
-
     def is_secure(self) -> bool:
         return self.transport.get_extra_info("sslcontext") is not None
 
     def is_tcp(self) -> bool:
         sock = self.transport.get_extra_info("socket")
         return sock is not None and sock.family == socket.AF_INET
-
-    def tell(self, what: str, body: Body) -> None:
-        self.world.touch()
-        self.world.tell(f"{self.name} {what}")
-        self.told += 1
-        if self.told < 30:
-            self.world.run_now(body, f"{self.name}!{self.told}", in_event=True)
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport

@@ -10,12 +10,12 @@ import socket
 from typing import Any
 
 from .connections import Connection
-from .world import Actor, Body, World, named, pick, plain, waiting
+from .world import Actor, Body, Told, World, named, pick, plain, waiting
 
 # -- datagrams
 
 
-class Endpoint(asyncio.DatagramProtocol):
+class Endpoint(Told, asyncio.DatagramProtocol):
     """One of two that send datagrams to each other.
 
     One datagram at a time is on its way to each, and none is sent to who is just being told of one: of several that wait, cede tells
@@ -28,24 +28,11 @@ class Endpoint(asyncio.DatagramProtocol):
         self.received = received
         self.failed = failed
         self.lost = lost
-        self.transport: Any = None
         self.other: Endpoint | None = None
         self.coming = 0
-        self.told = 0
         self.gone = False
         world.endpoints.append(self)
         world.closers.append(self.abort)
-
-    def abort(self) -> None:
-        if self.transport is not None:
-            self.transport.abort()
-
-    def tell(self, what: str, body: Body) -> None:
-        self.world.touch()
-        self.world.tell(f"{self.name} {what}")
-        self.told += 1
-        if self.told < 30:
-            self.world.run_now(body, f"{self.name}!{self.told}", in_event=True)
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport

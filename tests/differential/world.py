@@ -326,3 +326,23 @@ def outcome(future: Any) -> str:
         return "cancelled"
     error = future.exception()
     return str(future.result()) if error is None else named(error)
+
+
+class Told:
+    """What the protocols of a program have in common: each call of theirs stands in the log, and runs statements."""
+
+    world: World
+    name: str
+    transport: Any = None
+    told = 0
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def tell(self, what: str, body: Body) -> None:
+        self.world.touch()
+        self.world.tell(f"{self.name} {what}")
+        self.told += 1
+        if self.told < 30:
+            self.world.run_now(body, f"{self.name}!{self.told}", in_event=True)
