@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import gc
+import hashlib
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,13 +91,31 @@ def address_of(variable: str, name: str) -> str:
     return address
 
 
-@pytest.fixture
-def redis_url() -> str:
-    """Where a Redis answers that these tests may fill and flush."""
-    return address_of("CEDE_TEST_REDIS", "Redis")
+@contextlib.contextmanager
+def alone_with(address: str) -> Iterator[str]:
+    """Keeps the service at the address for one test at a time, whichever process the others run in.
+
+    Tests use the same names for what a server holds (a channel "news", a table "things"), and some end each connection of others: beside
+    one another they would take each other's messages for their own.
+    """
+    name = hashlib.sha256(address.encode()).hexdigest()[:16]
+    with (Path(tempfile.gettempdir()) / f"cede-tests-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield address
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a process forked meanwhile may keep the file open
 
 
 @pytest.fixture
-def postgres_url() -> str:
-    """Where a PostgreSQL answers in whose database these tests may do as they please."""
-    return address_of("CEDE_TEST_POSTGRES", "PostgreSQL")
+def redis_url() -> Iterator[str]:
+    """Where a Redis answers that this test may fill and flush; no other test uses it meanwhile."""
+    with alone_with(address_of("CEDE_TEST_REDIS", "Redis")) as address:
+        yield address
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """Where a PostgreSQL answers in whose database this test may do as it pleases; no other test uses it meanwhile."""
+    with alone_with(address_of("CEDE_TEST_POSTGRES", "PostgreSQL")) as address:
+        yield address
