@@ -41,8 +41,8 @@ class DriverPort(Runnable):
     ``quiet`` is true while nothing is registered: a look at the world could tell nothing, and the kernel then leaves out
     the looks it makes between two turns (it still comes here to sleep). ``asleep`` is true while `wait` has given up the GIL.
     ``holding`` is true while something was written that waits to be sent: the kernel calls `release` after each step of the program then.
-    ``acted`` is true once this loop has sent, connected, registered, accepted or closed something since the driver looked last: the next
-    look is not left out then.
+    ``acted`` is true once this loop has sent, connected, registered, accepted or closed something since the driver looked last, or where
+    what it told of then may have more to tell: the next look is not left out then.
 
     What a look brought is a *batch*: the events of one `wait`, told by one `tell`. The kernel puts it where asyncio would put the handles
     of those events, behind what was ready before and in front of the timers, and the driver itself is the entry on the ring. ``batch``

@@ -21,7 +21,8 @@ Invariants
 * **Told is who asked before the poll.** What a channel began to want after the poll that brought an event is not told of that event: it
   would come a turn early. `stamp` is the number of the poll after which the channel began to want `fresh`. A level is told by the next
   poll; an edge is asked for once more.
-* `acted` is set wherever something is done that another descriptor of this loop may tell of.
+* `acted` is set wherever something is done that another descriptor of this loop may tell of, and wherever a descriptor that was told of
+  may have more to tell: data that one receive did not take, or the end behind the data.
 * `quiet` is true exactly while no channel wants anything.
 * `holding` is true exactly while `held` has a sink, and what it holds is sent when the step is over. A sink may be held again by its own
   release.

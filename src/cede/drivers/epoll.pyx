@@ -161,8 +161,8 @@ cdef class EpollStream(Stream):
             return sink.read_failed(MemoryError())
         count = c_recv(self.fd, self.driver.scratch, SCRATCH, MSG_DONTWAIT)
         if count > 0:
-            if self.driver.writing:
-                self.driver.acted = True  # there is room again for whoever sends from this loop
+            if self.driver.writing or count == SCRATCH:
+                self.driver.acted = True  # there is room again for whoever sends from this loop; or there is more
             return sink.received(message(&self.driver.last, &self.driver.reserve, self.driver.scratch, count))
         return self.nothing(sink, count, errno_now)
 
@@ -194,7 +194,7 @@ cdef class EpollStream(Stream):
         buffer = None
         self.receiving = False
         if count > 0:
-            if self.driver.writing:
+            if self.driver.writing or count == view.len:
                 self.driver.acted = True
             return sink.buffer_updated(count)
         return 0 if self.closed else self.nothing(sink, count, code)

@@ -83,6 +83,8 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         try:
             count = batch_receive(&arena.batch, self.fd, min(self.batch, self.most), self.room)
             if count > 0:
+                if count >= min(self.batch, self.most):
+                    self.driver.acted = True  # there may be more
                 self.expect(count)
                 data = batch_data(&arena.batch, 0)
                 address = batch_sender(&arena.batch, 0)

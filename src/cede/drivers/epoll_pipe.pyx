@@ -34,6 +34,8 @@ cdef class EpollPipe(PipeStream):
             return sink.read_failed(MemoryError())
         count = c_read(self.fd, self.epoll.scratch, SCRATCH)
         if count >= 0:
+            if count == SCRATCH:
+                self.driver.acted = True  # there may be more
             return self.tell(sink, received(&self.epoll.reserve, self.epoll.scratch, count))
         if would_block(errno_now):
             return 0

@@ -311,6 +311,8 @@ cdef class EpollWaiter(PortableDriver):
                 mask = self.since_before(channel, mask)
                 if not mask:
                     continue
+            if bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+                self.acted = True  # the end may be there behind the data that is told now
             self.calls += 1
             if self.kernel._debug:
                 self.fire_timed(channel, mask)

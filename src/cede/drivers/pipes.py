@@ -146,6 +146,7 @@ class PipeStream(Stream):
             raise
         except BaseException as error:
             return sink.read_failed(error)
+        self.driver.acted = True  # there may be more, or the end
         return self.tell(sink, data)
 
     def tell(self, sink: Sink, data: bytes) -> int:

@@ -130,8 +130,7 @@ class MethodStream(Stream):
         if self.closed:
             return 0
         if data:
-            if self.driver.writing:
-                self.driver.acted = True  # there is room again for whoever sends from this loop
+            self.driver.acted = True  # there is room again for whoever sends from this loop; and there may be more, or the end
             return sink.received(data)
         self.pause()
         return sink.eof()
@@ -159,8 +158,7 @@ class MethodStream(Stream):
             return sink.read_failed(RuntimeError("get_buffer() returned an empty buffer"))
         buffer = None
         if count:
-            if self.driver.writing:
-                self.driver.acted = True
+            self.driver.acted = True
             return sink.buffer_updated(count)
         self.pause()
         return sink.eof()

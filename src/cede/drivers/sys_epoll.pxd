@@ -13,7 +13,7 @@ cdef extern from "sys_epoll.h" nogil:
         void *iov_base
         size_t iov_len
     enum:
-        EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET, EPOLL_CLOEXEC
+        EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLET, EPOLL_CLOEXEC
         EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
         EFD_CLOEXEC, EFD_NONBLOCK, F_GETFD
         EINTR, EBADF, EEXIST, ENOENT
