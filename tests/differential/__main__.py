@@ -13,10 +13,13 @@ import sys
 import time
 from typing import Any
 
-from .compare import Comparison, Difference, Subject, shown, side_by_side
+from .compare import Comparison, Difference, NoWorkerError, Subject, shown, side_by_side
 from .mutants import MUTANTS, mutated
 from .mutants import show as show_mutants
 from .subjects import WAYS
+
+# So many seeds of undecided programs are shown.
+SOME = 20
 
 
 def options() -> argparse.ArgumentParser:
@@ -55,7 +58,7 @@ def subjects_of(arguments: Any) -> list[Subject]:
 
 
 def main() -> int:
-    """Returns the status of the process: 1 where something differs."""
+    """Returns the status of the process: 1 where something differs, 2 where nothing can be compared."""
     arguments = options().parse_args()
     if arguments.mutants:
         return show_mutants(arguments.seed)
@@ -93,12 +96,18 @@ def run(arguments: Any) -> int:
                 if difference.seed not in different and len(different) < arguments.most:
                     show(difference if arguments.whole else comparison.shrink(difference))
                 different.add(difference.seed)
+    except NoWorkerError as error:
+        print(error, file=sys.stderr)
+        return 2
     finally:
         comparison.close()
     seconds = time.monotonic() - began
+    for why in dict.fromkeys(comparison.undecided.values()):
+        seeds = [seed for seed, cause in comparison.undecided.items() if cause == why]
+        print(f"undecided, {why}: {len(seeds)}, of the seeds {', '.join(map(str, seeds[:SOME]))}{', ...' if seeds[SOME:] else ''}")
     print(
         f"{comparison.played} programs from seed {arguments.seed} on {', '.join(map(str, comparison.subjects))}: {len(different)} differ,"
-        f" {comparison.undecided} undecided; {comparison.played / max(seconds, 1e-9):.0f} a second"
+        f" {len(comparison.undecided)} undecided; {comparison.played / max(seconds, 1e-9):.0f} a second"
     )
     return 1 if different else 0
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,19 +23,39 @@ ROOT = Path(__file__).parents[2]
 # Seconds for one batch, far more than it takes.
 STUCK = 120
 BATCH = 50
+LONGEST_REPORT = 20_000
 AHEAD = 3
+
+# Why a program is undecided.
+BY_FAILURE = "asyncio itself fails"
+BY_ORDERS = "too many orders to try"
+
+# A worker that cannot even start is tried so often.
+STARTS = 3
 
 Log = list[str]
 
 
+class NoWorkerError(Exception):
+    """A worker does not start: nothing can be compared."""
+
+
 class Subject:
-    """A worker process. It is started anew where a program has killed it."""
+    """A worker process. It is started anew where a program has killed it.
+
+    What it prints is shown where it dies. Where it dies before it is ready, no program was the cause; after a few times of that in a row
+    `receive` raises NoWorkerError, with what it printed.
+    """
 
     def __init__(self, subject: str, driver: str = "-", path: str | None = None) -> None:
         self.subject = subject
         self.driver = driver
         self.path = path
         self.process: Any = None
+        self.printed: Any = None  # the file for what the process prints
+        self.unread = b""
+        self.ready = False
+        self.failed_starts = 0
         self.asked: deque[list[Any]] = deque()  # batches whose answers are to come
 
     def __str__(self) -> str:
@@ -46,29 +68,50 @@ class Subject:
             environment = dict(os.environ)
             if self.path is not None:
                 environment["PYTHONPATH"] = os.pathsep.join([self.path, environment.get("PYTHONPATH", "")])
+            self.unread = b""
+            self.ready = False
+            self.printed = tempfile.TemporaryFile()  # noqa: SIM115
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.differential.worker", self.subject, self.driver],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                text=True,
+                stderr=self.printed,
                 env=environment,
                 cwd=ROOT,
             )
         try:
-            self.process.stdin.write(json.dumps(batch) + "\n")
+            self.process.stdin.write(json.dumps(batch).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # it has died: `receive` finds out
 
     def receive(self) -> list[Any] | None:
         """What it answers; None where the process died of it, or never ended."""
-        ready, _, _ = select.select([self.process.stdout], [], [], STUCK)
-        line = self.process.stdout.readline() if ready else ""
+        if not self.ready:
+            self.ready = bool(self.line())
+            self.failed_starts = 0 if self.ready else self.failed_starts + 1
+        line = self.line() if self.ready else b""
         if not line:
-            self.end()
+            told = self.end()
+            if self.failed_starts >= STARTS:
+                raise NoWorkerError(f"the process of {self} did not start, {STARTS} times in a row:\n{told}")
+            sys.stderr.write(told)
             return None
         answer: list[Any] = json.loads(line)
         return answer
+
+    def line(self) -> bytes:
+        """The next line, or an empty one where the process died, or takes too long for it."""
+        number = self.process.stdout.fileno()
+        until = time.monotonic() + STUCK
+        while b"\n" not in self.unread:
+            ready, _, _ = select.select([number], [], [], max(until - time.monotonic(), 0.0))
+            more = os.read(number, 1 << 20) if ready else b""
+            if not more:
+                return b""
+            self.unread += more
+        line, _, self.unread = self.unread.partition(b"\n")
+        return line
 
     def logs(self, batch: list[Any]) -> list[Log]:
         """The logs of a batch; that of a program that kills the process says so."""
@@ -83,6 +126,10 @@ class Subject:
             return answer
         later = [*self.asked]
         self.asked.clear()
+        if not self.ready:
+            for each in [batch, *later]:
+                self.send(each)
+            return self.rest()
         if len(batch) == 1:
             logs = [[f"the process of {self} died, or was stuck"]]
         else:
@@ -96,15 +143,23 @@ class Subject:
         self.send([[program, log]])
         answer = self.receive()
         self.asked.popleft()
+        if answer is None and not self.ready:
+            return self.most_like(program, log)
         return ([f"the process of {self} died, or was stuck"], True) if answer is None else (answer[0][0], answer[0][1])
 
-    def end(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+    def end(self) -> str:
+        """End the process, if there is one: the last of what it printed."""
+        if self.process is None:
+            return ""
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-            self.process.stdout.close()
-            self.process = None
+        self.process.stdout.close()
+        self.process = None
+        with self.printed:
+            self.printed.seek(0)
+            return str(self.printed.read().decode(errors="replace"))[-LONGEST_REPORT:]
 
 
 @dataclass
@@ -128,7 +183,7 @@ class Comparison:
     second_oracle: Subject = field(default_factory=lambda: Subject("asyncio"))  # for what is asked while the first one plays on
     everybody: list[list[Subject]] = field(default_factory=list)
     played: int = 0
-    undecided: int = 0
+    undecided: dict[int, str] = field(default_factory=dict)  # seeds, and why
 
     def run(self, seeds: Iterator[int], until: float | None = None, progress: Callable[[], None] | None = None) -> Iterator[Difference]:
         """The differences, as they are found. `played` counts meanwhile, and `progress` is called between."""
@@ -157,25 +212,25 @@ class Comparison:
             for at, seed in enumerate(batch):
                 self.played += 1
                 if fails_in_asyncio(wanted[at]):
-                    self.undecided += 1
+                    self.undecided[seed] = BY_FAILURE
                     continue
-                decided = True
                 for subject, found in zip(self.subjects, others, strict=True):
                     told = self.judge(programs[at], wanted[at], found[at])
-                    if told is None:
-                        decided = False
+                    if isinstance(told, str):
+                        self.undecided[seed] = told
                     elif told != found[at]:
                         yield Difference(seed, subject, draw(seed, inside=self.inside), told, found[at])
-                self.undecided += not decided
 
-    def judge(self, program: Any, wanted: Log, found: Log) -> Log | None:
-        """What asyncio's log should be where this was found: the same, or the one most like it, or None where that cannot be said."""
+    def judge(self, program: Any, wanted: Log, found: Log) -> Log | str:
+        """What asyncio's log should be where this was found: the same, or the one most like it, or why that cannot be said."""
         if wanted == found:
             return found
         like, all_tried = self.second_oracle.most_like(program, found)
         if like == found:
             return found
-        return like if all_tried and not fails_in_asyncio(like) else None
+        if not all_tried:
+            return BY_ORDERS
+        return BY_FAILURE if fails_in_asyncio(like) else like
 
     def again(self, program: dict[str, Any], subject: Subject) -> tuple[Log, Log] | None:
         """The two logs of a program, where they differ."""
@@ -184,7 +239,7 @@ class Comparison:
             return None
         found = subject.logs([program])[0]
         told = self.judge(program, wanted, found)
-        return None if told is None or told == found else (told, found)
+        return None if isinstance(told, str) or told == found else (told, found)
 
     def shrink(self, difference: Difference) -> Difference:
         """The same difference, or another one, in a program from which nothing more can be left out."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 
+import cede
 from cede.core import kernel
 from cede.loop.choice import driver_names
 
-from .compare import Comparison, Difference, Subject, shown, side_by_side
+from .compare import STARTS, Comparison, Difference, NoWorkerError, Subject, shown, side_by_side
 from .mutants import MUTANTS, found_at
 from .subjects import WAYS
 
@@ -32,10 +34,50 @@ def test_programs_run_in_the_order_of_asyncio(way: str, driver: str, rng: random
             pytest.fail(text(comparison.shrink(difference)))
     finally:
         comparison.close()
-    assert comparison.undecided <= PROGRAMS / 50
+    assert len(comparison.undecided) <= PROGRAMS / 50
 
 
 @pytest.mark.skipif(kernel.COMPILED, reason="the faults are put into an uncompiled copy, in the pure run of the suite")
 @pytest.mark.parametrize("name", list(MUTANTS))
 def test_faults_of_order_are_found(name: str) -> None:
     assert found_at(name, 1) is not None
+
+
+def broken(folder: Path, code: str) -> Subject:
+    """A subject whose package begins with this code."""
+    package = folder / "cede"
+    package.mkdir()
+    (package / "__init__.py").write_text(code)
+    return Subject("names", "selector", str(folder))
+
+
+def test_a_worker_that_does_not_start_ends_the_run(tmp_path: Path) -> None:
+    comparison = Comparison([broken(tmp_path, f"open({str(tmp_path / 'starts')!r}, 'a').write('x')\nraise ImportError('not today')\n")])
+    try:
+        with pytest.raises(NoWorkerError, match="not today"):
+            list(comparison.run(iter(range(1, 1000))))
+    finally:
+        comparison.close()
+    assert (tmp_path / "starts").read_text() == "x" * STARTS
+
+
+def test_a_worker_that_starts_at_the_second_time_is_asked_again(tmp_path: Path) -> None:
+    package = Path(cede.__file__).parent
+    code = f"""
+import os, sys
+try:
+    os.mkdir({str(tmp_path / "started")!r})
+except FileExistsError:
+    __path__ = [{str(package)!r}]
+    __file__ = {cede.__file__!r}
+    exec(compile(open(__file__).read(), __file__, "exec"))
+else:
+    sys.exit("not yet")
+"""
+    subjects = [broken(tmp_path, code), Subject("asyncio")]
+    try:
+        ours, expected = (subject.logs([1, 2]) for subject in subjects)
+    finally:
+        for subject in subjects:
+            subject.end()
+    assert ours == expected

@@ -3,6 +3,8 @@
 A program is its seed, or written out. With a log behind it, in a list of the two, asyncio is asked for the log that is most like that one,
 among those that it writes when the events of one look are told in another order: that order is the system's.
 
+Its first line says that it is ready. One that ends before that has not been killed by a program.
+
 usage: python -m tests.differential.worker SUBJECT DRIVER, where SUBJECT is asyncio, alone or names.
 """
 
@@ -24,6 +26,7 @@ from . import subjects
 from .clock import Clock, sleep_exactly
 from .drawing import draw
 
+READY = "ready"
 # A program takes some milliseconds.
 STUCK = 20
 # In how many orders a program is tried. Few have to do with so many looks that find several events.
@@ -147,6 +150,8 @@ def main() -> None:
 
     gc.collect()
     gc.freeze()
+    answers.write(json.dumps(READY) + "\n")
+    answers.flush()
     for line in sys.stdin:
         answers.write(json.dumps([player.answer(each) for each in json.loads(line)]) + "\n")
         answers.flush()
