@@ -5,6 +5,7 @@ Invariants
 * `connection_made` comes first, from the ring. What happens before it is kept, and told right after it.
 * `connection_lost` comes last, exactly once: after `process_exited`, and after `pipe_connection_lost` of each pipe. Nothing is told
   after it.
+* Everything is told from the ring, in the turn behind the one in which the pipe or the process has told it here, as on asyncio.
 * What the child wrote is told before its pipe's `pipe_connection_lost`. Whether the end of the process or of a pipe comes
   first is the child's business.
 * An error of the protocol's is reported, and changes nothing about what it is told next.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import warnings
-from asyncio import transports
+from asyncio import sleep, transports
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,8 @@ class SubprocessTransport(transports.SubprocessTransport):
         self._child = Child(popen)
         self._returncode: int | None = None
         self._pipes: dict[int, ChildInput] = {}
-        # What the protocol is to be told first; None once it has been.
-        self._early: list[tuple[str, tuple[Any, ...]]] | None = [("connection_made", (self,))]
+        # What the protocol is to be told behind `connection_made`; None once that is on its way.
+        self._early: list[tuple[Any, str, tuple[Any, ...]]] | None = []
         self._waiters: list[asyncio.Future[int]] = []
         self._connected = False
         self._closed = False
@@ -63,6 +64,7 @@ class SubprocessTransport(transports.SubprocessTransport):
     async def connect(self) -> None:
         """Take the pipes over, then tell the protocol ``connection_made``. Where that fails or is cancelled, `close` has to follow."""
         loop = self._loop
+        await sleep(0)  # asyncio connects them in a task of its own, which begins in the next turn
         popen = self._child.popen
         for fd, file in enumerate((popen.stdin, popen.stdout, popen.stderr)):
             if file is None:
@@ -72,25 +74,12 @@ class SubprocessTransport(transports.SubprocessTransport):
             connecting = loop.connect_read_pipe if fd else loop.connect_write_pipe
             await connecting(lambda end=end: end, file)
         self._connected = True
-        begun = loop.create_future()
-        loop.call_soon(self._begin, begun)
-        await begun
-
-    def _begin(self, begun: asyncio.Future[None]) -> None:
-        early = self._early
-        assert early is not None
-        try:
-            while early:
-                event, args = early.pop(0)
-                self._call(event, *args)
-        finally:
-            if early:
-                self._loop.call_soon(self._begin, begun)  # an interrupt came between
-            else:
-                self._early = None
-                if not begun.done():
-                    begun.set_result(None)
-                self._finish_if_over()
+        early, self._early = self._early, None
+        self._tell("connection_made", self)
+        for protocol, event, args in early or ():
+            loop.call_soon(self._call, protocol, event, args)
+        self._finish_if_over()
+        await sleep(0)
 
     # -- what the child and its pipes say
 
@@ -98,13 +87,13 @@ class SubprocessTransport(transports.SubprocessTransport):
         self._returncode = returncode
         if self._loop.get_debug():
             logger.info("%r exited with return code %r", self, returncode)
+        self._tell("process_exited")
+        self._finish_if_over()
         # Whoever waits for the process does not wait for its pipes, which a grandchild may hold open.
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(returncode)
-        self._tell("process_exited")
-        self._finish_if_over()
 
     def pipe_data(self, fd: int, data: bytes) -> None:
         """The child wrote `data` to its descriptor `fd`."""
@@ -121,13 +110,13 @@ class SubprocessTransport(transports.SubprocessTransport):
 
     def _tell(self, event: str, *args: Any) -> None:
         if self._early is None:
-            self._call(event, *args)
+            self._loop.call_soon(self._call, self._protocol, event, args)
         else:
-            self._early.append((event, args))
+            self._early.append((self._protocol, event, args))
 
-    def _call(self, event: str, *args: Any) -> None:
+    def _call(self, protocol: Any, event: str, args: tuple[Any, ...]) -> None:
         try:
-            getattr(self._protocol, event)(*args)
+            getattr(protocol, event)(*args)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
@@ -135,7 +124,7 @@ class SubprocessTransport(transports.SubprocessTransport):
                 {
                     "message": f"Exception in callback protocol.{event}()",
                     "exception": error,
-                    "protocol": self._protocol,
+                    "protocol": protocol,
                     "transport": self,
                 }
             )
@@ -149,7 +138,7 @@ class SubprocessTransport(transports.SubprocessTransport):
 
     def _tell_lost(self) -> None:
         try:
-            self._call("connection_lost", None)
+            self._call(self._protocol, "connection_lost", (None,))
         finally:
             self._closed = True
             self._gone = True
