@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -126,3 +127,62 @@ def test_connections_that_come_together_are_told_in_one_turn(tmp_path: Any) -> N
     expected = on(asyncio.SelectorEventLoop, some_at_once(tmp_path))
     assert len(set(expected)) == 1
     assert on(cede.new_event_loop, some_at_once(tmp_path)) == expected
+
+
+async def aborted_behind_the_first_words() -> list[str]:
+    """A client that writes as soon as it can, and aborts: the server reads that, and finds that nobody listens."""
+    log: Log = []
+    loop = asyncio.get_running_loop()
+    here, there = socket.socketpair()
+
+    class Short(Told):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            transport.write(b"words")
+            transport.abort()
+
+    class Waking(Told):
+        def data_received(self, data: bytes) -> None:
+            self.note(f"receives {len(data)}")
+            self.chain(1)
+
+        def chain(self, number: int) -> None:
+            self.note(f"woken, {number}")
+            if number < 4:
+                loop.call_soon(self.chain, number + 1)
+
+    protocols = [Waking(log, [0], "server"), Short(log, [0], "client")]
+    serving = loop.create_task(loop.connect_accepted_socket(lambda: protocols[0], there, ssl=server_context()))
+    await loop.create_unix_connection(lambda: protocols[1], sock=here, ssl=client_context(), server_hostname="localhost")
+    await asyncio.gather(serving, *(protocol.lost for protocol in protocols))
+    while "server woken, 4" not in [what for what, _ in log]:
+        await asyncio.sleep(0)
+    return [what for what, _ in log]
+
+
+def test_the_first_words_are_read_before_tls_sends_what_it_has_to_say() -> None:
+    expected = on(asyncio.SelectorEventLoop, aborted_behind_the_first_words())
+    assert expected.count("server receives 5") == 1
+    assert on(cede.new_event_loop, aborted_behind_the_first_words()) == expected
+
+
+async def failed() -> list[bool]:
+    """Whether a transport of TLS closes, before and after a write that nobody is there to take."""
+    loop = asyncio.get_running_loop()
+    here, there = socket.socketpair()
+    serving = loop.create_task(loop.connect_accepted_socket(asyncio.Protocol, there, ssl=server_context()))
+    transport, _ = await loop.create_unix_connection(asyncio.Protocol, sock=here, ssl=client_context(), server_hostname="localhost")
+    other, _ = await serving
+    here.shutdown(socket.SHUT_RDWR)
+    said = [other.is_closing()]
+    other.write(b"to nobody")
+    other.get_write_buffer_size()  # nothing is held any more
+    said.append(other.is_closing())
+    for each in (transport, other):
+        each.abort()
+    return said
+
+
+@pytest.mark.parametrize("loop", [cede.new_event_loop, *([asyncio.SelectorEventLoop] if sys.version_info >= (3, 14) else [])])
+def test_tls_says_that_it_closes_when_a_write_has_failed(loop: Any) -> None:
+    assert on(loop, failed()) == [False, True]

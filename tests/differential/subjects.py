@@ -8,7 +8,8 @@ What is done to asyncio here takes away what depends on memory addresses or real
 * its task group keeps the order in which tasks came, in which cede's cancels them too: a plain set has none.
 
 Before Python 3.13 its task group also learns what it does since then, and cede's on every version: it takes back what it asked of its task
-while that waited for the others, and a task that somebody else has cancelled is cancelled again behind the errors.
+while that waited for the others, and a task that somebody else has cancelled is cancelled again behind the errors. Before 3.14 its TLS
+transport learns to say that it closes where the transport underneath does, after a failure for one.
 """
 
 from __future__ import annotations
@@ -141,6 +142,23 @@ def order_the_groups_of_asyncio() -> None:
                 raise
 
         asyncio.TaskGroup.__aexit__ = end_and_cancel_again  # type: ignore[method-assign]
+
+
+def let_tls_of_asyncio_say_that_it_closes() -> None:
+    """As soon as the transport underneath does."""
+    from asyncio import sslproto
+
+    kind: Any = sslproto._SSLProtocolTransport
+    if hasattr(sslproto.SSLProtocol, "_is_transport_closing"):
+        return  # it knows
+
+    def is_closing(transport: Any) -> bool:
+        if transport._closed:
+            return True
+        lower = transport._ssl_protocol._transport
+        return lower is not None and bool(lower.is_closing())
+
+    kind.is_closing = is_closing
 
 
 def let_no_selector_sleep() -> None:

@@ -219,11 +219,6 @@ class TLSTransport(TLSReceiving):
                 self.report("Exception in callback protocol.connection_made()", error)
         self.wake_waiter(None)
         if self.state == OPEN:
-            self.flush()
-        if self.state == OPEN:
-            self.push_out()  # after the protocol's first words, to go with them
-            self.pause_if_full()
-        if self.state == OPEN:
             if self.reading_paused:
                 self.lower.pause_reading()
                 self.leave_rest()
@@ -233,6 +228,11 @@ class TLSTransport(TLSReceiving):
                     self.read_later()
                 else:
                     self.read_rest()
+        if self.state == OPEN:
+            self.flush()
+        if self.state == OPEN:
+            self.push_out()  # behind the protocol's first words, to go with them: those that answer the first data too, as on asyncio
+            self.pause_if_full()
         return 0
 
     def wake_waiter(self, error: BaseException | None) -> int:

@@ -307,10 +307,12 @@ class TLSSending(TLSState):
         return 0
 
     def is_closing(self) -> bool:
-        """Whether the transport is closed, or about to be; and as BurstState's."""
+        """Whether the transport is closed, or about to be, or the one underneath is; and as BurstState's."""
         if isinstance(self.protocol, originals.FlowControlMixin):
             self.let_out()
-        return self.state >= FLUSHING
+        if self.state >= FLUSHING or self.lower is None:
+            return self.state >= FLUSHING
+        return self.plain.closing if self.plain is not None else self.lower.is_closing()
 
     # -- flow control
 
