@@ -29,6 +29,7 @@ AHEAD = 3
 # Why a program is undecided.
 BY_FAILURE = "asyncio itself fails"
 BY_ORDERS = "too many orders to try"
+BY_TIME = "asyncio comes to no end in time"
 
 # A worker that cannot even start is tried so often.
 STARTS = 3
@@ -211,8 +212,8 @@ class Comparison:
             wanted, *others = [subject.rest() for subject in lane]
             for at, seed in enumerate(batch):
                 self.played += 1
-                if fails_in_asyncio(wanted[at]):
-                    self.undecided[seed] = BY_FAILURE
+                if fails_in_asyncio(wanted[at]) or "stuck" in wanted[at]:
+                    self.undecided[seed] = BY_TIME if "stuck" in wanted[at] else BY_FAILURE
                     continue
                 for subject, found in zip(self.subjects, others, strict=True):
                     told = self.judge(programs[at], wanted[at], found[at])

@@ -17,6 +17,9 @@ from .clock import Clock
 Body = list[list[Any]]
 # A program that is stuck ends then.
 LAST_UNIT = 20
+# One that goes on without end, as where a signal's handler sends the signal, and its clock stands still, ends with this line. It would
+# end by the time that it took otherwise, on each loop somewhere else.
+MOST_LINES = 5000
 # Often enough for each `stop` that a program has.
 RUNS = 12
 
@@ -102,6 +105,9 @@ class World:
         """Something happened."""
         if not self.over:
             self.log.append(line)
+            if len(self.log) >= MOST_LINES:
+                self.over = True
+                self.loop.stop()
 
     def touch(self) -> None:
         """The program runs: the loop is not idle."""
