@@ -29,6 +29,12 @@ OBJECTS = {
     "gather": "cede.gather(chain)",
     "shield": "asyncio.shield(chain)",
     "callback": "told(chain)",
+    "queue": "holds(cede.Queue(), chain)",
+    "queue's method": "holds(cede.Queue(), chain.cancel if first is chain else chain.get)",
+    "channel": "sends(chain)",
+    "attribute of a group": "has(cede.TaskGroup(), chain)",
+    "attribute of a scope": "has(cede.CancelScope(), chain)",
+    "timeout": "cede.Timeout(chain)",
 }
 
 HEAD = """
@@ -46,14 +52,28 @@ def told(other):
     future.add_done_callback(other.cancel)
     return future
 
+def holds(queue, item):
+    queue.put_nowait(item)
+    return queue
+
+def sends(item):
+    sender, receiver = cede.channel(1)
+    sender.send_nowait(item)
+    return receiver
+
+def has(thing, attribute):
+    thing.attribute = attribute
+    return thing
+
 async def main():
-    global loop, queue, sender
+    global loop, queue, sender, first
     loop = asyncio.get_running_loop()
     queue = cede.Queue()
     sender, receiver = cede.channel(10)
-    chain = {first}
+    first = chain = {first}
     for _ in range({links}):
         chain = {link}
+    first = None
     {then}
 
 cede.run(main())

@@ -1,9 +1,11 @@
+cimport cython
 from cede.core.handle cimport Runnable
 
 cdef extern from "attributes.h":
     int no_attributes "cede_no_attributes"(Py_ssize_t *before)
     int install_attributes "cede_install_attributes"(object kind, object example, Py_ssize_t *before) except -1
 
+@cython.trashcan(True)
 cdef class Attributed:
     cdef Py_ssize_t before  # the field before the dictionary's place, which has no address in Cython's eyes
     cdef object attributes

@@ -17,6 +17,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 
+@cython.trashcan(True)
 @cython.no_gc_clear
 @cython.cclass
 class Attributed:

@@ -27,6 +27,7 @@ cdef enum:
 
 cdef class Crew
 
+@cython.trashcan(True)
 cdef class Job(Runnable):
     cdef object function
     cdef object args

@@ -58,6 +58,8 @@ def several_cpus() -> bool:
         return (os.cpu_count() or 1) > 1
 
 
+@cython.trashcan(True)
+@cython.cclass
 class Job(Runnable):
     """A function that a worker is to call."""
 

@@ -5,6 +5,7 @@ from cede.core.awaitable cimport ENDED
 cdef extern from "awaitable.h":
     int install_iternext "cede_install_iternext"(object kind, void *advance, void *value, void *may_give_way, void *fair) except -1
 
+@cython.trashcan(True)
 cdef class Instant:
     cdef object value
     cdef int begin(self) except -1

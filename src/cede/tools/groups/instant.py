@@ -24,6 +24,7 @@ if not cython.compiled:
     from cede.core.pure import places
 
 
+@cython.trashcan(True)
 @cython.freelist(64)
 @cython.cclass
 class Instant:

@@ -13,6 +13,7 @@ cdef dict modules
 cdef str ANYIO
 cdef Py_ssize_t AT_ONCE
 
+@cython.trashcan(True)
 cdef class CancelScope:
     cdef double until
     cdef double relative

@@ -58,6 +58,8 @@ get_running_loop = events.get_running_loop
 running_loop_or_none = events._get_running_loop
 
 
+@cython.trashcan(True)
+@cython.cclass
 class CancelScope:
     """``with CancelScope() as scope``: ``scope.cancel()``, or the deadline, ends the block, which then is left without an exception.
 

@@ -22,6 +22,7 @@ cdef object CoroutineType
 cdef class PatientFuture(Future):
     pass
 
+@cython.trashcan(True)
 cdef class TaskGroup(Runnable):
     cdef public bint _entered
     cdef public bint _exiting

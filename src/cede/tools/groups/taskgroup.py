@@ -60,6 +60,8 @@ class PatientFuture(Future):
     """What a group that is being stopped waits for: a cancelled scope does not ask again, since it asked all the tasks."""
 
 
+@cython.trashcan(True)
+@cython.cclass
 class TaskGroup(Runnable):
     """``async with TaskGroup() as group``: tasks made by ``group.create_task`` are done when the block is left.
 

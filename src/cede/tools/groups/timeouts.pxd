@@ -31,6 +31,7 @@ cdef class EnteringTimeout(Instant):
     @cython.locals(limit=Timeout)
     cdef int begin(self) except -1
 
+@cython.trashcan(True)
 cdef class Timeout:
     cdef int enter(self) except -1
     cdef int leave(self, object error) except -1

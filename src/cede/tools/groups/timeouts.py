@@ -77,6 +77,7 @@ def ask_to_stop(task: Any, why: str) -> int:
     return 0
 
 
+@cython.trashcan(True)
 @cython.freelist(64)
 @cython.cclass
 class Timeout:

@@ -51,6 +51,7 @@ cdef class Channel(LoopBound):
     cdef int pass_on_items(self) except -1
     cdef int pass_on_room(self) except -1
 
+@cython.trashcan(True)
 cdef class End:
     cdef Channel channel
     cdef bint closed

@@ -242,6 +242,8 @@ class Channel(LoopBound):
             self.senders.wake_all()
 
 
+@cython.trashcan(True)
+@cython.cclass
 class End:
     """What both ends of a channel do in the same way."""
 

@@ -35,6 +35,7 @@ cdef class NextAcross(ReceiveAcross):
     cdef object in_turn(self)
     cdef int over(self) except -1
 
+@cython.trashcan(True)
 cdef class Exchange:
     cdef readonly object capacity
     cdef Py_ssize_t bound

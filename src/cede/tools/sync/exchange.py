@@ -145,6 +145,8 @@ class NextAcross(ReceiveAcross):
         return ENDED
 
 
+@cython.trashcan(True)
+@cython.cclass
 class Exchange:
     """The base of ThreadChannel, which does what is said here of waiting.
 
