@@ -408,6 +408,24 @@ async def channels(of: Any) -> None:
 
 
 @ending(OURS)
+async def limits(of: Any) -> None:
+    async def group(work: Callable[[], Any]) -> None:
+        async with cede.TaskGroup(limit=1) as group:
+            for _ in range(3):
+                group.create_task(work())
+
+    await quiet(group(fail_later))
+    await cancelled(group(for_ever))
+
+    async def gathered() -> None:
+        await cede.gather(for_ever(), for_ever(), limit=1)
+
+    await cancelled(gathered())
+    await quiet(cede.gather(fail_later(), for_ever(), limit=1))
+    await asyncio.sleep(0)
+
+
+@ending(OURS)
 async def checkpoints(of: Any) -> None:
     task = asyncio.current_task()
     assert task is not None

@@ -66,7 +66,10 @@ class InTurn(Coroutine[Any, Any, Any]):
         if not self.entered:
             self.entered = self.begun = True
             self.coro.close()
-        return self.whole.throw(*args)
+        try:
+            return self.whole.throw(*args)
+        finally:
+            args = ()  # the error's traceback holds this frame
 
     def close(self) -> None:
         if not self.begun:
