@@ -135,7 +135,7 @@ class Future(OpenRunnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.Future
+        return originals.Future if type(self) is Future else type(self)
 
     @classmethod
     def __class_getitem__(cls, item: Any) -> Any:

@@ -91,7 +91,7 @@ class Handle(Runnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.Handle
+        return originals.Handle if type(self) is Handle else type(self)
 
     def cancel(self) -> None:
         """Never run, and let go of the callback and its arguments at once."""

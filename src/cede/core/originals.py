@@ -11,6 +11,7 @@ from asyncio.events import Handle as Handle
 from asyncio.events import TimerHandle as TimerHandle
 from asyncio.futures import Future as Future
 from asyncio.futures import wrap_future as wrap_future
+from asyncio.locks import Barrier as Barrier
 from asyncio.locks import BoundedSemaphore as BoundedSemaphore
 from asyncio.locks import Condition as Condition
 from asyncio.locks import Event as Event

@@ -126,7 +126,7 @@ class Task(Future):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.Task
+        return originals.Task if type(self) is Task else type(self)
 
     def check_coroutine(self, coro: Any) -> int:
         if type(coro) is not CoroutineType:

@@ -7,11 +7,11 @@ operation has a waiter of its own, so cancelling one does not touch the others.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from asyncio import events
 from typing import Any
 
+from cede.core import originals
 from cede.core.attributed import Attributed
 from cede.net.flow import FlowControl
 from cede.net.stream import StreamTransport
@@ -46,7 +46,7 @@ class FlowControlMixin(Attributed):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return asyncio.streams.FlowControlMixin
+        return originals.FlowControlMixin if type(self) is FlowControlMixin else type(self)
 
     def pause_writing(self) -> None:
         """The transport holds as much as it may."""

@@ -55,7 +55,7 @@ class StreamReaderProtocol(FlowControlMixin):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.StreamReaderProtocol
+        return originals.StreamReaderProtocol if type(self) is StreamReaderProtocol else type(self)
 
     def connection_made(self, transport: Any) -> None:
         """The connection is there."""

@@ -41,7 +41,7 @@ class StreamReader(Inflow):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.StreamReader
+        return originals.StreamReader if type(self) is StreamReader else type(self)
 
     @property
     def _buffer(self) -> bytearray:

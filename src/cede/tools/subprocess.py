@@ -44,7 +44,7 @@ class SubprocessStreamProtocol(FlowControlMixin):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return StockProtocol
+        return StockProtocol if type(self) is SubprocessStreamProtocol else type(self)
 
     @property
     def stdout(self) -> StreamReader | None:
@@ -128,7 +128,7 @@ class Process:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return StockProcess
+        return StockProcess if type(self) is Process else type(self)
 
     @property
     def returncode(self) -> int | None:

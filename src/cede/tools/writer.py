@@ -36,7 +36,7 @@ class StreamWriter(Outflow):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.StreamWriter
+        return originals.StreamWriter if type(self) is StreamWriter else type(self)
 
     @property
     def transport(self) -> Any:

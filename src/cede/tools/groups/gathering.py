@@ -21,6 +21,7 @@ from asyncio import events, exceptions
 from types import CoroutineType
 from typing import Any
 
+from cede.core import originals
 from cede.core.future import Future
 from cede.core.spawn import Spawner
 from cede.core.task import Task
@@ -58,6 +59,10 @@ class Gathering(Future):
         self.exceptions_are_results = exceptions_are_results
         self.cancel_requested = False
         self.awaiting_task: Any = None
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return originals.Future
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the children. False where none of them could be."""

@@ -116,7 +116,7 @@ class TaskGroup(Runnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.TaskGroup
+        return originals.TaskGroup if type(self) is TaskGroup else type(self)
 
     __class_getitem__: Any = classmethod(GenericAlias)
 

@@ -16,6 +16,7 @@ from asyncio import locks
 from collections.abc import Coroutine
 from typing import Any
 
+from cede.core import originals
 from cede.core.coroutine_methods import coroutine_methods
 from cede.tools.operation import NAMES, begin
 from cede.tools.sync import coroutines
@@ -105,7 +106,10 @@ class BarrierChange(Waiting):
 
 
 class Barrier(LoopBound):
-    """A meeting point of `parties` tasks: asyncio.Barrier's API. Not thread-safe. ValueError where `parties` is below 1."""
+    """A meeting point of `parties` tasks: asyncio.Barrier's API, and ``isinstance(barrier, asyncio.Barrier)`` holds. Not thread-safe.
+
+    ValueError where `parties` is below 1.
+    """
 
     if not cython.compiled:
         _count = 0
@@ -121,6 +125,10 @@ class Barrier(LoopBound):
         self.state = FILLING
         self.inside = Waiters()
         self.outside = Waiters()
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return originals.Barrier if type(self) is Barrier else type(self)
 
     def wait(self) -> Coroutine[Any, Any, int]:
         """Wait until `parties` tasks do; the result is the number of this one, from 0 to parties - 1.
