@@ -1,8 +1,8 @@
 """An object of a program's own subclass is of that class, whatever our own objects say of themselves.
 
-Ours say by ``__class__`` that they are asyncio's, so that ``isinstance(task, asyncio.Task)`` holds. Where a subclass's object said so too,
-``dir(it)`` and ``inspect.getmembers(it)`` would not see what the subclass has: aiosmtpd's server, a StreamReaderProtocol, finds its commands
-so, and knew none.
+Ours say by ``__class__`` that they are asyncio's, so that ``isinstance(task, asyncio.Task)`` holds. Where a subclass's object said so
+too, ``dir(it)`` and ``inspect.getmembers(it)`` would not see what the subclass has. aiosmtpd's server, a StreamReaderProtocol, finds its
+commands so, and knew none.
 """
 
 from __future__ import annotations
