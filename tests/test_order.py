@@ -836,7 +836,8 @@ def a_peer_goes_and_something_is_written(stage: Stage) -> None:
 @scene
 def a_peer_ends_and_the_transport_stays_open(stage: Stage) -> None:
     transport, far = stream(stage, keeps_open=True)
-    each_of(stage, lambda: far.shutdown(socket.SHUT_WR), lambda: transport.write(b"x"), lambda: stage.read(far, "peer"), transport.write_eof)
+    each_of(stage, lambda: far.shutdown(socket.SHUT_WR), lambda: transport.write(b"x"))
+    each_of(stage, lambda: stage.read(far, "peer"), transport.write_eof)
     transport.close()
     stage.run(turns=3)
 
