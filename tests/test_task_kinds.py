@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import cede
+from cede.core.kernel import COMPILED
 
 
 def run_on_cede(coroutine: Any) -> Any:
@@ -363,3 +364,31 @@ def test_cancelling_a_chain_of_tasks(run: Callable[..., Any]) -> None:
             await last
 
     run(main)
+
+
+@pytest.mark.skipif(not COMPILED, reason="uncompiled, all names are Python's")
+@pytest.mark.parametrize("name", ["Future", "Task"])
+def test_no_field_of_ours_is_in_the_way_of_an_attribute(name: str) -> None:
+    """asyncio's tasks and futures take attributes of any name; a field of ours that Python could set would be one that a program breaks."""
+    kind = getattr(cede, name)
+    ours = [each for each in dir(kind) if not each.startswith("_") and not hasattr(getattr(asyncio, name), each)]
+    assert not [each for each in ours if not callable(getattr(kind, each))]
+
+
+@pytest.mark.skipif(not COMPILED, reason="uncompiled, all names are Python's")
+def test_attributes_of_any_name_on_a_task_disturb_nothing() -> None:
+    async def main() -> bool:
+        task: Any = asyncio.current_task()
+        waited: Any = asyncio.get_running_loop().create_future()
+        for name in ("scope", "asked", "blocking", "state", "value", "waiter", "coro", "must", "loop", "kernel"):
+            setattr(task, name, "mine")
+            setattr(waited, name, "mine")
+        asyncio.get_running_loop().call_soon(waited.set_result, 1)
+        assert await waited == 1
+        with cede.move_on_after(0.001) as scope:
+            async with cede.TaskGroup() as group:
+                group.create_task(asyncio.sleep(60))
+        assert (task.scope, task.asked, waited.blocking) == ("mine",) * 3
+        return scope.cancelled_caught
+
+    assert run_on_cede(main())

@@ -27,7 +27,7 @@ cdef class FutureIterator(Operation)
 cdef class Future(OpenRunnable):
     cdef object loop
     cdef Kernel kernel
-    cdef public bint blocking
+    cdef bint blocking
     cdef unsigned char log_traceback
     cdef unsigned char misused
     cdef object value

@@ -38,8 +38,8 @@ cdef class Task(Future):
     cdef object sends
     cdef Py_ssize_t cancels
     cdef int outcome
-    cdef public object scope
-    cdef public object asked
+    cdef object scope
+    cdef object asked
     cdef unsigned char must
     cdef unsigned char gives_way
     cdef unsigned char tells_if_destroyed

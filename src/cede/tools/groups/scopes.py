@@ -194,11 +194,9 @@ class CancelScope:
     def take_in(self, task: Any) -> int:
         """`task` is in this scope from now on."""
         self.tasks.add(task)
-        if type(task) is Task:
+        if isinstance(task, Task):
             own = task
             own.scope = self
-        elif isinstance(task, Task):
-            task.scope = self
         else:
             elsewhere[task] = self
         self.mark(task)

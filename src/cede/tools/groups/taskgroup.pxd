@@ -77,6 +77,8 @@ cdef class GroupExit(StreamOperation):
     cdef int go_on(self) except -1
 
 cdef bint is_base_error(object error)
+@cython.locals(own=Task)
+cdef object scope_around(object task)
 
 @cython.locals(task=Task, kernel=Spawner)
 cdef object quick_create_task(TaskGroup group, object coro, object name, object context)

@@ -145,7 +145,7 @@ class TaskGroup(Runnable):
         self._parent_task = parent
         if isinstance(self._loop, Spawner):
             self.kernel = self._loop
-        self.scope = parent.scope if isinstance(parent, Task) else elsewhere.get(parent)
+        self.scope = scope_around(parent)
         self._entered = True
         if self._cancel_on_enter:
             self.cancel()
@@ -356,7 +356,7 @@ class TaskGroup(Runnable):
 
     def ask(self, task: Any) -> int:
         """Cancel one of the tasks, or the block's; where it is in a shielded scope, when it leaves that."""
-        scope = task.scope if isinstance(task, Task) else elsewhere.get(task)
+        scope = scope_around(task)
         if scope is None or not scope.put_off(task, self.scope):
             task.cancel()
         return 0
@@ -481,6 +481,14 @@ class GroupExit(StreamOperation):
                 return self.value
             finally:
                 del self, value  # an error's traceback holds this frame
+
+
+def scope_around(task: Any) -> Any:
+    """The innermost scope that `task` is in, or None."""
+    if isinstance(task, Task):
+        own = task
+        return own.scope
+    return elsewhere.get(task)
 
 
 def is_base_error(error: Any) -> bool:
