@@ -7,6 +7,9 @@ What is done to asyncio here takes away what depends on memory addresses or real
 * its selector never sleeps, for the clock does not go on meanwhile;
 * its task group keeps the order in which tasks came, in which cede's cancels them too: a plain set has none.
 
+One thing differs on purpose: its condition hands a notification on where who got it is cancelled, as it does since Python 3.13, but does not
+wake another one where a waiter is cancelled that nobody has notified.
+
 Before Python 3.13 its task group also learns what it does since then, and cede's on every version: it takes back what it asked of its task
 while that waited for the others, and a task that somebody else has cancelled is cancelled again behind the errors. Before 3.14 its TLS
 transport learns to say that it closes where the transport underneath does, after a failure for one.
@@ -142,6 +145,53 @@ def order_the_groups_of_asyncio() -> None:
                 raise
 
         asyncio.TaskGroup.__aexit__ = end_and_cancel_again  # type: ignore[method-assign]
+
+
+async def wait_for_notification(condition: Any) -> bool:
+    """As `asyncio.Condition.wait` since Python 3.13, but for the last lines: there it notifies another one in any case."""
+    if not condition.locked():
+        raise RuntimeError("cannot wait on un-acquired lock")
+    notified = condition._get_loop().create_future()
+    condition.release()
+    try:
+        try:
+            condition._waiters.append(notified)
+            try:
+                await notified
+                return True
+            finally:
+                condition._waiters.remove(notified)
+        finally:
+            error = None
+            while True:
+                try:
+                    await condition.acquire()
+                    break
+                except asyncio.CancelledError as cancelled:
+                    error = cancelled
+            if error is not None:
+                raise error
+    except BaseException:
+        if not notified.cancelled():
+            condition._notify(1)
+        raise
+
+
+def have_conditions_of_asyncio_wake_the_notified() -> None:
+    """And nobody else, and lose no notification, on every version."""
+    condition: Any = asyncio.Condition
+    condition.wait = wait_for_notification
+    if not hasattr(condition, "_notify"):  # before 3.13
+        def notify_unlocked(self: Any, many: int) -> None:
+            woken = 0
+            for waiter in self._waiters:
+                if woken >= many:
+                    break
+                if not waiter.done():
+                    woken += 1
+                    waiter.set_result(False)
+
+        condition._notify = notify_unlocked
 
 
 def let_tls_of_asyncio_say_that_it_closes() -> None:

@@ -52,6 +52,7 @@ class Player:
             cede.accelerate()
         else:
             subjects.order_the_groups_of_asyncio()
+            subjects.have_conditions_of_asyncio_wake_the_notified()
             subjects.let_tls_of_asyncio_say_that_it_closes()
 
     def once(self, program: dict[str, Any]) -> list[str]:
