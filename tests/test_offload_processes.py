@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import cede
+from cede.offload.errors import pack_error, unpack_error
 from cede.offload.process import _ours
 from tests.support import offloaded
 from tests.support.processes import is_running
@@ -106,6 +107,45 @@ def test_what_cannot_travel_is_said_and_leaves_the_worker_in_use(run) -> None:
             assert await pool.run(offloaded.own_pid) == pid
 
     run(main)
+
+
+def test_of_a_group_only_the_members_that_cannot_travel_are_replaced(run) -> None:
+    async def main() -> None:
+        with pytest.raises(ExceptionGroup, match="several") as caught:
+            await cede.to_process(offloaded.fail_in_a_group)
+        assert type(caught.value) is ExceptionGroup
+        assert caught.value.__notes__ == ["a note"]
+        assert "fail_in_a_group" in str(caught.value.__cause__)
+        plain, picky, inner = caught.value.exceptions
+        assert type(plain) is KeyError
+        assert plain.args == ("plain",)
+        assert "fail_in_a_group" in str(plain.__cause__)
+        assert type(picky) is cede.Unpicklable
+        assert "Picky: picky text (the error itself cannot be pickled" in str(picky)
+        assert isinstance(inner, ExceptionGroup)
+        assert inner.message == "inner"
+        assert [type(error) for error in inner.exceptions] == [cede.Unpicklable, OSError]
+        assert inner.exceptions[1].args == (5, "deeper")
+
+    run(main)
+
+
+def test_a_group_that_is_no_good_travels_as_text() -> None:
+    """As deep as it gets, or with a message that cannot be read: nothing but the text is left of it."""
+
+    class Wrong(ExceptionGroup):
+        @property
+        def message(self) -> str:
+            raise LookupError("no message")
+
+    deep: Exception = offloaded.Picky(1, 2)
+    for _ in range(500):
+        deep = ExceptionGroup("deep", [deep])
+    for error in (deep, Wrong("wrong", [offloaded.Picky(1, 2)])):
+        arrived = unpack_error(pack_error(error))
+        while isinstance(arrived, ExceptionGroup):
+            arrived = arrived.exceptions[0]
+        assert type(arrived) is cede.Unpicklable
 
 
 @pytest.mark.parametrize(

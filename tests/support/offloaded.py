@@ -42,6 +42,16 @@ def fail_pickily() -> None:
     raise Picky(1, 2)
 
 
+def fail_in_a_group() -> None:
+    try:
+        raise KeyError("plain")
+    except KeyError as error:
+        plain = error
+    group = ExceptionGroup("several", [plain, Picky(1, 2), ExceptionGroup("inner", [Picky(3, 4), OSError(5, "deeper")])])
+    group.add_note("a note")
+    raise group
+
+
 def give_function() -> Any:
     return lambda: None
 

@@ -40,12 +40,20 @@ class Unpicklable(Exception):
 
 def unpack_error(packed: bytes) -> BaseException:
     """The error that `pack_error` was given, its ``__cause__`` telling where it was raised; Unpicklable where it cannot be made again
-    here.
+    here. A group of which this is true of some members is a plain group, with an Unpicklable in the place of each.
     """
-    inner, told, text = pickle.loads(packed)
+    inner, told, text, *parts = pickle.loads(packed)
     error: BaseException
     try:
-        error = Unpicklable(told) if inner is None else pickle.loads(inner)
+        if inner is not None:
+            error = pickle.loads(inner)
+        elif parts:
+            message, notes, members = parts[0]
+            error = BaseExceptionGroup(message, [unpack_error(member) for member in members])
+            for note in notes:
+                error.add_note(note)
+        else:
+            error = Unpicklable(told)
         if not isinstance(error, BaseException):
             error = Unpicklable(f"an error came back as {error!r}")
     except Exception as failure:

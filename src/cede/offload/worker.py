@@ -30,6 +30,8 @@ LEFT = b"X"  # the function was to end its process, where there is none to end: 
 
 LARGEST_READ = 1 << 20
 
+DEEPEST_GROUP = 20  # inside one another; what lies deeper travels as text where it cannot be pickled with the rest
+
 
 def message(kind: bytes, payload: bytes) -> bytes:
     """One message, as it travels."""
@@ -41,8 +43,10 @@ def plain_pickle(value: Any) -> bytes:
     return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
-def pack_error(error: BaseException, dumps: Callable[[Any], bytes] = plain_pickle) -> bytes:
-    """`error` with its traceback, for `unpack_error` on the other side. One that cannot be pickled, by `dumps`, travels as text."""
+def pack_error(error: BaseException, dumps: Callable[[Any], bytes] = plain_pickle, depth: int = 0) -> bytes:
+    """`error` with its traceback, for `unpack_error` on the other side. One that cannot be pickled, by `dumps`, travels as text; of a group
+    those members do that cannot, and the others as themselves.
+    """
     text = "".join(traceback.format_exception(error))
     told = packed = None
     try:
@@ -51,7 +55,21 @@ def pack_error(error: BaseException, dumps: Callable[[Any], bytes] = plain_pickl
     except Exception as failure:
         packed = None
         told = f"{''.join(traceback.format_exception_only(error)).strip()} (the error itself cannot be pickled: {failure!r})"
+        members = pack_members(error, dumps, depth + 1)
+        if members is not None:
+            return pickle.dumps((packed, told, text, members), pickle.HIGHEST_PROTOCOL)
     return pickle.dumps((packed, told, text), pickle.HIGHEST_PROTOCOL)
+
+
+def pack_members(error: BaseException, dumps: Callable[[Any], bytes], depth: int) -> Any:
+    """The message, the notes and the members of a group, each member packed by itself; None for what is no group, or lies too deep."""
+    if not isinstance(error, BaseExceptionGroup) or depth > DEEPEST_GROUP:
+        return None
+    try:
+        notes = [str(note) for note in getattr(error, "__notes__", ())]
+        return str(error.message), notes, [pack_error(member, dumps, depth) for member in error.exceptions]
+    except Exception:
+        return None  # a class of the program's own that does not behave like a group: it travels as text
 
 
 def perform(packed: bytes) -> tuple[bytes, bytes]:
