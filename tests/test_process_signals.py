@@ -27,7 +27,7 @@ def test_signals(run: Run, watching: str) -> None:
         for number, send in (
             (signal.SIGTERM, lambda process: process.terminate()),
             (signal.SIGKILL, lambda process: process.kill()),
-            (signal.SIGHUP, lambda process: process.send_signal(signal.SIGHUP)),
+            (signal.SIGUSR1, lambda process: process.send_signal(signal.SIGUSR1)),  # not SIGHUP, which nohup has ignored
         ):
             process = await asyncio.create_subprocess_exec(*python("input()"), stdin=PIPE)
             send(process)

@@ -94,13 +94,14 @@ async def connected(server: Any, way: str) -> tuple[Any, Any]:
 def test_who_still_receives_the_answer_is_not_silent(way: str, kind: Any, tmp_path: Any) -> None:
     async def main() -> None:
         async with serving(way, kind, tmp_path / "socket", min_read_rate=100, read_rate_window=0.1) as server:
-            reader, writer = await connected(server, way)
-            writer.write(bytes(1000))
-            got = 0
-            # The loop's clock goes on with what is read, and no more: a machine that is busy elsewhere is no slow reader.
+            # The loop's clock goes on with what is read, and no more: a machine that is busy elsewhere is no slow reader. It stands still
+            # before the connection is there, whose first window might be over else before the client has written anything.
             loop: Any = asyncio.get_running_loop()
             moment = loop.time()
             loop.time = lambda: moment
+            reader, writer = await connected(server, way)
+            writer.write(bytes(1000))
+            got = 0
             until = moment + 0.5  # five windows
             while got < len(ANSWER):
                 block = await reader.read(16384)
