@@ -7,8 +7,8 @@ What is done to asyncio here takes away what depends on memory addresses or real
 * its selector never sleeps, for the clock does not go on meanwhile;
 * its task group keeps the order in which tasks came, in which cede's cancels them too: a plain set has none.
 
-One thing differs on purpose: its condition hands a notification on where who got it is cancelled, as it does since Python 3.13, but does not
-wake another one where a waiter is cancelled that nobody has notified.
+One thing differs on purpose: its condition hands a notification on where who got it is cancelled, as it does since Python 3.13, but wakes
+no other one where a waiter is cancelled that nobody has notified.
 
 Before Python 3.13 its task group also learns what it does since then, and cede's on every version: it takes back what it asked of its task
 while that waited for the others, and a task that somebody else has cancelled is cancelled again behind the errors. Before 3.14 its TLS
