@@ -174,6 +174,7 @@ def bear_missing_tracebacks(generated: Path) -> None:
 
     A handler takes three references, the class, the exception and the traceback, and the last of them is NULL then. Cython (3.3.1) drops
     it as an object where the handler returns, and makes it one of three arguments where it is the end of a `with`.
+    docs/upstream/cython-missing-traceback.md is the report, with a program that shows it.
     """
     text = generated.read_text(encoding="utf-8")
     functions = re.split(r"(?m)^(?=\}$)", text)
