@@ -407,3 +407,118 @@ def test_other_errors_pass(run: Run) -> None:
         await asyncio.sleep(0)
 
     run(main)
+
+
+def test_tasks_are_cancelled_in_the_order_in_which_they_came(run: Run) -> None:
+    async def main() -> list[int]:
+        order: list[int] = []
+
+        async def wait(number: int) -> None:
+            try:
+                if number % 3:
+                    await asyncio.Event().wait()
+                else:
+                    with cede.CancelScope():
+                        await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                order.append(number)
+                raise
+
+        with cede.CancelScope() as scope:
+            async with cede.TaskGroup() as group:
+                for number in range(200):
+                    group.create_task(wait(number))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                scope.cancel()
+        return order
+
+    numbers = range(200)
+    # Those that are in the scope itself, then those in scopes further inside.
+    assert run(main) == [number for number in numbers if number % 3] + [number for number in numbers if not number % 3]
+
+
+def test_what_a_group_has_in_a_scope_that_is_left_belongs_to_the_next_one(run: Run) -> None:
+    """The task that is asked is in a scope of its own, whose way outwards led through the one that was left."""
+
+    async def main() -> None:
+        asked = 0
+
+        async def stubborn() -> None:
+            nonlocal asked
+            with cede.CancelScope():
+                while asked < 100:
+                    try:
+                        await asyncio.Event().wait()
+                    except asyncio.CancelledError:
+                        asked += 1
+
+        group = cede.TaskGroup()
+        with cede.CancelScope() as outer:
+            with cede.CancelScope():
+                await group.__aenter__()
+                task = group.create_task(stubborn())
+                await asyncio.sleep(0)
+            outer.cancel()
+            with cede.CancelScope(shield=True):
+                while asked < 3:
+                    await asyncio.sleep(0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        before = asked
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert asked == before  # nobody asks any more
+        asked = 100
+        task.cancel()
+        await group.__aexit__(None, None, None)
+
+    run(main)
+
+
+def test_cancelled_scope_that_is_left_asks_no_task_of_a_group_any_more(run: Run) -> None:
+    async def main() -> None:
+        asked = 0
+
+        async def stubborn() -> None:
+            nonlocal asked
+            with cede.CancelScope():
+                while asked < 100:
+                    try:
+                        await asyncio.Event().wait()
+                    except asyncio.CancelledError:
+                        asked += 1
+
+        group = cede.TaskGroup()
+        with cede.CancelScope() as outer:
+            with cede.CancelScope():
+                await group.__aenter__()
+                task = group.create_task(stubborn())
+                await asyncio.sleep(0)
+                outer.cancel()
+        await asyncio.sleep(0)
+        assert asked == 1  # its wait was cancelled; by now nothing that is cancelled is around it
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert asked == 1
+        asked = 100
+        task.cancel()
+        await group.__aexit__(None, None, None)
+
+    run(main)
+
+
+def test_scopes_nested_in_any_number(run: Run) -> None:
+    """Each is entered, cancelled and left without a walk through all of them: that would take minutes."""
+
+    async def main() -> None:
+        scopes = [cede.CancelScope() for _ in range(50_000)]
+        for scope in scopes:
+            scope.__enter__()
+        scopes[0].cancel()
+        assert cede.current_effective_deadline() == -math.inf
+        for scope in reversed(scopes):
+            scope.__exit__(None, None, None)
+        await asyncio.sleep(0)
+
+    run(main)

@@ -29,8 +29,9 @@ cdef class CancelScope:
     cdef object loop
     cdef object timer
     cdef object reason
-    cdef set tasks
-    cdef set children
+    cdef dict tasks
+    cdef dict children
+    cdef CancelScope felt
     cdef dict asked
     cdef Py_ssize_t owed
     cdef object theirs
@@ -38,12 +39,13 @@ cdef class CancelScope:
     cdef object __weakref__
     @cython.locals(own=Task)
     cdef int take_in(self, object task) except -1
+    @cython.locals(child=CancelScope)
+    cdef int hand_on(self, CancelScope parent) except -1
     @cython.locals(parent=CancelScope)
     cdef object leave(self, object error)
     cdef int arm(self) except -1
-    @cython.locals(scope=CancelScope)
     cdef CancelScope effective(self)
-    @cython.locals(scope=CancelScope, child=CancelScope, inside=list)
+    @cython.locals(scope=CancelScope, child=CancelScope, inside=list, children=list)
     cdef int spread(self) except -1
     @cython.locals(shield=CancelScope, scope=CancelScope)
     cpdef bint put_off(self, object task, CancelScope outer) except -1
