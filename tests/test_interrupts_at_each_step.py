@@ -23,8 +23,14 @@ import pytest
 
 from cede.loop.choice import driver_names, make_driver
 from cede.loop.event_loop import EventLoop
+from cede.loop.threads import LoopThreads
 
 FURTHEST = 20_000
+
+STARTING = (threading.Thread.__init__.__code__, threading.Thread.start.__code__)
+
+# What begins a thread.
+START = getattr(threading, "_start_joinable_thread", None) or threading._start_new_thread  # type: ignore[attr-defined]
 
 
 @pytest.fixture(params=driver_names())
@@ -44,10 +50,17 @@ class Interrupter:
     def __init__(self, number: int) -> None:
         self.number = self.left = number
         self.raised = False
+        self.threads: set[Any] = set()  # that the system has begun
 
     def __call__(self, frame: Any, event: str, argument: Any) -> None:
         if event not in ("call", "c_return") or frame.f_code.co_filename == __file__:
             return
+        if frame.f_code.co_filename == threading.__file__:
+            # Its conditions lose their locks where they are interrupted, and nobody can start a thread without: that is Python's to mend.
+            if frame.f_code not in STARTING:
+                return
+            if argument is START:
+                self.threads.add(frame.f_locals["self"])
         self.left -= 1
         if self.left == 0:
             self.raised = True
@@ -226,6 +239,148 @@ def was_told(task: Any) -> bool:
 def broken(work: Work) -> bool:
     """Whether what is left will not come: an interrupt ended it, and said so."""
     return all(name.startswith("task") and was_told(work.tasks[int(name[-1])]) for name in work.left())
+
+
+@pytest.mark.parametrize("limit", [None, 1], ids=["", "one at a time"])
+def test_no_interrupt_loses_a_connection(driver: str, limit: int | None) -> None:
+    """From the moment at which it waits to be accepted to the one at which it is received from: each client that connected is served."""
+    reports: list[Any] = []
+    for interrupter in each_moment():
+        loop = EventLoop(make_driver(driver))
+        loop.set_exception_handler(lambda loop, context: reports.append(context))
+        heard: list[Heard] = []
+
+        def make(heard: list[Heard] = heard) -> Heard:
+            heard.append(Heard())
+            return heard[-1]
+
+        def stop_when_idle(loop: Any = loop, heard: list[Heard] = heard) -> None:
+            """What is to be interrupted ends where the connections that may be open are."""
+            if len(heard) < (limit or 2) or any("made" not in one.told or not one.transport.is_reading() for one in heard):
+                loop.call_soon(stop_when_idle)
+            else:
+                loop.stop()
+
+        limits = {} if limit is None else {"max_connections": limit}
+        server = loop.run_until_complete(loop.create_server(make, "127.0.0.1", 0, **limits))
+        clients = [socket.create_connection(server.sockets[0].getsockname()) for _ in range(2)]
+        try:
+            loop.call_soon(stop_when_idle)
+            interrupter.during(loop.run_forever)
+        except KeyboardInterrupt:
+            pass
+        for number, client in enumerate(clients):
+            client.settimeout(10)
+            client.sendall(b"%d" % number)
+            client.shutdown(socket.SHUT_WR)
+        deadline = loop.time() + 10
+        while loop.time() < deadline and sum(one.told[-1:] == ["lost"] for one in heard) < 2:
+            loop.call_later(0.001, loop.stop)
+            loop.run_forever()
+        told = sorted(one.told for one in heard)
+        served = [["made", "0", "eof", "lost"], ["made", "1", "eof", "lost"]]
+        assert told == served, f"{told} after an interrupt at moment {interrupter.number}"
+        counts = server.statistics()
+        assert (counts.accepted, counts.connections, counts.failed) == (2, 0, 0)
+        for client in clients:
+            assert client.recv(10) == b"bye"
+            assert client.recv(10) == b""
+            client.close()
+        server.close()
+        loop.run_until_complete(server.wait_closed())
+        loop.close()
+    assert not reports
+
+
+class Heard(asyncio.Protocol):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.told.append("made")
+
+    def data_received(self, data: bytes) -> None:
+        self.told.append(data.decode())
+
+    def eof_received(self) -> None:
+        self.told.append("eof")
+        self.transport.write(b"bye")
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        self.told.append("lost" if error is None else repr(error))
+
+
+def test_no_interrupt_holds_up_the_threads_of_a_loop(driver: str) -> None:
+    """A job that was handed in runs, once, or is not there; the threads take the next one; the loop's end is not held up."""
+    for interrupter in each_moment():
+        loop = EventLoop(make_driver(driver))
+        ran: list[int] = []
+        futures: list[Any] = []
+
+        def hand_in(loop: Any = loop, ran: list[int] = ran, futures: list[Any] = futures) -> None:
+            for number in range(3):
+                futures.append(loop.run_in_executor(None, ran.append, number))
+                loop.call_soon(loop.stop)
+                loop.run_forever()
+            futures[0].cancel()
+            if loop._default_executor is not None:
+                loop._default_executor.crew.told()
+
+        try:
+            interrupter.during(hand_in)
+        except KeyboardInterrupt:
+            pass
+        forget_those_not_begun(interrupter.threads)
+        loop.call_soon(loop.stop)  # one may be there already
+        loop.run_forever()
+        answered = loop.run_until_complete(asyncio.wait_for(loop.run_in_executor(None, threading.get_ident), 10))
+        assert answered != threading.get_ident()
+        if futures:
+            _, left = loop.run_until_complete(asyncio.wait(futures, timeout=10))
+            assert not left
+        assert all(ran.count(number) <= 1 for number in range(3)), ran
+        assert all(number in ran for number, future in enumerate(futures) if not future.cancelled())
+        crew = loop._default_executor.crew
+        loop.run_until_complete(asyncio.wait_for(loop.shutdown_default_executor(), 10))
+        counts = crew.told()
+        assert counts["busy"] == counts["queued"] == 0, counts
+        assert not crew.workers
+        loop.close()
+
+
+def forget_those_not_begun(begun: set[Any]) -> None:
+    """Python keeps a thread whose start was interrupted among those that are about to begin, for ever."""
+    about_to_begin = threading._limbo  # type: ignore[attr-defined]
+    for thread in list(about_to_begin):
+        if thread not in begun:
+            del about_to_begin[thread]
+
+
+def test_threads_that_are_told_to_go_while_an_interrupt_comes_go(driver: str) -> None:
+    if driver != driver_names()[0]:
+        pytest.skip("no driver is asked")
+    for interrupter in each_moment():
+        loop = EventLoop(make_driver(driver))
+        gate = threading.Event()
+        threads = LoopThreads(loop)  # type: ignore[arg-type]
+        held = [threads.submit(gate.wait, 10) for _ in range(threads._max_workers)]
+        waiting = [threads.submit(int) for _ in range(3)]
+        gate.set()
+        assert all(future.result(10) for future in held)
+        try:
+            interrupter.during(functools.partial(threads.shutdown, wait=False, cancel_futures=True))
+        except KeyboardInterrupt:
+            threads.shutdown(wait=False, cancel_futures=True)
+        for future in waiting:
+            assert future.cancelled() or future.result(10) == 0
+        for thread in list(threads.crew.threads):
+            thread.join(10)
+            assert not thread.is_alive()
+        loop.close()
 
 
 def test_a_first_run_without_descriptors_leaves_loop_and_thread_as_they_were(driver: str) -> None:

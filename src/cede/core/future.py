@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import types
 from asyncio import events, exceptions
+from collections import deque
 from typing import Any
 
 from cede.core import originals
@@ -47,6 +48,15 @@ def loop_of_thread() -> Any:
 def several(callbacks: Any) -> Any:
     """The callbacks of a future as a list. One alone stands there as a pair: a list less to make, to keep and to collect."""
     return [callbacks] if type(callbacks) is tuple else callbacks
+
+
+def may_go_straight(kernel: Any) -> bool:
+    """Whether a callback may be put on the ring without asking `call_soon`, which somebody may have replaced."""
+    return (
+        kernel is not None
+        and not (kernel._state or kernel._debug or kernel._inbox.pending)
+        and getattr(kernel.call_soon, "__func__", None) is Kernel.call_soon
+    )
 
 
 class Future(OpenRunnable):
@@ -203,7 +213,11 @@ class Future(OpenRunnable):
                 else:
                     waiter.notice(self)
             if self.callbacks is not None:
-                self.wake()
+                try:
+                    self.wake()
+                except BaseException:
+                    self.wake()  # a signal's handler has raised: the others are told all the same
+                    raise
 
     def set_exception(self, exception: Any) -> None:
         """Finish with `exception`, an instance or a class. InvalidStateError where the future is done already."""
@@ -257,13 +271,33 @@ class Future(OpenRunnable):
         """Those who wait go on: the future is done."""
         waiter = self.waiter
         if waiter is not None:
-            self.waiter = None
-            if waiter.is_task:
-                self.kernel.push(waiter)
+            if not cython.compiled and waiter.is_task:
+                # No call in between: that is where a signal's handler may raise, and then this has to be done again.
+                ring: Any = self.kernel._ready
+                self.waiter = None
+                ring += (waiter,)
             else:
-                waiter.notice(self)
+                self.waiter = None
+                if waiter.is_task:
+                    self.kernel.push(waiter)
+                else:
+                    waiter.notice(self)
         if self.callbacks is not None:
             callbacks = several(self.callbacks)
+            if not cython.compiled and may_go_straight(self.kernel):
+                # Each leaves as its handle goes on the ring, in two steps without a call: after an interrupt the rest is done anew.
+                ring = self.kernel._ready
+                self.callbacks = callbacks = deque(callbacks)
+                while callbacks:
+                    callback, context = callbacks[0]
+                    if not callable(callback):
+                        del callbacks[0]
+                        self.loop.call_soon(callback, self, context=context)  # says so
+                    handle = self.kernel._new_handle(callback, (self,), context)
+                    ring += (handle,)
+                    del callbacks[0]
+                self.callbacks = None
+                return 0
             self.callbacks = None
             for callback, context in callbacks:
                 self.loop.call_soon(callback, self, context=context)

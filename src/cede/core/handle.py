@@ -5,7 +5,8 @@ Invariants
 ----------
 * A handle runs at most once; a cancelled one never runs, and holds neither its callback nor its arguments any more.
 * Whatever a callback raises is reported to the loop's exception handler, KeyboardInterrupt and SystemExit excepted:
-  those end the run, and the work behind them stays queued.
+  those end the run, and the work behind them stays queued. A callback of ours that says ``run_again_by_cede`` is then the first of the
+  next run: a signal's handler may have raised in the middle of it, and it does what is left to be done.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Runnable:
 
     if not cython.compiled:
         __slots__ = ()
+
+        again = False  # whether `run_ready` may be called again where it was interrupted, as long as `begun` is false
 
     is_task: bool
 
@@ -130,6 +133,8 @@ class Handle(Runnable):
 
     def _failed(self, error: BaseException) -> int:
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            if getattr(self._callback, "run_again_by_cede", None) is True:
+                self._loop._run_again(self)
             raise error
         return report_failure(self, f"Exception in callback {source_of(self._callback, self._args)}", error)
 

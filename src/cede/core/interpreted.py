@@ -16,9 +16,8 @@ from contextvars import Context
 from types import CoroutineType
 from typing import Any
 
-from cede.core.future import Future
+from cede.core.future import Future, may_go_straight
 from cede.core.handle import Handle, creation_stack
-from cede.core.kernel import Kernel
 from cede.core.ports import QUEUED
 from cede.core.pure import FINISHED, PENDING, copy_context, new
 from cede.core.register import register, swap_current, unregister
@@ -155,7 +154,7 @@ def turn(kernel: Any) -> int:
                         pair = item.callbacks
                         if pair is not None:
                             if direct is None:
-                                direct = not replaced_call_soon(kernel)
+                                direct = may_go_straight(kernel)
                             if direct and type(pair) is tuple and callable(pair[0]) and not (kernel._inbox.pending or kernel._state):
                                 # One callback, as nearly always: what `wake` and `call_soon` would do.
                                 item.callbacks = None
@@ -212,8 +211,9 @@ def turn(kernel: Any) -> int:
                 item.run_ready()
                 begun = True
             else:
-                begun = True
+                begun = not item.again
                 item.run_ready()
+                begun = True
         if driver.holding:
             driver.release()
         kernel._running_ready = False
@@ -229,14 +229,9 @@ def turn(kernel: Any) -> int:
 
 def has_gone_on(item: Any, ring: Any, driver: Any) -> bool:
     """Whether what was taken off the ring has had its step: a task is done, waits, or is on the ring again; the driver tells its batch."""
-    if type(item) is Task:
+    if isinstance(item, Task):
         waited: Any = item.waits_for
         return item.state != PENDING or (waited is not None and not waited.done()) or item in ring
     if item is driver:
         return bool(driver.batch != QUEUED)
     return bool(getattr(item, "begun", False))
-
-
-def replaced_call_soon(kernel: Any) -> bool:
-    """Whether a subclass, or a test, wants to see the callbacks that are scheduled."""
-    return getattr(kernel.call_soon, "__func__", None) is not Kernel.call_soon

@@ -204,6 +204,12 @@ class Scheduler:
         self._ready.append(runnable)
         return 0
 
+    def _run_again(self, handle: Handle) -> None:
+        """`handle` has been interrupted: it is the next to run."""
+        if handle is None:
+            raise TypeError("_run_again(): handle must be a Handle, got None")
+        self._ready.appendleft(handle)
+
     def _post_from_home(self, handle: Handle) -> int:
         """A post of the loop's own thread takes its place among what that thread makes ready, behind what was posted before."""
         if self._inbox.pending:

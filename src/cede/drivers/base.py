@@ -268,7 +268,10 @@ class AcceptSink:
     """What an acceptor tells its owner."""
 
     def accepted(self, sock: Any, address: Any) -> int:
-        """A connection: `sock` is non-blocking, and the sink's from now on. `address` is the peer's, or an `Address`."""
+        """A connection: `sock` is non-blocking, and the sink's from now on. `address` is the peer's, or an `Address`.
+
+        Where a signal's handler raises in here it is called once more, at once, with the same two.
+        """
         raise NotImplementedError
 
     def accept_failed(self, error: BaseException) -> int:

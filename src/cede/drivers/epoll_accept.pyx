@@ -20,6 +20,7 @@ cdef extern from "sys_datagram.h":
     int accept_one "cede_accept"(int fd, cede_address *peer) noexcept
 
 plain_socket = socket.socket
+native_init = plain_socket.__mro__[1].__init__
 
 # The plain numbers: the properties of socket.socket make enumeration members of them each time.
 family_of = plain_socket.__mro__[1].__dict__["family"].__get__
@@ -50,15 +51,26 @@ cdef class EpollAcceptor(ListenAcceptor):
                 return self.failed(-fd)
             self.warned = False
             self.driver.acted = True
-            self.hand_over(self.wrap(fd), address_of_peer(&peer))
+            sock = self.wrap(fd)
+            address = address_of_peer(&peer)
+            try:
+                self.hand_over(sock, address)
+            except (KeyboardInterrupt, SystemExit):
+                self.hand_over(sock, address)
+                raise
         return 0
 
     cdef object wrap(self, int fd):
+        # As `plain_socket(...)` would, whose code is Python's: a signal's handler may raise in it, and the descriptor would be nobody's.
+        sock = plain_socket.__new__(plain_socket)
         try:
-            return plain_socket(self.family, self.kind, self.proto, fd)
+            native_init(sock, self.family, self.kind, self.proto, fd)
         except BaseException:
             c_close(fd)
             raise
+        sock._io_refs = 0
+        sock._closed = False
+        return sock
 
     cdef int failed(self, int code) except -1:
         error = os_error(code)

@@ -219,12 +219,12 @@ class PortableDriver(ReadinessDriver):
 
     def open_stream(self, sock: Any, sink: Sink) -> Stream:
         stream = MethodStream(self, sock, sink)
-        self.admit(stream)
         if sock.family in INTERNET:
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 pass  # no TCP, or no connection any more: what follows will tell
+        self.admit(stream)
         return stream
 
     def open_datagrams(self, sock: Any, sink: Sink) -> DatagramChannel:

@@ -25,6 +25,10 @@ cdef class ReadinessDriver(Driver):
     cdef int tell_numbers(self) except -1
     @cython.locals(before=int)
     cdef int want(self, Channel channel, int mask) except -1
+    @cython.locals(before=int)
+    cdef inline int count(self, Channel channel, int mask) except -1
+    @cython.locals(mask=int)
+    cdef int make_wanted(self, Channel channel, int before) except -1
     @cython.locals(fd=int, watch=Watch)
     cdef int admit(self, Channel channel) except -1
     @cython.locals(fd=int, watch=Watch, owned=Owned, sink=Sink)

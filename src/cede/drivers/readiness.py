@@ -175,26 +175,42 @@ class ReadinessDriver(Driver):
         before = channel.wanted
         if mask == before:
             return 0 if mask else channel.let_sink_go()  # it may never have wanted anything
+        self.count(channel, mask)
+        try:
+            return self.make_wanted(channel, before)
+        except (KeyboardInterrupt, SystemExit):
+            if channel.wanted == mask:
+                self.make_wanted(channel, before)  # a signal's handler came in between: it is done all the same
+            raise
+        except BaseException:
+            if channel.wanted == mask:
+                self.count(channel, before)
+            raise
+
+    def count(self, channel: Channel, mask: int) -> int:
+        """Note that `mask` is wanted of the channel. Without a call: an interrupt finds all of it done, or nothing."""
+        before = channel.wanted
         channel.wanted = mask
-        if mask & ~channel.armed:
-            try:
-                self.arm(channel)
-            except BaseException:
-                channel.wanted = before
-                raise
-        if mask & ~before:
-            self.mark(channel, mask & ~before)
         if (mask ^ before) & WRITE:
             self.writing += 1 if mask & WRITE else -1
         if before == 0:
             self.interests += 1
             self.quiet = False
-            return channel.hold_sink()
-        if mask == 0:
+        elif mask == 0:
             self.interests -= 1
             self.quiet = self.interests == 0
-            return channel.let_sink_go()
         return 0
+
+    def make_wanted(self, channel: Channel, before: int) -> int:
+        """Have what is wanted of the channel, and was not before, told. May be called again."""
+        mask = channel.wanted
+        if mask & ~channel.armed:
+            self.arm(channel)
+        if mask & ~before:
+            self.mark(channel, mask & ~before)
+        if before == 0:
+            return channel.hold_sink()
+        return channel.let_sink_go() if mask == 0 else 0
 
     def mark(self, channel: Channel, mask: int) -> int:
         """`mask` is wanted of the channel since now: not of what the last poll brought."""

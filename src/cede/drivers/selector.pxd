@@ -10,6 +10,8 @@ cdef class SelectorDriver(PortableDriver):
     cdef bint rung
     cdef list rest
     cdef readonly bint closed
+    cdef int register(self, Channel channel) except -1
+    cdef int strike_out(self, Channel channel) except -1
     @cython.locals(rest=list)
     cdef int collect(self, list events) except -1
     @cython.locals(channel=Channel, generation=cython.uint, mask=int)

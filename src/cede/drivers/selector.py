@@ -42,6 +42,26 @@ class SelectorDriver(PortableDriver):
         self.selector.register(self.ear, selectors.EVENT_READ, None)
 
     def arm(self, channel: Channel) -> int:
+        try:
+            return self.register(channel)
+        except (KeyboardInterrupt, SystemExit):
+            # Raised by a signal's handler, in the selector's own code: its table and the system's may differ now.
+            self.strike_out(channel)
+            self.register(channel)
+            raise
+
+    def strike_out(self, channel: Channel) -> int:
+        """Have neither the selector nor the system know of the channel, whichever does."""
+        for book in (self.selector, getattr(self.selector, "_selector", None)):
+            if book is not None:
+                try:
+                    book.unregister(channel.fd)
+                except (KeyError, ValueError, OSError):
+                    pass
+        channel.armed = 0
+        return 0
+
+    def register(self, channel: Channel) -> int:
         mask = channel.wanted
         if not mask or mask == channel.armed:
             self.disarm(channel, True)

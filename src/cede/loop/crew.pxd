@@ -53,6 +53,7 @@ cdef class ThreadJob(Job):
 cdef class Worker:
     cdef Crew crew
     cdef Job job
+    cdef bint born
     cdef bint leaving
     cdef bint soon
     cdef int state
@@ -88,19 +89,28 @@ cdef class Crew:
     cdef object __weakref__
     cpdef call(self, Kernel kernel, object future, object function, object args)
     cpdef give(self, Job job)
-    @cython.locals(worker=Worker)
+    @cython.locals(worker=Worker, at=Py_ssize_t)
     cdef Worker place(self, Job job)
+    @cython.locals(job=Job)
     cdef int start(self, Worker worker) except -1
+    cdef int enter(self, object thread, Worker worker) except -1
+    cdef bint take_back(self, Job job) except -1
+    @cython.locals(worker=Worker)
+    cdef bint unplace(self, Job job) except -1
+    cdef Job first_job(self, Worker worker)
     @cython.locals(job=Job, waited=double)
     cdef Job next_job(self, Worker worker)
     cdef int count(self, int outcome) except -1
-    cdef int forget(self) except -1
-    @cython.locals(job=Job)
+    cdef inline int add(self, int outcome) except -1
     cpdef dict told(self)
-    @cython.locals(worker=Worker, resting=list)
+    @cython.locals(job=Job)
+    cdef dict tell(self)
     cpdef close(self)
+    @cython.locals(worker=Worker, at=Py_ssize_t)
+    cdef int dismiss(self) except -1
     @cython.locals(job=Job)
     cpdef drop_jobs(self)
+    cdef Job oldest(self)
 
 cdef inline int make_bed(Worker worker) except -1:
     worker.bed = PyThread_allocate_lock()

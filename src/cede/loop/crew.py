@@ -13,6 +13,8 @@ Invariants
 * A crew refers to no loop, except through the jobs it has not finished: a loop that is dropped can be collected while its workers rest.
 * Every job handed in is run before the last worker goes, unless `drop_jobs` was called.
 * A job is counted as ended before whoever waits for it can know of its end: what is told of a crew is never behind what its callers saw.
+* A signal's handler may raise wherever a call ends. It leaves no lock held, no worker roused without being told so, and no worker counted
+  that has no thread. A job that was being handed in has then been taken in, and runs, or is not there at all.
 
 The threads are no daemons: the interpreter's end waits until every job that was handed in has been done, as it does for concurrent.futures,
 by the same list of threads to tell and to wait for.
@@ -129,9 +131,19 @@ class LoopJob(Job):
         self.crew.count(CANCELLED)
         return self.post()
 
+    if not cython.compiled:
+
+        again = True
+
+        @property
+        def begun(self) -> bool:
+            """Whether its outcome has been told."""
+            return self.future is None
+
     def run_ready(self) -> int:
         future, result, error = self.future, self.result, self.error
-        self.future = self.result = self.error = None
+        if cython.compiled:
+            self.future = self.result = self.error = None
         self.crew.prompt = monotonic() - self.began < SOON
         if not future.done():
             if self.dropped:
@@ -140,6 +152,10 @@ class LoopJob(Job):
                 future.set_result(result)
             else:
                 future.set_exception(as_asyncio_has_it(error))
+        elif not cython.compiled:
+            future.wake()  # told by half, before an interrupt
+        if not cython.compiled:
+            self.future = self.result = self.error = None
         future = result = error = None
         return 0
 
@@ -195,12 +211,14 @@ class Worker:
 
     crew: Any
     job: Any
+    born: bool
     leaving: bool
     soon: bool
 
     def __init__(self, crew: Crew, job: Any) -> None:
         self.crew = crew
         self.job = job
+        self.born = False
         self.leaving = False
         self.soon = False
         if cython.compiled:
@@ -217,7 +235,7 @@ class Worker:
     def serve(self) -> None:
         """The thread's whole life."""
         crew = self.crew
-        job = self.job
+        job = crew.first_job(self)
         while job is not None:
             self.job = None
             job.perform()
@@ -281,50 +299,96 @@ class Crew:
         """Take `job` in. Raises RuntimeError after `close`, at the end of the program, and where no thread can be started."""
         if pool_module._shutdown:  # type: ignore[attr-defined]
             raise RuntimeError("cannot schedule new futures after interpreter shutdown")
-        worker = self.place(job)
-        if worker is not None:
-            self.start(worker)
+        if cython.compiled:
+            worker = self.place(job)
+            if worker is not None:
+                self.start(worker)
+            return
+        try:
+            with self.lock:
+                worker = self.place(job)
+            if worker is not None:
+                self.start(worker)
+        except BaseException:
+            self.take_back(job)
+            raise
 
     def place(self, job: Any) -> Any:
         """Give `job` to a resting worker, or have it wait; else the new worker that must be started for it."""
-        if not cython.compiled:
-            self.lock.acquire()
-        try:
-            if self.closed:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            job.crew = self
-            job.began = monotonic()
+        if self.closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        job.crew = self
+        job.began = monotonic()
+        if self.resting:
+            at = len(self.resting) - 1
+            # No call stands between here and the rousing: a worker that left the list and sleeps on would never be found again.
+            worker = self.resting[at]
+            del self.resting[at]
             self.given += 1
-            if self.resting:
-                worker = self.resting.pop()
-                worker.job = job
+            worker.job = job
+            if cython.compiled:
                 worker.rouse()
-                return None
-            if len(self.workers) >= self.limit:
-                self.jobs.append(job)
-                return None
-            worker = Worker(self, job)
-            self.workers.add(worker)
-            return worker
-        finally:
-            if not cython.compiled:
-                self.lock.release()
+            else:
+                worker.bed.release()
+            return None
+        if len(self.workers) >= self.limit:
+            self.given += 1
+            self.jobs.append(job)
+            return None
+        worker = Worker(self, job)
+        self.given += 1
+        self.workers.add(worker)
+        return worker
 
     def start(self, worker: Any) -> int:
-        thread = threading.Thread(name=f"{self.prefix}_{self.started}", target=worker.serve)
-        self.started += 1
+        job = worker.job
+        thread: Any = None
         try:
+            thread = threading.Thread(name=f"{self.prefix}_{self.started}", target=worker.serve)
+            self.started += 1
             thread.start()
+            self.enter(thread, worker)
         except BaseException:
-            self.workers.discard(worker)
-            self.forget()
+            if not self.take_back(job):
+                self.enter(thread, worker)  # it lives: the signal came too late
             raise
+        return 0
+
+    def enter(self, thread: Any, worker: Any) -> int:
+        """A thread is there: it is to be told, and waited for, at the end."""
         self.threads.add(thread)
         pool_module._threads_queues[thread] = worker  # type: ignore[attr-defined, index]
         return 0
 
+    def take_back(self, job: Any) -> bool:
+        """Give back a job whose worker has no thread, or one that has not begun: whether that was so. That worker leaves."""
+        if cython.compiled:
+            return self.unplace(job)
+        with self.lock:
+            return self.unplace(job)
+
+    def unplace(self, job: Any) -> bool:
+        for item in list(self.workers):
+            worker = item
+            if worker.job is job and not worker.born:
+                worker.job = None
+                self.workers.discard(worker)
+                self.given -= 1
+                return True
+        return False
+
+    def first_job(self, worker: Any) -> Any:
+        """On the thread of `worker`: what it was started for. None where that has been taken back, and it is to leave."""
+        if not cython.compiled:
+            self.lock.acquire()
+        worker.born = True
+        job = worker.job
+        if not cython.compiled:
+            self.lock.release()
+        return job
+
     def next_job(self, worker: Any) -> Any:
-        """The next job; None where `worker` is to rest, or to leave."""
+        """The next job; None where `worker` is to rest, or to leave. On its own thread, where no signal's handler runs."""
         if not cython.compiled:
             self.lock.acquire()
         try:
@@ -347,80 +411,96 @@ class Crew:
                 self.lock.release()
 
     def close(self) -> None:
-        """Take no more jobs; the workers go when all are done."""
-        if not cython.compiled:
-            self.lock.acquire()
-        try:
-            self.closed = True
-            resting, self.resting = self.resting, []
-        finally:
-            if not cython.compiled:
-                self.lock.release()
-        for worker in resting:
-            worker.rouse()
+        """Take no more jobs; the workers go when all are done. May be called again, where a signal's handler ended the first call."""
+        if cython.compiled:
+            self.dismiss()
+        else:
+            with self.lock:
+                self.dismiss()
+
+    def dismiss(self) -> int:
+        self.closed = True
+        while self.resting:
+            at = len(self.resting) - 1
+            worker = self.resting[at]
+            del self.resting[at]
+            if cython.compiled:
+                worker.rouse()
+            else:
+                worker.bed.release()
+        return 0
 
     def drop_jobs(self) -> None:
         """Give up the jobs that nobody has begun."""
-        while self.jobs:
-            try:
-                job = self.jobs.popleft()
-            except IndexError:
-                return  # a worker was faster
-            job.give_up()
+        job = None
+        try:
+            while True:
+                job = self.oldest()
+                if job is None:
+                    return
+                job.give_up()
+        except BaseException:
+            if job is not None:
+                job.give_up()
+            raise
+
+    def oldest(self) -> Any:
+        """Take the job out that has waited longest, None where none waits."""
+        if cython.compiled:
+            return self.jobs.popleft() if self.jobs else None
+        job = None
+        with self.lock:
+            if self.jobs:
+                job = self.jobs[0]
+                del self.jobs[0]
+        return job
 
     def count(self, outcome: int) -> int:
         """A job is at its end."""
-        if not cython.compiled:
-            self.lock.acquire()
+        if cython.compiled:
+            return self.add(outcome)
+        with self.lock:
+            return self.add(outcome)
+
+    def add(self, outcome: int) -> int:
         if outcome == DONE:
             self.done += 1
         elif outcome == FAILED:
             self.failed += 1
         else:
             self.cancelled += 1
-        if not cython.compiled:
-            self.lock.release()
-        return 0
-
-    def forget(self) -> int:
-        """A job that was taken in has been given back."""
-        if not cython.compiled:
-            self.lock.acquire()
-        self.given -= 1
-        if not cython.compiled:
-            self.lock.release()
         return 0
 
     def told(self) -> dict[str, Any]:
         """What it does and has done, in the words of ``cede.offload.pool.PoolStatistics``; `waiting` are the functions that wait."""
-        if not cython.compiled:
-            self.lock.acquire()
-        try:
-            queue = list(self.jobs)
-            waiting: list[Any] = []
-            since = 0.0
-            for item in queue:
-                job = item
-                if job.future.done():
-                    continue  # cancelled
-                if not waiting:
-                    since = monotonic() - job.began
-                waiting.append((job.function, job.args))
-            return {
-                "size": self.limit,
-                "busy": self.given - self.done - self.failed - self.cancelled - len(queue),
-                "queued": len(waiting),
-                "done": self.done,
-                "failed": self.failed,
-                "cancelled": self.cancelled,
-                "longest_wait": self.longest,
-                "mean_wait": self.waited / self.waits if self.waits else 0.0,
-                "waiting_since": since,
-                "waiting": waiting,
-            }
-        finally:
-            if not cython.compiled:
-                self.lock.release()
+        if cython.compiled:
+            return self.tell()
+        with self.lock:
+            return self.tell()
+
+    def tell(self) -> dict[str, Any]:
+        queue = list(self.jobs)
+        waiting: list[Any] = []
+        since = 0.0
+        for item in queue:
+            job = item
+            if job.future.done():
+                continue  # cancelled
+            if not waiting:
+                since = monotonic() - job.began
+            waiting.append((job.function, job.args))
+        return {
+            "size": self.limit,
+            "busy": self.given - self.done - self.failed - self.cancelled - len(queue),
+            "queued": len(waiting),
+            "done": self.done,
+            "failed": self.failed,
+            "cancelled": self.cancelled,
+            "longest_wait": self.longest,
+            "mean_wait": self.waited / self.waits if self.waits else 0.0,
+            "waiting_since": since,
+            "waiting": waiting,
+        }
 
     def busy_threads(self) -> list[threading.Thread]:
         """The threads that are inside a job."""

@@ -9,6 +9,7 @@ import sys
 import weakref
 from asyncio.log import logger
 from asyncio.trsock import TransportSocket
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from cede.drivers.base import AcceptSink
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 WAITS_FOR_CLIENTS = sys.version_info >= (3, 12)
 
+ONCE = ((),)  # the arguments of one call
+
 
 class _Door(AcceptSink):
     """What the driver tells of one listening socket."""
@@ -30,10 +33,16 @@ class _Door(AcceptSink):
     def __init__(self, server: Server, sock: socket.socket) -> None:
         self.server = server
         self.sock = sock
+        self.arrivals: list[_Arrival] = []  # the last one
 
     def accepted(self, sock: socket.socket, address: Any) -> int:
         """A connection came in. Called outside any task."""
-        self.server._expect(sock, address)
+        arrivals = self.arrivals
+        if not arrivals or arrivals[0].sock is not sock:
+            del arrivals[:]
+            arrivals.extend(starmap(_Arrival, ((self.server, sock, address),)))
+        self.server._expect(arrivals[0])
+        del arrivals[:]
         return 0
 
     def accept_failed(self, error: BaseException) -> int:
@@ -49,24 +58,31 @@ class _Door(AcceptSink):
 
 
 class _Arrival:
-    """A connection on its way into a server: it gets its protocol in the next turn. Where that never comes it is closed."""
+    """A connection on its way into a server: it gets its protocol in the next turn. Where that never comes it is closed.
 
-    __slots__ = ("address", "context", "server", "sock")
+    A signal's handler may raise wherever a call ends. What is done is written down, some of it in lists that C functions fill, and in the
+    next run the rest is done: so the connection is served, as if there had been no signal.
+    """
+
+    __slots__ = ("address", "asked", "building", "context", "counted", "expected", "protocols", "server", "sock")
+
+    run_again_by_cede = True
 
     def __init__(self, server: Server, sock: socket.socket, address: Any) -> None:
         self.server = server
         self.sock: socket.socket | None = sock
         self.address = address
+        self.expected = self.counted = self.asked = self.building = False
+        self.protocols: list[Any] = []
         # Each connection gets a copy of the context that was current when serving began, as if by a task of its own.
         self.context = server._context.copy()
 
     def __call__(self) -> None:
-        sock, self.sock = self.sock, None
-        if sock is not None:
-            self.server._admit(sock, self.address, self.context)
+        if self.sock is not None:
+            self.server._admit(self, self.sock)
 
     def __del__(self) -> None:
-        if self.sock is not None:
+        if getattr(self, "expected", False) and self.sock is not None:
             self.sock.close()
 
 
@@ -131,6 +147,8 @@ class Server(asyncio.AbstractServer):
     # -- what the transports say
 
     def _attach(self, transport: Any) -> None:
+        if id(transport) in self._connected:
+            return  # an interrupt came in between
         self._connected[id(transport)] = weakref.ref(transport)
         self._accepted += 1
         self._open += 1
@@ -152,17 +170,18 @@ class Server(asyncio.AbstractServer):
             self._wake_if_over()
 
     def _stop_if_full(self) -> None:
-        if not self._full and self._open + self._coming == self._limits.max_connections:
-            self._full = True
-            self._pauses += 1
+        most = self._limits.max_connections
+        if not self._full and most is not None and self._open + self._coming >= most:
             for acceptor in self._acceptors:
                 acceptor.stop()
+            self._full = True  # now: where a signal's handler has raised, the next one that comes stops them all
+            self._pauses += 1
 
     def _go_on_if_full(self) -> None:
         if self._full:
-            self._full = False
             for acceptor in self._acceptors:
                 acceptor.start()
+            self._full = False
 
     def _cut_silent(self, transport: Any, why: str) -> None:
         self._silent += 1
@@ -191,40 +210,70 @@ class Server(asyncio.AbstractServer):
 
     # -- what the listening sockets say
 
-    def _expect(self, sock: socket.socket, address: Any) -> None:
+    def _expect(self, arrival: _Arrival) -> None:
         """Admit a connection in the next turn, where asyncio's task for it would begin."""
-        arrival = _Arrival(self, sock, address)
-        self._coming += 1
+        if not arrival.expected:
+            arrival.expected = arrival.counted = True
+            self._coming += 1
         self._stop_if_full()
         self._loop.call_soon(arrival, context=arrival.context)
 
-    def _admit(self, sock: socket.socket, address: Any, context: contextvars.Context) -> None:
-        self._coming -= 1
+    def _admit(self, arrival: _Arrival, sock: socket.socket) -> None:
+        if arrival.counted:
+            arrival.counted = False
+            self._coming -= 1
         if self._sockets is None:  # the server was closed meanwhile
+            arrival.sock = None
             sock.close()
             return
-        protocol = transport = handshake = None
         loop = self._loop
+        transport = handshake = None
         if loop.get_debug():
-            logger.debug("%r got a new connection from %r: %r", self, address, sock)
+            logger.debug("%r got a new connection from %r: %r", self, arrival.address, sock)
+        extra = {"peername": arrival.address}
         try:
-            protocol = self._factory()
+            if not arrival.asked:
+                arrival.asked = True
+                arrival.protocols.extend(starmap(self._factory, ONCE))
+            protocol = arrival.protocols[0]
             if self._ssl:
                 handshake = loop.create_future()
-                transport = loop._start_stream(sock, protocol, handshake, extra={"peername": address}, server=self, **self._tls_options)
+                transport = loop._start_stream(sock, protocol, handshake, extra=extra, server=self, **self._tls_options)
+            elif arrival.building and (transport := self._built_on(sock)) is not None:
+                transport._begin_again()
             else:
-                transport = self._kind(loop, sock, protocol, None, {"peername": address}, self, context)
-        except (KeyboardInterrupt, SystemExit):
-            sock.close()
+                arrival.building = True
+                transport = self._kind(loop, sock, protocol, None, extra, self, arrival.context)
+        except (KeyboardInterrupt, SystemExit) as error:
+            if not arrival.protocols or self._ssl:
+                # The program's own code has raised it; or it came where TLS had begun to be put together.
+                arrival.sock = None
+                transport = self._built_on(sock)
+                if transport is not None:
+                    transport.abort()
+                self._give_up(sock)
+                if arrival.protocols:
+                    self._report(error, arrival.protocols[0], transport)
             raise
         except BaseException as error:
-            sock.close()
-            self._failed += 1
-            self._go_on_if_full()
-            self._report(error, protocol, transport)
+            arrival.sock = None
+            self._give_up(sock)
+            self._report(error, arrival.protocols[0] if arrival.protocols else None, transport)
             return
+        arrival.sock = None
         if handshake is not None:
             handshake.add_done_callback(lambda future: self._handshake_ended(future, protocol, transport))
+
+    def _give_up(self, sock: socket.socket) -> None:
+        """A connection will not be served."""
+        sock.close()
+        self._failed += 1
+        self._go_on_if_full()
+
+    def _built_on(self, sock: socket.socket) -> Any:
+        """The transport over `sock`, if there is one: an interrupt may have left it half built."""
+        owner = self._loop.driver.stream_owner(sock.fileno())
+        return owner if isinstance(owner, StreamTransport) and owner._carries(sock) else None
 
     def _handshake_ended(self, handshake: asyncio.Future[None], protocol: Any, transport: Any) -> None:
         error = None if handshake.cancelled() else handshake.exception()

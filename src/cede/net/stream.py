@@ -96,6 +96,18 @@ class StreamTransport(BurstState):
             server._attach(self)
         loop.call_soon(self._begin, waiter, context=self.context)
 
+    def _carries(self, sock: Any) -> bool:
+        """Whether this was made for `sock`."""
+        if not cython.compiled and self.stream is None:
+            self.stream = self.kernel.driver.channels.get(sock.fileno())
+        return self.stream is not None and self.stream.sock is sock
+
+    def _begin_again(self) -> None:
+        """To be called where an interrupt left `__init__` after the driver had the socket: do what is left of it."""
+        if self.server is not None:
+            self.server._attach(self)
+        self.kernel.call_soon(self._begin, None, context=self.context)
+
     def begin(self) -> int:
         """Receive."""
         self.started = True

@@ -8,6 +8,7 @@ cdef class BaseTransport(Sink):
     cdef object context
     cdef object extra
     cdef int lost
+    cdef unsigned char made
     cdef unsigned char closing
     cdef int prepare(self, Kernel loop, object protocol, object extra, object context) except -1
     cdef int begin(self) except -1

@@ -39,6 +39,7 @@ class BaseTransport(Sink):
     context: Any
     extra: dict[str, Any] | None
     lost: int  # how often something was written since connection_lost was scheduled, from 1; 0 before that
+    made: bool  # connection_made has been called
     closing: bool
 
     # Kept here, because at the end of the process the names of modules may go before the last transport does.
@@ -52,6 +53,7 @@ class BaseTransport(Sink):
         self.context = copy_context() if context is None else context
         self.extra = extra
         self.lost = 0
+        self.made = False
         self.closing = False
         self.protocol = protocol
         if loop._debug:
@@ -62,14 +64,19 @@ class BaseTransport(Sink):
 
     def _begin(self, waiter: Any) -> None:
         """Runs as a callback, in the transport's context."""
-        try:
-            self.protocol.connection_made(self)
-        except (KeyboardInterrupt, SystemExit):
-            self.kernel.call_soon(self._begin_receiving, waiter, context=self.context.copy())
-            raise
-        except BaseException as error:
-            self.report("Exception in callback protocol.connection_made()", error)
+        if not self.made:
+            self.made = True
+            try:
+                self.protocol.connection_made(self)
+            except (KeyboardInterrupt, SystemExit):
+                self.kernel.call_soon(self._begin_receiving, waiter, context=self.context.copy())
+                raise
+            except BaseException as error:
+                self.report("Exception in callback protocol.connection_made()", error)
         self._begin_receiving(waiter)
+
+    if not cython.compiled:
+        setattr(_begin, "run_again_by_cede", True)  # noqa: B010
 
     def _begin_receiving(self, waiter: Any) -> None:
         self.begin()
