@@ -312,6 +312,12 @@ def write_end(world: World, me: Actor, where: str, index: int) -> Any:
 
 
 @plain
+def last_words(world: World, me: Actor, where: str, index: int, size: int) -> Any:
+    """Data, and the end with it: one look finds both."""
+    return f"{write(world, me, where, index, size)} {write_end(world, me, where, index)}"
+
+
+@plain
 def close(world: World, me: Actor, where: str, index: int) -> Any:
     one = connection(world, index)
     if one is None:

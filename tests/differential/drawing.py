@@ -113,6 +113,7 @@ KINDS_OF: dict[str, tuple[list[str], list[str]]] = {
         ["write_much", "write_much", "write", "limits", "pause", "resume", "resume", "close"],
         ["connect", "connect_to_end", "sock_receive", "sleep"],
     ),
+    "ends": ([*["last_words"] * 4, *["call_soon"] * 4, "stop"], ["connect", "connect", "connect", "sleep"]),
     "servers": (["write", "write", "close", "close_server", "abort"], ["serve", "serve_tcp", "visit", "visit", "visit", "sleep"]),
     "tls": (["write", "write", "write_pieces", "close", "abort", "pause", "resume"], ["connect_tls", "upgrade", "sleep", "sleep"]),
     "streams": (
@@ -140,7 +141,7 @@ KINDS_OF: dict[str, tuple[list[str], list[str]]] = {
     "queues": (["put_now", "get_now", "task_done", "shut"], ["put", "put", "get", "get", "join"]),
 }
 KINDS = [kind for kind in KINDS_OF if kind != "basic"]
-OF_THE_WORLD = ("transports", "flow", "servers", "tls", "streams", "sockets", "readers", "datagrams", "pipes", "signals")
+OF_THE_WORLD = ("transports", "flow", "ends", "servers", "tls", "streams", "sockets", "readers", "datagrams", "pipes", "signals")
 OFTEN = ("transports", "sockets", "readers")
 ALL_WAITING = {name for _, waiting in KINDS_OF.values() for name in waiting}
 
@@ -215,6 +216,7 @@ ARGUMENTS: dict[str, Draw] = {
     "write_much": lambda d, depth: [d.number(), d.chance((100_000, 500_000))],
     "write_pieces": lambda d, depth: [d.number(), d.chance((0, 10, 1000))],
     "write_end": index,
+    "last_words": lambda d, depth: [d.number(), d.chance((1, 10, 1000))],
     "close": index,
     "abort": index,
     "pause": index,

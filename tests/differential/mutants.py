@@ -61,6 +61,18 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
             "if False:",
         )
     ],
+    "ends come late": [
+        (
+            "drivers/portable.py",
+            "            self.driver.acted = True  # whoever sends from this loop has room again; and there may be more, or the end\n",
+            "",
+        ),
+        (
+            "drivers/pipes.py",
+            "        self.driver.acted = True  # there may be more, or the end\n",
+            "",
+        ),
+    ],
     "groups end early": [
         (
             "tools/groups/gathering.py",
@@ -97,7 +109,7 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
 
 
 # Those that are sought in programs of one kind alone.
-OF_A_KIND = {"pipes end in place": "pipes", "signals run in place": "signals"}
+OF_A_KIND = {"ends come late": "ends", "pipes end in place": "pipes", "signals run in place": "signals"}
 
 
 @contextmanager

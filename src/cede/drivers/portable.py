@@ -130,7 +130,7 @@ class MethodStream(Stream):
         if self.closed:
             return 0
         if data:
-            self.driver.acted = True  # there is room again for whoever sends from this loop; and there may be more, or the end
+            self.driver.acted = True  # whoever sends from this loop has room again; and there may be more, or the end
             return sink.received(data)
         self.pause()
         return sink.eof()
