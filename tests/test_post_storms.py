@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 POSTS = 6000
-"""Several portions of a storm, and a part of one."""
+"""More than one turn's worth."""
 
 
 async def joined(*threads: threading.Thread) -> None:
@@ -41,8 +41,8 @@ def test_each_of_several_storms_keeps_its_order_and_nothing_is_lost(run: Callabl
     run(main)
 
 
-def test_a_storm_that_pauses_anywhere_in_a_portion_is_served(run: Callable[..., Any]) -> None:
-    """The thread posts no more before the loop has run what it posted last: a loop that waited for whole portions would stand still."""
+def test_a_storm_that_pauses_anywhere_is_served(run: Callable[..., Any]) -> None:
+    """The thread posts no more before the loop has run what it posted last: a loop that waited for more of them would stand still."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()

@@ -5,5 +5,4 @@ cdef class Hints:
     cdef char apart[64]
     cdef int away
     cdef int released
-    cdef int offered
     cdef char behind[64]

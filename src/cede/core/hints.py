@@ -9,16 +9,11 @@ from __future__ import annotations
 
 
 class Hints:
-    """`away`: the loop's thread waits, without the interpreter lock. `released`: so does whoever posted last.
-
-    `offered`: a portion of a storm of posts is complete.
-    """
+    """`away`: the loop's thread waits, without the interpreter lock. `released`: so does whoever posted last."""
 
     away: int
     released: int
-    offered: int
 
     def __init__(self) -> None:
         self.away = 0
         self.released = 1
-        self.offered = 0

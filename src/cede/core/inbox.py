@@ -6,7 +6,7 @@ The danger is the lost wake-up: a post that lands after the loop looked and befo
 * the loop publishes that it is idle, looks once more, and sleeps only if there was nothing (`about_to_sleep`);
 * a poster appends first and looks at the idle flag second (`post`).
 
-Whichever came first, one of the two sees the other. The flag is cleared by the first poster, so a storm of posts costs one
+Whichever came first, one of the two sees the other. The flag is cleared by the first poster, so any number of posts costs one
 wake-up call. The deque's own operations are atomic; nothing else here may be touched by two threads. Compiled, `post` and the exchange in
 `take_all` are single steps under the interpreter lock, so a plain list does.
 
@@ -26,12 +26,6 @@ try:
 except ModuleNotFoundError:
     from cede.core import nocython as cython
 
-# So many posts that wait are a storm: whoever posts them holds the interpreter lock, and would go on for the whole switch interval, 5 ms.
-# The memory of so many handles is out of the cache, and has been through the collector, before the loop sees the first. So they are handed
-# over in portions of this size, and each side looks out for the other for so many seconds.
-STORM = 1024
-STORM_PAUSE = 100e-6
-
 
 class Inbox:
     """Items posted from anywhere, drained by the loop's own thread."""
@@ -42,7 +36,6 @@ class Inbox:
         self.pending = False
         self.idle = False
         self.driver = driver
-        self.stormy = False
 
     def post(self, item: Any) -> None:
         """Leave `item` for the loop and wake it if it sleeps. Any thread, any signal handler."""
@@ -69,8 +62,6 @@ class Inbox:
             self.pending = False
             posted: list[Any] = self.items
             self.items = fresh
-            self.hints.offered = 0
-            self.stormy = len(posted) >= STORM
             return posted
         self.pending = False
         taken = []
@@ -78,24 +69,12 @@ class Inbox:
             taken.append(self.items.popleft())
         return taken
 
-    # is_storm is inline, in inbox.pxd: whether a portion is complete.
+    # let_take is inline, in inbox.pxd.
 
-    def let_drain(self) -> int:
-        """Hand a portion over: let go of the interpreter lock until the loop has run it, for a moment at most."""
+    def spin(self, seconds: float) -> bool:
+        """Whether something was posted within so many seconds, a few millionths, in which this thread does not sleep."""
         if cython.compiled:
-            give_way(self, self.hints, STORM_PAUSE)  # type: ignore # noqa: F821
-        return 0
-
-    def spin(self, seconds: float, most: float) -> bool:
-        """Whether something was posted within so many seconds, a few millionths, in which this thread does not sleep.
-
-        In a storm the rest of the portion is waited for, `most` seconds in all.
-        """
-        if cython.compiled:
-            if not self.stormy:
-                return look_out(self, self.hints, seconds)  # type: ignore # noqa: F821
-            self.stormy = False
-            return look_out_for_portion(self, self.hints, self.items, seconds, most)  # type: ignore # noqa: F821
+            return look_out(self, self.hints, seconds)  # type: ignore # noqa: F821
         return False
 
     def about_to_sleep(self) -> bool:

@@ -1,7 +1,6 @@
 from cede.core.announce cimport tell_current
 from cede.core.call cimport monotonic
 from cede.core.handle cimport Handle, Runnable
-from cede.core.inbox cimport STORM_PAUSE
 from cede.core.ports cimport COLLECTED, NO_BATCH, QUEUED, DriverPort, OrderPort
 from cede.core.ring cimport CompiledRing
 from cede.core.scheduling cimport Scheduler
@@ -40,8 +39,8 @@ cdef class Kernel(Scheduler):
     @cython.locals(driver=DriverPort, timeout=double, told=bint)
     cdef int _wait(self, bint look) except -1
     cpdef int expect_post(self, double seconds) except -1
-    @cython.locals(left=double, most=double)
     cdef int _release_all(self) except -1
+    @cython.locals(left=double)
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
     cdef bint _look_is_due(self) noexcept

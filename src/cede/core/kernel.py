@@ -38,7 +38,6 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.announce import tell_current
-    from cede.core.inbox import STORM_PAUSE
     from cede.core.ports import COLLECTED, NO_BATCH, QUEUED
     from cede.core.pure import monotonic, places
 
@@ -206,7 +205,7 @@ class Kernel(Scheduler):
         if timeout != 0.0:
             # A thread that asks asyncio.current_task(loop) of a sleeping loop is told the truth.
             self.enter_callback()
-            if (self._hope or self._inbox.stormy) and self._spin(timeout):
+            if self._hope and self._spin(timeout):
                 if driver.quiet:
                     return 0
                 timeout = 0.0
@@ -225,13 +224,11 @@ class Kernel(Scheduler):
 
     def _spin(self, timeout: float) -> bool:
         """Whether what was hoped for has come."""
-        left = STORM_PAUSE if self._inbox.stormy else self._hope - monotonic()
-        most = 3 * STORM_PAUSE
+        left = self._hope - monotonic()
         self._hope = 0.0
         if timeout >= 0.0:
             left = min(left, timeout)
-            most = min(most, timeout)
-        return left > 0.0 and self._inbox.spin(left, most)
+        return left > 0.0 and self._inbox.spin(left)
 
     def _look_is_due(self) -> bool:
         """Whether a busy loop is to look at the world before its next turn."""

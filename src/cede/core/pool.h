@@ -16,9 +16,6 @@
 
 #define CEDE_POOL_SIZE 1024
 
-/* How many objects ahead memory is asked for. */
-#define CEDE_POOL_AHEAD 6
-
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #define CEDE_POOL_LEAST (CEDE_POOL_SIZE / 2)
@@ -50,18 +47,6 @@ cede_pool_take(cede_pool *pool, PyTypeObject *type, Py_ssize_t items)
     return object;
 }
 
-/* For objects that are made on one thread and end on another, whose processor has their memory: it is asked for before it is needed. */
-static inline PyObject *
-cede_pool_take_across(cede_pool *pool, PyTypeObject *type, Py_ssize_t items)
-{
-    if (pool->count > CEDE_POOL_AHEAD) {
-        char *later = (char *)pool->kept[pool->count - 1 - CEDE_POOL_AHEAD] - 2 * sizeof(uintptr_t);
-        for (Py_ssize_t i = 0; i < pool->type->tp_basicsize; i += 64)
-            __builtin_prefetch(later + i, 1);
-    }
-    return cede_pool_take(pool, type, items);
-}
-
 static inline void
 cede_pool_give(cede_pool *pool, PyObject *object)
 {
@@ -81,15 +66,15 @@ cede_pool_give(cede_pool *pool, PyObject *object)
 }
 
 #if defined(Py_GIL_DISABLED) || defined(CEDE_NO_POOLS) || defined(Py_TRACE_REFS)
-#define CEDE_POOL_BY(name, take) \
+#define CEDE_POOL(name) \
     static inline int cede_pool_##name(PyObject *type) { return type == NULL; }
 #else
 /* Defines cede_pool_<name>(type), to be called once, when the module is imported. */
-#define CEDE_POOL_BY(name, take) \
+#define CEDE_POOL(name) \
     static cede_pool cede_pool_of_##name; \
     static inline PyObject *cede_take_##name(PyTypeObject *type, Py_ssize_t items) \
     { \
-        return take(&cede_pool_of_##name, type, items); \
+        return cede_pool_take(&cede_pool_of_##name, type, items); \
     } \
     static inline void cede_give_##name(void *object) \
     { \
@@ -103,8 +88,5 @@ cede_pool_give(cede_pool *pool, PyObject *object)
         return 0; \
     }
 #endif
-
-#define CEDE_POOL(name) CEDE_POOL_BY(name, cede_pool_take)
-#define CEDE_POOL_ACROSS(name) CEDE_POOL_BY(name, cede_pool_take_across)
 
 #endif

@@ -24,9 +24,6 @@ cdef extern from "methods.h":
 cdef extern from "Python.h":
     unsigned long this_thread "PyThread_get_thread_ident"() noexcept
 
-cdef extern from "fetch.h":
-    int fetch_handles "cede_fetch_handles"(list handles) except -1
-
 cdef class Scheduler:
     cdef readonly DriverPort driver
     cdef CompiledRing _ready

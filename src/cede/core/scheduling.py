@@ -229,8 +229,6 @@ class Scheduler:
                 del items[0]
             return 0
         posted = self._inbox.take_all()
-        if self._inbox.stormy:
-            fetch_handles(posted)  # type: ignore # noqa: F821
         for item in posted:
             self._ready.append(item)
         return 0
@@ -354,13 +352,12 @@ if cython.compiled:
         handle._context = copy_context() if context is None else context
         if scheduler._debug:
             handle._source_traceback = creation_stack()
-        inbox = scheduler._inbox
         if scheduler._thread_id is not None and cython.cast(cython.ulong, scheduler._thread_id) == this_thread():  # type: ignore # noqa: F821
             scheduler._post_from_home(handle)
-            return handle
-        inbox.post(handle)
-        if inbox.is_storm():  # type: ignore[attr-defined]
-            inbox.let_drain()
+        else:
+            inbox = scheduler._inbox
+            inbox.post(handle)
+            inbox.let_take()  # type: ignore[attr-defined]
         return handle
 
     def quick_call_later(scheduler: Scheduler, delay: Any, callback: Any, args: Any, context: Any) -> TimerHandle:

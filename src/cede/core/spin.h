@@ -99,41 +99,12 @@ cede_spin_for_post(int *posted, int *away, int *released, int64_t within, cede_p
     return came;
 }
 
-/* A storm of posts goes from its thread to the loop's in portions, and each of the two looks out for the moment at which the other lets go of the
-   interpreter lock: neither sleeps on it, and neither has to be woken. `offered` is raised where a portion is complete.
-
-   The poster's side, without the lock: until the loop has taken the portion, and then until it has run it, for so many nanoseconds each. */
+/* The side of a thread that posts without a pause: until the loop has taken the posts, for so many nanoseconds. */
 static inline void
-cede_hand_over(int *posted, int *away, int64_t within, cede_patience *patience)
+cede_spin_until_taken(int *posted, int64_t within, cede_patience *patience)
 {
-    if (!cede_changes(posted, 1, within) || !cede_may_spin(patience))
-        return;
-    cede_has_spun(patience, cede_changes(away, 0, within));
-}
-
-/* The loop's side: whether something was posted within so many nanoseconds. If so, the rest of the portion is waited for as long as more keeps
-   coming, for `most` nanoseconds in all. */
-static inline int
-cede_spin_for_storm(int *posted, int *offered, PyObject *items, int *away, int64_t within, int64_t most, cede_patience *patience)
-{
-    int came;
-    if (!cede_may_spin(patience))
-        return 0;
-    int64_t until = cede_nanoseconds() + most;
-    __atomic_store_n(away, 1, __ATOMIC_RELEASE);
-    came = cede_changes(posted, 0, within);
-    if (came) {
-        Py_ssize_t *count = &((PyVarObject *)items)->ob_size, before, now = 0;
-        do {
-            before = now;
-            if (cede_changes(offered, 0, CEDE_LETTING_GO))
-                break;
-            now = __atomic_load_n(count, __ATOMIC_RELAXED);
-        } while (now != before && cede_nanoseconds() < until);
-    }
-    __atomic_store_n(away, 0, __ATOMIC_RELEASE);
-    cede_has_spun(patience, came);
-    return came;
+    if (cede_may_spin(patience))
+        cede_has_spun(patience, cede_changes(posted, 1, within));
 }
 
 /* The worker's side: returns when it was roused. Spins for so many nanoseconds, then sleeps. */

@@ -2,7 +2,7 @@ from cede.core.handle cimport Handle
 
 cdef extern from "pool.h":
     """
-    CEDE_POOL_ACROSS(threadsafe)
+    CEDE_POOL(threadsafe)
     """
     int pool_threadsafe "cede_pool_threadsafe"(object kind) except -1
 
