@@ -115,6 +115,27 @@ def test_a_loops_replaced_getaddrinfo_is_asked_by_connections(run: Callable[...,
     run(main)
 
 
+def test_a_name_never_keeps_the_loop_waiting(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hosts file may have it, and the program may have put a resolver of its own there: either may block."""
+    asked: list[Any] = []
+    real = socket.getaddrinfo
+
+    def resolver(*question: Any) -> Any:
+        asked.append(threading.current_thread())
+        return real(*question)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        for names_own in (False, True):
+            monkeypatch.setattr(socket, "getaddrinfo", resolver)
+            monkeypatch.setattr(names, "_real_getaddrinfo", resolver if names_own else real)
+            assert await loop.getaddrinfo("localhost", 80) == real("localhost", 80)
+
+    run(main)
+    assert len(asked) == 2
+    assert threading.main_thread() not in asked
+
+
 def test_a_full_executor_does_not_delay_names(run: Callable[..., Any], request: pytest.FixtureRequest) -> None:
     """cpython 112169: a full executor delays names."""
     if request.node.callspec.params["loop_factory"] == "asyncio":

@@ -9,13 +9,10 @@ from typing import Any
 
 from cede.loop.part import Part
 from cede.net import names
-from cede.net.hosts_file import HostsFile
 from cede.net.literals import numeric_answer
 from cede.net.remembered import RememberedNames
 
 logger = logging.getLogger("asyncio")
-
-hosts_file = HostsFile()
 
 
 class NamingPart(Part):
@@ -27,8 +24,8 @@ class NamingPart(Part):
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:
         """What ``socket.getaddrinfo`` says, without blocking the loop.
 
-        Numeric hosts are answered at once, and so are names that stand in the hosts file. Raises socket.gaierror, also for a
-        name that is too long to be one and where thousands of look-ups wait already, and ValueError for an embedded NUL.
+        Numeric hosts are answered at once. Raises socket.gaierror, also for a name that is too long to be one and where
+        thousands of look-ups wait already, and ValueError for an embedded NUL.
         """
         self._check_closed()
         answer = numeric_answer(host, port, family, type, proto, flags)
@@ -38,9 +35,6 @@ class NamingPart(Part):
         answer = names.answer_in_place(host, port, family, type, proto, flags)
         if answer is not None:
             return answer
-        if self._remembered is None and hosts_file.answers(host, port, family, flags) and not names.is_replaced():
-            ask = self._timed_getaddrinfo if self._debug else socket.getaddrinfo
-            return ask(host, port, family, type, proto, flags)
         if self._remembered is not None and not names.is_replaced():
             return await self._look_up_once(self._remembered, host, port, family, type, proto, flags)
         if self._debug:
