@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import os
 import socket
 import struct
 import tempfile
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.clocks import slow_down
 from tests.support.driver_worlds import OURS, WORLDS, Notes, World, connect, connect_tcp, read_all, reports, reset
 
 pytestmark = pytest.mark.usefixtures("steps_are_short")
@@ -34,25 +35,15 @@ BARRED = 1024
 @pytest.fixture
 def steps_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """No step is too long, however long the machine does something else."""
-    monkeypatch.setattr(World, "run", lambda world, main, **options: run(world, lambda: patiently(main), **options))
+    monkeypatch.setattr(World, "run", lambda world, main, **options: run(world, lambda: by_slow_clock(main), **options))
 
 
 run = World.run
 
 
-async def patiently(main: Callable[[], Any]) -> Any:
-    driver = getattr(asyncio.get_running_loop(), "driver", None)
-    if driver is not None:
-        driver.patience = 3600.0
+async def by_slow_clock(main: Callable[[], Any]) -> Any:
+    slow_down(asyncio.get_running_loop())
     return await main()
-
-
-def impatient() -> None:
-    asyncio.get_running_loop().driver.patience = 0.001  # type: ignore[attr-defined]
-
-
-def patient() -> None:
-    asyncio.get_running_loop().driver.patience = 3600.0  # type: ignore[attr-defined]
 
 
 def arrived(far: socket.socket) -> bytes:
@@ -179,14 +170,15 @@ def test_a_step_that_blocks_is_a_lesson_for_long(world: World) -> None:
     async def main() -> None:
         transport, far = await connect(Notes())
         await bursts(transport, far)
-        impatient()
         transport.write(b"working on it")
-        time.sleep(0.002)
+        clock = asyncio.get_running_loop().time
+        now = clock() + 0.002
+        asyncio.get_running_loop().time = lambda: now  # type: ignore[method-assign]
         transport.write(b"done")
         await asyncio.sleep(0)
-        patient()
+        asyncio.get_running_loop().time = clock  # type: ignore[method-assign]
         assert arrived(far) == b"working on itdone"
-        for _ in range(BARRED):
+        for _ in range(BARRED - 1):  # the step itself was the first
             transport.write(b"head")
             assert arrived(far) == b"head"
             transport.write(b"body")
@@ -352,6 +344,103 @@ def test_too_much_is_not_held(world: World) -> None:
         assert arrived(far) == b"c"
         transport.close()
         far.close()
+
+    world.run(main)
+
+
+@each_world
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_in_the_middle_of_a_step(world: World) -> None:
+    """What was written before it has left, once: the child may end, or become another program, at once."""
+
+    async def main() -> None:
+        transport, far = await connect(Notes())
+        await bursts(transport, far)
+        transport.write(b"before")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # other tests have left threads
+            pid = os.fork()
+        if not pid:
+            os._exit(0 if arrived(far) == b"before" else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        transport.write(b"behind")
+        await asyncio.sleep(0)
+        assert arrived(far) == b"behind"
+        transport.close()
+        far.close()
+
+    world.run(main)
+
+
+class Wild(socket.socket):
+    """Sends by way of the program."""
+
+    hook: Callable[[], None]
+
+    def send(self, data: Any, *flags: Any) -> int:
+        self.hook()
+        return super().send(data, *flags)
+
+
+@each_of_ours
+def test_what_is_sent_between_two_steps_may_run_the_program(world: World) -> None:
+    """It may write, and run a turn by hand: what others have held leaves meanwhile, and in order."""
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        near, gate = socket.socketpair()
+        near.setblocking(False)
+        wild = Wild(fileno=near.detach())
+        wild.hook = lambda: None
+        first, _ = await loop.create_connection(Notes, sock=wild)
+        gate.setblocking(False)
+        (second, one), (third, other) = [await connect(Notes()) for _ in range(2)]
+        for transport, far in ((first, gate), (second, one), (third, other)):
+            await bursts(transport, far)
+        seen: list[Any] = []
+
+        def hook() -> None:
+            wild.hook = lambda: None
+            third.write(b"3")
+            seen.append((arrived(one), arrived(other)))
+            loop._run_once()
+            seen.append((arrived(one), arrived(other)))
+            first.write(b" behind")
+
+        wild.hook = hook
+        first.write(b"held")
+        second.write(b"2")
+        loop.call_soon(lambda: None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert seen == [(b"", b""), (b"2", b"3")]
+        assert arrived(gate) == b" behindheld"  # as on asyncio: it was written before the other was sent
+        for transport, far in ((first, gate), (second, one), (third, other)):
+            transport.close()
+            far.close()
+
+    world.run(main)
+
+
+@each_of_ours
+def test_a_turn_by_hand_does_not_sleep_on_what_sending_has_made_ready(world: World) -> None:
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        near, gate = socket.socketpair()
+        near.setblocking(False)
+        gate.setblocking(False)
+        wild = Wild(fileno=near.detach())
+        wild.hook = lambda: None
+        transport, _ = await loop.create_connection(Notes, sock=wild)
+        await bursts(transport, gate)
+        ran: list[int] = []
+        wild.hook = lambda: loop.call_soon(ran.append, 1)
+        transport.write(b"held")
+        loop._run_once()
+        assert ran == [1]
+        assert arrived(gate) == b"held"
+        transport.close()
+        gate.close()
 
     world.run(main)
 

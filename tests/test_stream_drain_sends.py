@@ -15,6 +15,7 @@ import pytest
 from cede.loop.choice import driver_names
 from cede.tools import streams
 from tests.support.certificates import client_context, server_context
+from tests.support.clocks import slow_down
 from tests.support.driver_worlds import OURS, World
 
 each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
@@ -24,7 +25,7 @@ each_module = pytest.mark.parametrize("module", [streams, asyncio.streams], ids=
 async def connected(module: Any, *, tls: bool, metered: bool) -> tuple[Any, Any, Any]:
     """A server's writer that is used to write twice a step, its far end as a socket that can be asked what has arrived, and the server."""
     loop: Any = asyncio.get_running_loop()
-    loop.driver.patience = 3600.0  # no step is too long, however long the machine does something else
+    slow_down(loop)
     writers: Any = asyncio.Queue()
     limits = {"min_read_rate": 1, "read_rate_window": 1000} if metered else {}
     server = await module.start_server(
@@ -122,7 +123,7 @@ LEAVES = """
 
     async def main():
         loop = asyncio.get_running_loop()
-        loop.driver.patience = 3600.0
+        loop.time = lambda: 0.0  # no step is too long
         module = streams if sys.argv[2] == "cede" else asyncio.streams
         sock = socket.socket(fileno=int(sys.argv[3]))
         reader, writer = await module.open_connection(sock=sock)

@@ -107,8 +107,8 @@ def turn(kernel: Any) -> int:
     item = None
     try:
         while ring:
-            if driver.holding:
-                driver.release()
+            if kernel._after_step:
+                kernel.end_step()
             step = kernel.steps
             if step >= end:
                 break
@@ -214,8 +214,8 @@ def turn(kernel: Any) -> int:
                 begun = not item.again
                 item.run_ready()
                 begun = True
-        if driver.holding:
-            driver.release()
+        if kernel._after_step:
+            kernel.end_step()
         kernel._running_ready = False
     except BaseException:
         # A signal's handler raised. What has not begun is the first of the next run.

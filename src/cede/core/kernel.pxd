@@ -1,7 +1,7 @@
 from cede.core.announce cimport tell_current
 from cede.core.call cimport monotonic
 from cede.core.handle cimport Handle, Runnable
-from cede.core.ports cimport COLLECTED, NO_BATCH, QUEUED, DriverPort, OrderPort
+from cede.core.ports cimport AfterStep, COLLECTED, NO_BATCH, QUEUED, DriverPort, OrderPort
 from cede.core.ring cimport CompiledRing
 from cede.core.scheduling cimport Scheduler
 cimport cython
@@ -14,6 +14,8 @@ cdef double LONGEST_SLEEP
 cdef class Kernel(Scheduler):
     cdef public OrderPort order
     cdef readonly unsigned long long steps
+    cdef readonly unsigned long long events  # that the driver told: steps too, which were not on the ring
+    cdef list _after_step
     cdef readonly unsigned long long _batches  # entries of the ring that were the driver, and so no steps
     cdef int _fruitless
     cdef int _skipped
@@ -32,6 +34,11 @@ cdef class Kernel(Scheduler):
 
     cdef int show(self, object task) except -1
     cdef int enter_callback(self) except -1
+    cdef int call_after_step(self, AfterStep item) except -1
+    @cython.locals(left=list, item=AfterStep)
+    cdef int end_step(self) except -1
+    cdef int next_event(self) except -1
+    cpdef int _end_last_step(self) except -1
     cpdef int run_until_stopped(self) except -1
     @cython.locals(began=double)
     cdef int run_handle(self, Handle handle) except -1
@@ -39,7 +46,6 @@ cdef class Kernel(Scheduler):
     @cython.locals(driver=DriverPort, timeout=double, told=bint)
     cdef int _wait(self, bint look) except -1
     cpdef int expect_post(self, double seconds) except -1
-    cdef int _release_all(self) except -1
     @cython.locals(left=double)
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)

@@ -16,6 +16,8 @@ Invariants
   (`quiet`) a look could tell nothing. And a loop that has been busy for `PATIENCE` turns on end, in which each look found nothing, looks
   again after `LOOKS_SKIPPED` turns or `LOOK_WITHIN` seconds, whichever comes first, until a look finds something. No look is left out after
   the loop itself has done anything to a descriptor (`DriverPort.acted`): only what others do may be seen late.
+* A step is what is taken off the ring, and each event that the driver tells. What was left for the end of a step (`call_after_step`) is
+  done before the next step begins, before the loop sleeps, and before a run ends, whatever ends it.
 * A timer never runs early. Timers due together run by time, then in the order in which they were set.
 * A KeyboardInterrupt or SystemExit leaves the turn at once; the work behind it stays on the ring for the next run.
 * ``_shown`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
@@ -27,7 +29,7 @@ from __future__ import annotations
 from typing import Any
 
 from cede.core.handle import Handle, Runnable
-from cede.core.ports import DriverPort, OrderPort
+from cede.core.ports import AfterStep, DriverPort, OrderPort
 from cede.core.scheduling import Scheduler
 from cede.core.slow import report_if_slow
 
@@ -59,6 +61,7 @@ class Kernel(Scheduler):
 
     if not cython.compiled:
         __slots__ = places(
+            "_after_step",
             "_batches",
             "_fruitless",
             "_hope",
@@ -68,6 +71,7 @@ class Kernel(Scheduler):
             "_skipped",
             "_stopping",
             "_told_at_once",
+            "events",
             "longest_step",
             "longest_step_of",
             "order",
@@ -82,6 +86,8 @@ class Kernel(Scheduler):
         Scheduler.__init__(self, driver)
         self.order = order
         self.steps = 0
+        self.events = 0
+        self._after_step: list[AfterStep] = []
         self._batches = 0
         self._fruitless = 0
         self._skipped = 0
@@ -130,6 +136,45 @@ class Kernel(Scheduler):
         handle = None  # type: ignore[assignment]  # uncompiled, a traceback may keep this frame: see task.py
         return 0
 
+    # -- the end of a step
+
+    def call_after_step(self, item: AfterStep) -> int:
+        """Call ``item.after_step()`` when the running step is over, in the order of these calls."""
+        self._after_step.append(item)
+        return 0
+
+    def end_step(self) -> int:
+        """A step is over, or what it left is wanted now."""
+        left = self._after_step
+        while left:
+            item: AfterStep = left[0]
+            del left[0]  # first: what is called may leave something more, or run a turn by hand, which does the rest
+            try:
+                item.after_step()
+            except BaseException:
+                left.insert(0, item)  # a signal's handler may have come, uncompiled, before it began
+                raise
+        return 0
+
+    def next_event(self) -> int:
+        """The driver tells one more thing of the same event: another step."""
+        if self._after_step:
+            self.end_step()
+        self.events += 1
+        return 0
+
+    def _end_last_step(self) -> int:
+        """A run is over, or this process forks: nothing is left behind, even where a signal's handler raises."""
+        failure: BaseException | None = None
+        while self._after_step:
+            try:
+                self.end_step()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return 0
+
     # -- the turn
 
     def run_until_stopped(self) -> int:
@@ -157,24 +202,12 @@ class Kernel(Scheduler):
             self._running_ready = outer
             self._inbox.awake()
             self.enter_callback()
-            self._release_all()
+            self._end_last_step()
 
     def report_ready(self, error: BaseException) -> int:
         """What was run from the ring has raised."""
         loop: Any = self
         loop.call_exception_handler({"message": "What was ready to run has failed", "exception": error})
-        return 0
-
-    def _release_all(self) -> int:
-        """A run is over: nothing is held after it, even where a signal's handler raises."""
-        failure: BaseException | None = None
-        while self.driver.holding:
-            try:
-                self.driver.release()
-            except BaseException as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
         return 0
 
     def _wait(self, look: bool) -> int:
@@ -184,12 +217,12 @@ class Kernel(Scheduler):
         self._told_at_once = False
         if driver.batch:
             return 0  # one at a time
+        if self._after_step:
+            self.end_step()  # a turn that is run by hand, inside a step: the loop would sleep on what that step wrote
         if self._ready.size() or self._stopping or self._inbox.pending:
             if look or (not driver.quiet and (driver.acted or (not told and self._look_is_due()))):
                 self._fruitless = 0 if driver.wait(0.0) else self._fruitless + 1
             return 0
-        if driver.holding:
-            driver.release()  # a turn that was run by hand, inside a step: the loop would sleep on what that step wrote
         self._fruitless = 0
         timeout = -1.0
         if self._timers.size():
@@ -260,19 +293,19 @@ class Kernel(Scheduler):
                 self.run_one(ring.popleft())
             self._running_ready = False
             return 0
-        while self.steps < end and ring.size():
+        while True:
+            if self._after_step:
+                self.end_step()
+            if self.steps >= end or not ring.size():
+                break
             runnable = ring.popleft()
             self.steps += 1
             if runnable.is_task:
                 runnable.run_ready()
-                if driver.holding:
-                    driver.release()
                 continue
             if self._shown is not None:
                 self.show(None)
             runnable.run_ready()
-            if driver.holding:
-                driver.release()
             if cython.compiled and type(runnable) is Handle:
                 self.recycle(cython.cast(Handle, runnable))  # type: ignore[attr-defined]
         self._running_ready = False
@@ -307,8 +340,8 @@ class Kernel(Scheduler):
             if not (due or ring.size() or self.order is not None):
                 self._told_at_once = True
                 driver.tell()
-                if driver.holding:
-                    driver.release()
+                if self._after_step:
+                    self.end_step()
                 return True
             driver.batch = QUEUED
             self._batches += 1
@@ -329,7 +362,7 @@ class Kernel(Scheduler):
         finally:
             self._running_ready = outer
             self.enter_callback()
-            self._release_all()
+            self._end_last_step()
 
     def take(self, index: int) -> Runnable:
         """Remove from the ring the item `index` places behind its head, for an order of one's own."""
@@ -360,8 +393,8 @@ class Kernel(Scheduler):
                 runnable.run_ready()
             finally:
                 report_if_slow(self, runnable, monotonic() - began)
-        if self.driver.holding:
-            self.driver.release()
+        if self._after_step:
+            self.end_step()
         runnable = None  # uncompiled, a traceback may keep this frame: see task.py
         return 0
 

@@ -1,3 +1,4 @@
+from cede.core.attributed cimport Attributed
 from cede.core.handle cimport Runnable
 
 cdef enum:
@@ -9,7 +10,6 @@ cdef enum:
 cdef class DriverPort(Runnable):
     cdef public bint quiet
     cdef public bint asleep
-    cdef public bint holding
     cdef public bint acted
     cdef public int batch
     cdef public bint signals
@@ -19,7 +19,9 @@ cdef class DriverPort(Runnable):
     cpdef int tell(self) except -1
     cdef int tell_signals(self, bytes numbers) except -1
     cpdef wake(self)
-    cpdef int release(self) except -1
+
+cdef class AfterStep(Attributed):
+    cdef int after_step(self) except -1
 
 cdef class OrderPort:
     cpdef int run_turn(self, object kernel) except -1

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cede.core.attributed import Attributed
 from cede.core.handle import Runnable
 
 try:
@@ -40,7 +41,6 @@ class DriverPort(Runnable):
 
     ``quiet`` is true while nothing is registered: a look at the world could tell nothing, and the kernel then leaves out
     the looks it makes between two turns (it still comes here to sleep). ``asleep`` is true while `wait` has given up the GIL.
-    ``holding`` is true while something was written that waits to be sent: the kernel calls `release` after each step of the program then.
     ``acted`` is true once this loop has sent, connected, registered, accepted or closed something since the driver looked last, or where
     what it told of then may have more to tell: the next look is not left out then.
 
@@ -50,7 +50,7 @@ class DriverPort(Runnable):
     and is either under way or was left by an interrupt, and what is left of the batch comes before everything on the ring. While there
     is one, no other is collected. ``signals`` is true while a signal's handler has something to tell by `signal_sink`, which is told in a
     batch too, ``heard`` while the batch has that to tell. As on asyncio, where none had come at the look, one that
-    comes before the batch is told waits for the next look.
+    comes before the batch is told waits for the next look. Each event is a step of its own: see `cede.drivers.base`.
     """
 
     quiet: bool
@@ -58,7 +58,6 @@ class DriverPort(Runnable):
     if not cython.compiled:
         is_task = False
         asleep = False
-        holding = False
         acted = False
         batch = NO_BATCH
         signals = False
@@ -97,10 +96,6 @@ class DriverPort(Runnable):
         """Make a sleeping `wait()` return soon. May be called from any thread and from a signal handler, any number of times."""
         raise NotImplementedError
 
-    def release(self) -> int:
-        """A step of the program is over: send what was held until now."""
-        raise NotImplementedError
-
 
 class NoDriver(DriverPort):
     """What a closed kernel has in its driver's place: the two would keep each other alive otherwise."""
@@ -115,6 +110,14 @@ class NoDriver(DriverPort):
         if name.startswith("__"):
             raise AttributeError(name)
         raise RuntimeError("Event loop is closed")
+
+
+class AfterStep(Attributed):
+    """Something that has work to do when the running step of the program is over: see `Kernel.call_after_step`."""
+
+    def after_step(self) -> int:
+        """The step is over. Whatever this runs may ask for another call. Only KeyboardInterrupt and SystemExit pass through."""
+        raise NotImplementedError
 
 
 class OrderPort:

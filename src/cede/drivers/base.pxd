@@ -1,13 +1,11 @@
 cimport cython
-from cede.core.call cimport monotonic
-from cede.core.attributed cimport Attributed
-from cede.core.ports cimport DriverPort
+from cede.core.ports cimport AfterStep, DriverPort
 
 cdef enum:
     READ = 1
     WRITE = 2
 
-cdef class Sink(Attributed):
+cdef class Sink(AfterStep):
     cdef readonly bint buffered
     cdef int received(self, object data) except -1
     cdef object get_buffer(self)
@@ -17,7 +15,6 @@ cdef class Sink(Attributed):
     cdef int datagram_failed(self, object error) except -1
     cdef int read_failed(self, object error) except -1
     cdef int writable(self) except -1
-    cdef int release(self) except -1
 
 cdef class Address:
     cpdef object unpacked(self)
@@ -78,15 +75,6 @@ cdef class Acceptor(Channel):
     cpdef int close(self) except -1
 
 cdef class Driver(DriverPort):
-    cdef list held
-    cdef public double patience
-    cdef readonly bint late
-    cdef bint releasing
-    cdef long long calls
-    cdef double held_since
-    cdef int hold(self, Sink sink) except -1
-    @cython.locals(sink=Sink, held=list, index=Py_ssize_t)
-    cpdef int release(self) except -1
     cpdef int attach(self, object kernel) except -1
     cpdef int wakeup_fd(self) except -2
     cpdef Stream open_stream(self, object sock, Sink sink)

@@ -24,8 +24,8 @@ Invariants
 * `acted` is set wherever something is done that another descriptor of this loop may tell of, and wherever a descriptor that was told of
   may have more to tell: data that one receive did not take, or the end behind the data.
 * `quiet` is true exactly while no channel wants anything.
-* `holding` is true exactly while `held` has a sink, and what it holds is sent when the step is over. A sink may be held again by its own
-  release.
+* Each event is a step: `Kernel.events` counts it before it is told, and what it left (`Kernel.end_step`) is done before the next one is
+  picked, for that may run the program.
 """
 
 from __future__ import annotations
@@ -33,22 +33,10 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from cede.core.attributed import Attributed
-from cede.core.ports import DriverPort
-
-try:
-    import cython
-except ModuleNotFoundError:
-    from cede.core import nocython as cython
-
-if not cython.compiled:
-    from cede.core.pure import monotonic
-
-# Seconds, of a driver that was not told otherwise.
-PATIENCE = 0.001
+from cede.core.ports import AfterStep, DriverPort
 
 
-class Sink(Attributed):
+class Sink(AfterStep):
     """What a stream or a datagram socket tells its owner. `StreamTransport` is one.
 
     ``buffered`` is true where data goes into the owner's own buffer: `get_buffer`, then `buffer_updated`, instead of `received`.
@@ -87,10 +75,6 @@ class Sink(Attributed):
 
     def writable(self) -> int:
         """There is room again; asked for with ``want_writable(True)``, and told until that is taken back."""
-        raise NotImplementedError
-
-    def release(self) -> int:
-        """The step in which `Driver.hold` was called is over: send."""
         raise NotImplementedError
 
 
@@ -305,56 +289,9 @@ class Driver(DriverPort):
     only if it must, and a cancelled one has taken no data and left nothing behind.
     """
 
-    held: list[Sink]
-    calls: int  # events that were told: each is a step, as those that the kernel counts are
-    patience: float  # seconds: a step that goes on for longer has something else to do than to write
-    late: bool  # the step that is over took more than `patience` seconds, with something held
-    releasing: bool  # between two steps, not because somebody looks in the middle of one
-    held_since: float
-
-    def __init__(self) -> None:
-        self.held = []
-        self.calls = 0
-        self.patience = PATIENCE
-        self.late = False
-        self.releasing = False
-
     def attach(self, kernel: Any) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
         raise NotImplementedError
-
-    def hold(self, sink: Sink) -> int:
-        """Call ``sink.release()`` when the running step of the program is over."""
-        if not self.holding:
-            self.holding = True
-            self.late = False
-            self.held_since = monotonic()
-        self.held.append(sink)
-        return 0
-
-    def release(self) -> int:
-        """A step is over: whoever holds something sends it, in the order in which they began to.
-
-        Where a signal's handler raises, the rest is still held: call it again.
-        """
-        self.late = monotonic() - self.held_since > self.patience
-        while self.held:
-            # Taken off first: the report of a failed send may run the program, which may write, or run a turn by hand.
-            held, self.held = self.held, []
-            self.holding = False
-            self.releasing = True
-            index = 0
-            try:
-                while index < len(held):
-                    sink = held[index]
-                    index += 1
-                    sink.release()
-            finally:
-                self.releasing = False
-                self.held = held[index:] + self.held
-                self.holding = len(self.held) > 0
-        self.holding = False
-        return 0
 
     def wakeup_fd(self) -> int:
         """A descriptor for `signal.set_wakeup_fd`: a byte written to it makes `wait` return, and Python's signal handlers run.

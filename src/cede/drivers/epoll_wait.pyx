@@ -291,7 +291,11 @@ cdef class EpollWaiter(PortableDriver):
         cdef uint32_t fd, bits
         cdef int mask
         cdef Channel channel
-        while self.polls == poll and self.position < self.count:
+        while True:
+            if self.kernel._after_step:
+                self.kernel.end_step()
+            if self.polls != poll or self.position >= self.count:
+                return 0
             event = &self.events[self.position]
             self.position += 1
             fd = <uint32_t>event.data.u64
@@ -313,14 +317,11 @@ cdef class EpollWaiter(PortableDriver):
                     continue
             if bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
                 self.acted = True  # the end may be there behind the data that is told now
-            self.calls += 1
+            self.kernel.events += 1
             if self.kernel._debug:
                 self.fire_timed(channel, mask)
             else:
                 channel.fire(mask)
-            if self.holding:
-                self.release()
-        return 0
 
     cpdef wake(self):
         cdef uint64_t one = 1

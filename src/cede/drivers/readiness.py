@@ -53,7 +53,6 @@ class ReadinessDriver(Driver):
     numbers: bytes  # of signals that came with the batch
 
     def __init__(self) -> None:
-        Driver.__init__(self)
         self.quiet = True
         self.kernel = None
         self.channels = {}
@@ -412,9 +411,7 @@ class Watch(Channel):
             driver.acted = True
             driver.kernel.run_handle(reader)
             if writer is not None:
-                if driver.holding:
-                    driver.release()
-                driver.calls += 1
+                driver.kernel.next_event()
         if writer is not None:
             driver.acted = True
             driver.kernel.run_handle(writer)

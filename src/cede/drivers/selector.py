@@ -160,7 +160,11 @@ class SelectorDriver(PortableDriver):
         return 0
 
     def dispatch(self, poll: int) -> int:
-        while self.polls == poll and self.rest:
+        while True:
+            if self.kernel._after_step:
+                self.kernel.end_step()
+            if self.polls != poll or not self.rest:
+                return 0
             item = self.rest.pop()
             channel = item[0]
             generation = item[1]
@@ -171,14 +175,11 @@ class SelectorDriver(PortableDriver):
                 mask = self.since_before(channel, mask)
                 if not mask:
                     continue
-            self.calls += 1
+            self.kernel.events += 1
             if self.kernel._debug:
                 self.fire_timed(channel, mask)
             else:
                 channel.fire(mask)
-            if self.holding:
-                self.release()
-        return 0
 
     def wake(self) -> None:
         if not self.rung:

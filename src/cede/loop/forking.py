@@ -26,6 +26,13 @@ from cede.process.pipes import ChildInput
 _open_loops: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
+def _finish_steps() -> None:
+    """What the running step has written so far leaves before the fork, once."""
+    for loop in list(_open_loops):
+        if loop._thread_id == threading.get_ident():
+            loop._end_last_step()
+
+
 def _disown_in_child() -> None:
     loops = list(_open_loops)
     _open_loops.clear()
@@ -35,7 +42,7 @@ def _disown_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown_in_child)
+    os.register_at_fork(before=_finish_steps, after_in_child=_disown_in_child)
 
 
 class ForkingPart(Part):

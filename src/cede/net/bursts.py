@@ -8,22 +8,23 @@ only where that is known to pay, and never longer than the step.
 Invariants
 ----------
 * A connection holds the first piece of a step only when each of the HABIT steps before it that wrote at all wrote more than once. What is
-  held leaves at the end of the step.
-* Held in vain (nothing followed), it must show that habit FORGIVEN times longer; held in a step that took longer than that, nothing is
-  held in the BARRED steps after it: that step had something else to do, and a peer waited for it.
+  held leaves when the step is over (`Kernel.call_after_step`), connections in the order in which they began to hold.
+* Held in vain (nothing followed), it must show that habit FORGIVEN times longer; held in a step that went on for longer than TOO_LONG,
+  BARRED times: that step had something else to do, and a peer waited for it. ("times": of steps that wrote more than once.)
 * No more is held than the high-water mark allows to be queued, so that what is held asks no protocol to pause.
 * Nothing is held while something is queued, nor outside of a step (no running loop, a loop that sleeps, another thread), nor in debug mode.
 * Who drains a stream goes on when what is held is sent: a program may leave, or block, right after it.
 * Whoever asks can tell no difference: what is held is not counted as queued, and it is sent before anything else is done with the socket
   (end of file, close, abort, a file, a look at the socket or at the size of the buffer).
+* What was held is no longer held when it is given to the system: that may run the program, which may write, or run a turn by hand.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from cede.core import originals
-from cede.drivers.base import Driver
 from cede.net.stream_state import StreamState
 
 try:
@@ -36,10 +37,13 @@ if not cython.compiled:
     from cede.net.pieces import keep, keep_rest
 
     HABIT = 2  # steps in a row that wrote more than once
-    FORGIVEN = 64  # further such steps, after one that did not
+    FORGIVEN = 64
     BARRED = 1024
     MOST = 64 * 1024  # bytes that are held; more go out at once
     PIECES = 512  # no more than one call to the system takes
+
+TOO_LONG = 0.001  # seconds, by the loop's clock
+NOT_YET = math.inf
 
 
 class BurstState(StreamState):
@@ -47,20 +51,18 @@ class BurstState(StreamState):
 
     step: int  # in which was written last
     writes: int  # in that step
-    habit: int
-    barred: int
+    habit: int  # steps in a row that wrote more than once, HABIT at most; below 0 after a lesson
     held: list[Any] | None
     held_size: int
+    held_since: float
 
     def is_held(self, size: int) -> bool:
         """Take note of a write that could go out at once: whether it is to be held instead."""
         kernel = self.kernel
         if kernel._debug or not is_this_thread(kernel._thread_id):
-            if self.held is not None:
-                self.release()
+            self.let_out()
             return False
-        driver: Driver = kernel.driver
-        step = kernel.steps + driver.calls
+        step = kernel.steps + kernel.events
         if self.step == step:
             self.writes += 1
             return self.held is not None
@@ -73,63 +75,62 @@ class BurstState(StreamState):
         self.writes = 1
         if self.held is not None:
             return True
-        if self.barred > 0:
-            self.barred -= 1
-            return False
-        return self.habit == HABIT and size <= MOST and size <= self.high and not driver.asleep
+        return self.habit == HABIT and size <= MOST and size <= self.high and not kernel.driver.asleep
 
-    def hold(self, data: Any) -> int:
-        """Hold a piece; what is too much goes out, all in one."""
+    def hold(self, pieces: list[Any]) -> int:
+        """Hold what was written; what is too much goes out, all in one."""
+        first = self.held is None
         if self.held is None:
-            self.open_burst()
-        self.held_size += keep(self.held, data, 0)
-        return self.release_if_much()
-
-    def hold_all(self, pieces: list[Any]) -> int:
-        """As `hold`, for what was written together."""
-        if self.held is None:
-            self.open_burst()
+            self.held = []
+            self.held_size = 0
+            self.held_since = NOT_YET
+            self.kernel.call_after_step(self)
         for data in pieces:
             self.held_size += keep(self.held, data, 0)
-        return self.release_if_much()
-
-    def release_if_much(self) -> int:
         # No more than the high-water mark: the protocol is asked to pause by the `write` that goes beyond it, never at the end of a step.
         if self.held_size > MOST or self.held_size > self.high or len(self.held) > PIECES:
-            self.release()
+            self.let_out()
+        elif first:
+            self.held_since = self.kernel.now()  # last: a clock of the program's may do anything
         return 0
 
-    def open_burst(self) -> int:
-        self.held = []
-        self.held_size = 0
-        driver: Driver = self.kernel.driver
-        driver.hold(self)
-        return 0
+    def after_step(self) -> int:
+        return self.send_held(True)
 
-    def release(self) -> int:
-        """Send what is held."""
+    def let_out(self) -> int:
+        """Send what is held: somebody drains, or looks."""
+        return self.send_held(False)
+
+    def send_held(self, between: bool) -> int:
+        """Send what is held. `between` two steps nobody runs."""
         pieces = self.held
         if pieces is None:
             return 0
         self.held = None
-        kernel = self.kernel
-        driver: Driver = kernel.driver
-        if self.habit == HABIT and self.writes < 2:
+        since = self.held_since
+        vain = self.writes < 2
+        if not self.lost:
+            self.send_all(pieces, self.held_size, between)
+        if self.kernel.now() - since > TOO_LONG:
+            self.habit = HABIT - BARRED
+        elif vain:
             self.habit = HABIT - FORGIVEN
-        if driver.late and self.step == kernel.steps + driver.calls:
-            self.barred = BARRED
-        if self.lost:
-            return 0
-        size = self.held_size
+        return 0
+
+    def send_all(self, pieces: list[Any], size: int, between: bool) -> int:
+        """Send as much of `pieces` as the system takes, and queue the rest."""
+        taken = 0
         try:
-            taken = self.send(pieces)
+            if len(pieces) > PIECES:
+                pieces = [b"".join(pieces)]
+            taken = self.stream.write(pieces[0], 0) if len(pieces) == 1 else self.stream.writev(pieces)
             if taken < size and not self.lost:
                 self.stream.want_writable(True)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            if driver.releasing:
-                kernel.enter_callback()  # no task runs any more: whoever is told of it must not take the last one for his own
+            if between:
+                self.kernel.enter_callback()  # whoever is told of it must not take the last task for his own
             return self.fail(error, "Fatal write error on socket transport")
         if taken < size and not self.lost:
             if self.queue is None:
@@ -138,61 +139,35 @@ class BurstState(StreamState):
             self.pause_if_full()
         return 0
 
-    def let_out(self) -> int:
-        """Send what is held: somebody drains."""
-        if self.held is not None:
-            self.release()
-        return 0
-
     def is_closing(self) -> bool:
         """Whether the transport is closed, or about to be. What asyncio's ``StreamWriter.drain()`` asks first, so what is held is sent."""
         if self.held is not None and isinstance(self.protocol, originals.FlowControlMixin):
-            self.release()
+            self.let_out()
         return bool(self.closing)
-
-    def send(self, pieces: list[Any]) -> int:
-        """How many bytes of `pieces` the system takes."""
-        if len(pieces) == 1:
-            return self.stream.write(pieces[0], 0)
-        if len(pieces) <= PIECES:
-            return self.stream.writev(pieces)
-        taken = 0
-        for start in range(0, len(pieces), PIECES):
-            some = pieces[start : start + PIECES]
-            count = self.stream.writev(some)
-            taken += count
-            if count < sum(map(len, some)):
-                break
-        return taken
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the watermarks, in bytes: 64 KiB by default, and a quarter of `high` for `low`.
 
         Raises ValueError unless ``high >= low >= 0``.
         """
-        if self.held is not None:
-            self.release()
+        self.let_out()
         StreamState.set_write_buffer_limits(self, high, low)
 
     def get_write_buffer_size(self) -> int:
         """Bytes that were accepted by `write` and that the system has not taken yet."""
-        if self.held is not None:
-            self.release()
+        self.let_out()
         return self.queued
 
     @property
     def _sock(self) -> Any:
-        if self.held is not None:
-            self.release()
+        self.let_out()
         return StreamState._sock.__get__(self)  # type: ignore[attr-defined]
 
     @property
     def _buffer(self) -> list[Any]:
-        if self.held is not None:
-            self.release()
+        self.let_out()
         return [] if self.queue is None else list(self.queue)
 
     def _socket_view(self) -> Any:
-        if self.held is not None:
-            self.release()
+        self.let_out()
         return StreamState._socket_view(self)

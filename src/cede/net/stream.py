@@ -67,7 +67,6 @@ class StreamTransport(BurstState):
         self.step = -1
         self.writes = 0
         self.habit = 0
-        self.barred = 0
         self.held = None
         self.protocol_paused = False
         self.reading_paused = False
@@ -221,7 +220,7 @@ class StreamTransport(BurstState):
             return
         taken = 0
         if not self.queue and self.is_held(size):
-            self.hold(data)
+            self.hold([data])
             return
         if not self.queue:
             try:
@@ -255,7 +254,7 @@ class StreamTransport(BurstState):
             return
         taken = 0
         if not self.queue and self.is_held(size):
-            self.hold_all(pieces)
+            self.hold(pieces)
             return
         if not self.queue:
             try:
@@ -277,8 +276,7 @@ class StreamTransport(BurstState):
         """Close the sending side once everything is sent; what the peer sends is received on."""
         if self.closing or self.eof_wanted:
             return
-        if self.held is not None:
-            self.release()
+        self.let_out()
         self.eof_wanted = True
         self.refusing = True
         if not self.queue:
@@ -356,15 +354,13 @@ class StreamTransport(BurstState):
 
     def wind_up(self) -> bool:
         """Receive no more. Whether everything is sent."""
-        if self.held is not None:
-            self.release()
+        self.let_out()
         self.stream.pause()
         return not self.queue
 
     def stop(self) -> int:
         """Neither send nor receive from now on."""
-        if self.held is not None:
-            self.release()
+        self.let_out()
         self.queue = None
         self.queued = 0
         self.stream.pause()
@@ -387,7 +383,7 @@ class StreamTransport(BurstState):
             self.protocol.connection_lost(error)
         finally:
             try:
-                self.send_what_is_held()
+                self.kernel.end_step()  # see the base class
             finally:
                 self.finish_closing()
             self.end_file(error or ConnectionError("Connection is closed by peer"))
@@ -406,8 +402,7 @@ class StreamTransport(BurstState):
     def _make_empty_waiter(self) -> Any:
         if self.empty_waiter is not None:
             raise RuntimeError("Empty waiter is already set")
-        if self.held is not None:
-            self.release()
+        self.let_out()
         loop: Any = self.kernel
         self.empty_waiter = loop.create_future()
         self.refusing = True

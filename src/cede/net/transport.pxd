@@ -20,6 +20,5 @@ cdef class BaseTransport(Sink):
     cdef int force_close(self, object error) except -1
     cdef int lose(self, object error) except -1
     cdef int lose_in_place(self) except -1
-    cdef int send_what_is_held(self) except -1
     cdef int finish_closing(self) except -1
     cdef int report(self, str message, object error) except -1

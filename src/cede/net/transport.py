@@ -166,15 +166,10 @@ class BaseTransport(Sink):
             self.protocol.connection_lost(error)
         finally:
             try:
-                self.send_what_is_held()
+                # What others have written in this step leaves before our descriptor is closed, which may be the other end of theirs.
+                self.kernel.end_step()
             finally:
                 self.finish_closing()
-
-    def send_what_is_held(self) -> int:
-        """What others have written in this step leaves before our descriptor is closed, which may be the other end of theirs."""
-        if self.kernel.driver.holding:
-            self.kernel.driver.release()
-        return 0
 
     def finish_closing(self) -> int:
         """Give the descriptor back."""
