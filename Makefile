@@ -200,6 +200,10 @@ services-down:  ## stop them
 conformance: $(VENV)/.installed $(VENV)/.deps-conformance  ## CPython's, uvloop's and AnyIO's own tests, run against cede
 	@"$(VENV)/bin/python" -m tests.conformance $(ARGS)
 
+.PHONY: suites
+suites: $(VENV)/.installed  ## seventeen libraries' own suites, on asyncio and under `cede run`
+	@"$(VENV)/bin/python" -m tests.suites $(ARGS)
+
 # Which Pythons, and where they are looked for: tests/matrix/pythons.py. make matrix ARGS="3.13 --quick", PYTHONS="python3.12 /opt/python3.14/bin/python3",
 # MATRIX_RUN_3_14="docker run --rm -v $PWD:/cede -w /cede python:3.14".
 .PHONY: matrix

@@ -79,6 +79,13 @@ STEPS = (
         120,
     ),
     Step(
+        "suites",
+        "libraries' own suites, on asyncio and under `cede run`",
+        ("make", "suites"),
+        (r"(?P<passed>\d+) tests pass on asyncio; under cede run (?P<different>\d+) of them fail",),
+        150,
+    ),
+    Step(
         "soak",
         "servers under load and faults",
         (PYTHON, "-m", "tests.soak", "10", "--seed", "{seed}"),
