@@ -8,13 +8,17 @@ commands so, and knew none.
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+from asyncio import futures
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import cede
+from cede.tools.groups.expiring import FutureTimeout
+from cede.tools.groups.taskgroup import PatientFuture
 
 
 async def nothing() -> None:
@@ -104,3 +108,26 @@ def test_the_class_of_a_subclass(loop_factory: Any, name: str) -> None:
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
+
+
+def test_a_subclass_of_our_own_is_asyncios_too() -> None:
+    """What the runtime makes for itself is seen by programs as well: the timer of a sleep, the future of a group."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        sleeping = asyncio.ensure_future(asyncio.sleep(60))
+        await asyncio.sleep(0)
+        timers = [timer for timer in gc.get_objects() if isinstance(type(timer), type) and issubclass(type(timer), cede.TimerHandle)]
+        assert timers
+        assert {timer.__class__ for timer in timers} == {asyncio.TimerHandle}
+        sleeping.cancel()
+        assert isinstance(loop.call_later(60, futures._set_result_unless_cancelled, loop.create_future(), 1), asyncio.TimerHandle)
+        group = cede.TaskGroup()
+        async with group:
+            group.create_task(asyncio.sleep(0))
+            waiter = PatientFuture(loop=loop)
+            assert isinstance(waiter, asyncio.Future)
+            waiter.cancel()
+        assert isinstance(FutureTimeout(None), asyncio.Timeout)
+
+    cede.run(main())

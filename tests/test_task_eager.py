@@ -242,3 +242,29 @@ def test_an_eager_task_is_not_started_on_a_thread_that_is_not_its_loops() -> Non
         assert ran == [threading.current_thread().name]
 
     cede.run(main())
+
+
+def test_an_eager_step_may_run_a_turn_by_hand() -> None:
+    """The turn leaves no task current, and neither is one to be current again. Python 3.12 takes it amiss where nobody follows nobody."""
+    loop: Any = cede.new_event_loop()
+    reports: list[Any] = []
+    loop.set_exception_handler(lambda loop, context: reports.append(context))
+    ran: list[Any] = []
+
+    async def step() -> None:
+        loop.call_soon(ran.append, "in between")
+        loop._run_once()
+        ran.append(asyncio.current_task(loop))
+
+    def begin() -> None:
+        loop.stop()
+        ran.append(cede.Task(step(), loop=loop, eager_start=True))
+        ran.append(asyncio.current_task(loop))
+
+    loop.call_soon(begin)
+    loop.run_forever()
+    loop.close()
+    assert not reports
+    assert ran[0] == "in between"
+    assert ran[2].done()
+    assert ran[3] is None

@@ -145,7 +145,7 @@ class Future(OpenRunnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.Future if type(self) is Future else type(self)
+        return originals.Future if type(self) is Future else originals.class_of(self, originals.Future)
 
     @classmethod
     def __class_getitem__(cls, item: Any) -> Any:

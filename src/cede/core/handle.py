@@ -94,7 +94,7 @@ class Handle(Runnable):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.Handle if type(self) is Handle else type(self)
+        return originals.Handle if type(self) is Handle else originals.class_of(self, originals.Handle)
 
     def cancel(self) -> None:
         """Never run, and let go of the callback and its arguments at once."""

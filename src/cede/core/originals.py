@@ -34,3 +34,9 @@ from cede.core.lazily import own
 # Now, also where Python puts imports off: later these names mean cede's own.
 for _name in list(globals()):
     own(globals(), _name)
+
+
+def class_of(thing: object, original: type) -> type:
+    """What an object of a subclass says of itself: its own class where that is the program's, `original` where it is one of ours."""
+    own = type(thing)
+    return original if str(own.__module__).startswith("cede.") else own

@@ -48,3 +48,9 @@ else:
         if task is not None:
             enter_task(loop, task)
         return previous
+
+
+def put_back(loop: Any, previous: Any) -> None:
+    """Make `previous` the current task of `loop` again, or none. Python 3.12 takes it amiss where none is current already."""
+    if previous is not None or _tasks.current_task(loop) is not None:
+        swap_current(loop, previous)

@@ -31,7 +31,7 @@ from typing import Any
 from cede.core import originals
 from cede.core.asked import tell, watch
 from cede.core.future import Future, loop_of_thread
-from cede.core.register import enter_task, leave_task, register_weak, swap_current, unregister_weak
+from cede.core.register import enter_task, leave_task, put_back, register_weak, swap_current, unregister_weak
 from cede.core.telling import nonsense, stands_still, task_text
 
 try:
@@ -126,7 +126,7 @@ class Task(Future):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.Task if type(self) is Task else type(self)
+        return originals.Task if type(self) is Task else originals.class_of(self, originals.Task)
 
     def check_coroutine(self, coro: Any) -> int:
         if type(coro) is not CoroutineType:
@@ -385,7 +385,7 @@ class Task(Future):
         finally:
             if kernel is not None:
                 kernel._shown = shown
-            swap_current(self.loop, previous)
+            put_back(self.loop, previous)  # a turn that was run by hand has left none
             if self.state != PENDING:
                 self.coro = None
                 withdraw(self)

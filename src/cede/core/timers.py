@@ -56,7 +56,7 @@ class TimerHandle(Handle):
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.TimerHandle if type(self) is TimerHandle else type(self)
+        return originals.TimerHandle if type(self) is TimerHandle else originals.class_of(self, originals.TimerHandle)
 
     def when(self) -> float:
         """The time at which the callback is due, in seconds of ``loop.time()``."""

@@ -110,7 +110,7 @@ class Timeout:
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
-        return originals.Timeout if type(self) is Timeout else type(self)
+        return originals.Timeout if type(self) is Timeout else originals.class_of(self, originals.Timeout)
 
     __class_getitem__: Any = classmethod(GenericAlias)
 
