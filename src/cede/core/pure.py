@@ -22,12 +22,14 @@ __all__ = (
     "call_method_with_two_in",
     "copy_context",
     "current_frame",
+    "deliver",
     "failure_of",
     "is_this_thread",
     "monotonic",
     "new",
     "places",
     "real_number",
+    "run_in",
 )
 
 PENDING = 0
@@ -87,6 +89,12 @@ def run_in(context: Context, method: Callable[..., Any], *args: Any) -> Any:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None or "enter context" not in str(error):
             raise
     return context.copy().run(method, *args)
+
+
+def deliver(stream: Any, method: Callable[[Any], Any], argument: Any) -> Any:
+    """``method(argument)``, with what was received from `stream`. It is told now: no call stands between, where a handler might raise."""
+    stream.kept = None
+    return method(argument)
 
 
 def failure_of(context: Context, callback: Callable[..., Any], args: tuple[Any, ...]) -> BaseException | None:

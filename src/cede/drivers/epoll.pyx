@@ -310,7 +310,11 @@ cdef class EpollStream(Stream):
             self.closed = True
             self.driver.dismiss(self, socket_number(self.sock) == self.fd)
             self.sink = self.resting = None  # the two would keep each other alive
-            self.sock.close()
+            try:
+                self.sock.close()
+            except (KeyboardInterrupt, SystemExit):
+                self.sock.close()  # a signal's handler has raised in it
+                raise
             sink = None  # whose end may run code of the program's: here all is done
         return 0
 

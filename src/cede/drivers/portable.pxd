@@ -18,6 +18,8 @@ cdef class MethodStream(Stream):
     @cython.locals(room=Room)
     cdef int receive(self, Sink sink) except -1
     cdef int receive_into(self, Sink sink) except -1
+    cdef int tell_data(self, Sink sink, object data) except -1
+    cdef int tell_count(self, Sink sink, Py_ssize_t count) except -1
     @cython.locals(sink=Sink)
     cpdef int close(self) except -1
 

@@ -52,7 +52,13 @@ class MethodStream(Stream):
 
     `receiving` is true from the system call until the sink is about to be told. A finalizer may run a turn by hand in between, which
     must take nothing from this socket: it would be told before what came before it.
+
+    Uncompiled, a signal's handler may raise between the two. What was received is `kept` until the protocol is about to be called
+    (`deliver` lets go of it), and is told in the next run otherwise.
     """
+
+    if not cython.compiled:
+        kept: Any = None  # a list: bytes, or how many are in the protocol's own buffer
 
     def __init__(self, driver: PortableDriver, sock: Any, sink: Sink) -> None:
         self.driver = driver
@@ -69,6 +75,8 @@ class MethodStream(Stream):
         self.room = driver.receive_room() if type(sock) is socket.socket else None
 
     def resume(self) -> int:
+        if not cython.compiled and self.kept:
+            self.driver.kernel.call_soon(self.tell_kept)
         return 0 if self.closed else self.driver.want(self, self.wanted | READ)
 
     def pause(self) -> int:
@@ -90,13 +98,40 @@ class MethodStream(Stream):
             return self.driver.arm(self)
         sink = self.sink
         if events & self.wanted & READ:
-            if sink.buffered:
+            if not cython.compiled:
+                self.receive_safely(sink)
+            elif sink.buffered:
                 self.receive_into(sink)
             else:
                 self.receive(sink)
         if events & self.wanted & WRITE:
             sink.writable()
         return 0
+
+    if not cython.compiled:
+
+        def receive_safely(self, sink: Sink) -> int:
+            """What an interrupt finds received and not told is told in the next run."""
+            if self.kept:
+                return self.tell_kept()
+            self.kept = []
+            try:
+                if sink.buffered:
+                    return self.receive_into(sink)
+                return self.receive(sink)
+            except (KeyboardInterrupt, SystemExit):
+                if self.kept:
+                    self.driver.kernel.call_soon(self.tell_kept)
+                raise
+
+        def tell_kept(self) -> int:
+            sink = self.owner()
+            if not self.kept or self.closed or sink is None:
+                return 0
+            found = self.kept[0]
+            if found and not self.wanted & READ:
+                return 0  # while reading is paused it stays
+            return self.tell_count(sink, found) if type(found) is int else self.tell_data(sink, found)
 
     # The methods of a socket may be the program's: what they do is looked at before the sink is told.
 
@@ -111,12 +146,19 @@ class MethodStream(Stream):
         self.receiving = True
         try:
             if room is None or room.lent:
-                data = self.sock.recv(RECEIVE_SIZE)
+                if cython.compiled:
+                    data = self.sock.recv(RECEIVE_SIZE)
+                else:
+                    self.kept.extend(map(self.sock.recv, (RECEIVE_SIZE,)))
+                    data = self.kept[0]
             else:
                 room.lent = True
                 try:
-                    count = self.sock.recv_into(room.view)
-                    data = room.view[:count].tobytes()
+                    if cython.compiled:
+                        count = self.sock.recv_into(room.view)
+                        data = room.view[:count].tobytes()
+                    else:
+                        data = self.receive_in_room(room.view)
                 finally:
                     room.lent = False
         except WOULD_BLOCK:
@@ -127,13 +169,35 @@ class MethodStream(Stream):
             return 0 if self.closed else sink.read_failed(error)
         finally:
             self.receiving = False
+        return self.tell_data(sink, data)
+
+    if not cython.compiled:
+
+        def receive_in_room(self, view: memoryview) -> bytes:
+            """Receive into memory that is shared: what came is `kept`, as bytes, whatever comes in between."""
+            counts: list[int] = []
+            try:
+                counts.extend(map(self.sock.recv_into, (view,)))
+                self.kept.append(view[: counts[0]].tobytes())
+            except (KeyboardInterrupt, SystemExit):
+                if counts and not self.kept:
+                    self.kept.append(view[: counts[0]].tobytes())
+                raise
+            return self.kept[0]  # type: ignore[no-any-return]
+
+    def tell_data(self, sink: Sink, data: bytes) -> int:
         if self.closed:
             return 0
+        kept: Any = None if cython.compiled else self.kept
         if data:
             self.driver.acted = True  # whoever sends from this loop has room again; and there may be more, or the end
-            return sink.received(data)
-        self.pause()
-        return sink.eof()
+            sink.received(data)
+        else:
+            self.pause()
+            sink.eof()
+        if not cython.compiled and self.kept is kept:
+            self.kept = None
+        return 0
 
     def receive_into(self, sink: Sink) -> int:
         if self.receiving:
@@ -143,7 +207,11 @@ class MethodStream(Stream):
             return 0
         self.receiving = True
         try:
-            count = self.sock.recv_into(buffer)
+            if cython.compiled:
+                count = self.sock.recv_into(buffer)
+            else:
+                self.kept.extend(map(self.sock.recv_into, (buffer,)))
+                count = self.kept[0]
         except WOULD_BLOCK:
             return 0
         except (KeyboardInterrupt, SystemExit):
@@ -157,11 +225,19 @@ class MethodStream(Stream):
         if not count and not memoryview(buffer).nbytes:
             return sink.read_failed(RuntimeError("get_buffer() returned an empty buffer"))
         buffer = None
+        return self.tell_count(sink, count)
+
+    def tell_count(self, sink: Sink, count: int) -> int:
+        kept: Any = None if cython.compiled else self.kept
         if count:
             self.driver.acted = True
-            return sink.buffer_updated(count)
-        self.pause()
-        return sink.eof()
+            sink.buffer_updated(count)
+        else:
+            self.pause()
+            sink.eof()
+        if not cython.compiled and self.kept is kept:
+            self.kept = None
+        return 0
 
     def write(self, data: Any, start: int) -> int:
         self.driver.acted = True
@@ -196,9 +272,15 @@ class MethodStream(Stream):
         if not self.closed:
             self.closed = True
             sink = self.sink
-            self.driver.dismiss(self, self.sock.fileno() == self.fd)
-            self.sink = self.resting = None  # the two would keep each other alive
-            self.sock.close()
+            try:
+                self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            finally:
+                self.sink = self.resting = None  # the two would keep each other alive
+                try:
+                    self.sock.close()
+                except (KeyboardInterrupt, SystemExit):
+                    self.sock.close()  # a signal's handler has raised in it
+                    raise
             del sink  # whose end may run code of the program's: here all is done
         return 0
 

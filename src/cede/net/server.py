@@ -159,8 +159,11 @@ class Server(asyncio.AbstractServer):
         self._stop_if_full()
 
     def _detach(self, transport: Any) -> None:
-        self._connected.pop(id(transport), None)
-        self._open -= 1
+        # May be called again, where it was interrupted.
+        number = id(transport)
+        if number in self._connected:
+            del self._connected[number]
+            self._open -= 1
         if self._metered:
             pacer = self._pacers.pop(transport, None)
             if pacer is not None:
@@ -203,10 +206,10 @@ class Server(asyncio.AbstractServer):
     def _wake_if_over(self) -> None:
         if self._sockets is not None or self._connected or self._waiters is None:
             return
-        waiters, self._waiters = self._waiters, None
-        for waiter in waiters:
+        for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
+        self._waiters = None
 
     # -- what the listening sockets say
 

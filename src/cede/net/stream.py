@@ -29,7 +29,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
-    from cede.core.pure import call_in, call_method_in
+    from cede.core.pure import call_in, call_method_in, deliver, run_in
     from cede.net.pieces import checked, drop, gather, keep, keep_rest
 
 # asyncio says it once a connection was written to this often after it was lost.
@@ -120,7 +120,10 @@ class StreamTransport(BurstState):
         if self.kernel._shown is not None:
             self.kernel.enter_callback()
         try:
-            call_method_in(self.context, self.protocol, "data_received", data)
+            if cython.compiled:
+                call_method_in(self.context, self.protocol, "data_received", data)
+            else:
+                run_in(self.context, deliver, self.stream, self.protocol.data_received, data)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
@@ -149,7 +152,10 @@ class StreamTransport(BurstState):
         if self.kernel._shown is not None:
             self.kernel.enter_callback()
         try:
-            call_method_in(self.context, self.protocol, "buffer_updated", count)
+            if cython.compiled:
+                call_method_in(self.context, self.protocol, "buffer_updated", count)
+            else:
+                run_in(self.context, deliver, self.stream, self.protocol.buffer_updated, count)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
@@ -161,6 +167,8 @@ class StreamTransport(BurstState):
         if self.kernel._debug:
             logger.debug("%r received EOF", self)
         self.kernel.enter_callback()
+        if not cython.compiled:
+            self.stream.kept = None  # told
         try:
             keep_open = call_in(self.context, self.protocol.eof_received, ())
         except (KeyboardInterrupt, SystemExit):
@@ -389,12 +397,19 @@ class StreamTransport(BurstState):
             self.end_file(error or ConnectionError("Connection is closed by peer"))
 
     def finish_closing(self) -> int:
-        """Give the descriptor back, and leave the server."""
-        BurstState.finish_closing(self)
-        server = self.server
-        if server is not None:
-            self.server = None
-            server._detach(self)
+        """Give the descriptor back, and leave the server: it counts on that, whatever comes in between."""
+        try:
+            BurstState.finish_closing(self)
+        finally:
+            server = self.server
+            if server is not None:
+                try:
+                    server._detach(self)
+                except (KeyboardInterrupt, SystemExit):
+                    server._detach(self)  # a signal's handler has raised in it
+                    raise
+                finally:
+                    self.server = None
         return 0
 
     # -- what asyncio's own sendfile calls
