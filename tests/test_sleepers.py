@@ -1,4 +1,4 @@
-"""asyncio.sleep, whose timer the kernel knows and tells by itself."""
+"""asyncio.sleep and cede.sleep, whose timer the kernel knows and tells by itself."""
 
 from __future__ import annotations
 

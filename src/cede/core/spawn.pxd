@@ -2,7 +2,7 @@ from cede.core.future cimport Future
 from cede.core.kernel cimport Kernel
 from cede.core.task cimport Task
 from cede.core.timers cimport TimerHandle
-from cede.core.waking cimport WakingTimer
+from cede.core.waking cimport set_waking_timer
 cimport cython
 
 cdef extern from "methods.h":
@@ -20,7 +20,6 @@ cdef class Spawner(Kernel):
     cdef int _check_spawn(self) except -1
     @cython.locals(future=Future)
     cdef Future new_future(self)
-    @cython.locals(timer=WakingTimer)
     cdef TimerHandle _new_timer(self, double when, object callback, tuple args, object context, str name)
     @cython.locals(task=Task)
     cdef Task new_task(self, object coro, object name, object context, bint eager)

@@ -11,7 +11,7 @@ from cede.core.future import Future
 from cede.core.kernel import Kernel
 from cede.core.task import Task
 from cede.core.timers import TimerHandle
-from cede.core.waking import WakingTimer, wake_sleeper
+from cede.core.waking import wake_sleeper
 
 try:
     import cython
@@ -21,6 +21,7 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core import interpreted
     from cede.core.pure import places
+    from cede.core.waking import set_waking_timer
 
 
 class Spawner(Kernel):
@@ -47,14 +48,7 @@ class Spawner(Kernel):
         def _new_timer(self, when: float, callback: Any, args: Any, context: Any, name: str) -> TimerHandle:
             if callback is wake_sleeper and context is None and not (self._state or self._debug) and when == when:
                 if len(args) == 2 and type(args[0]) is Future:
-                    timer = WakingTimer.__new__(WakingTimer)
-                    timer._callback = callback
-                    timer._loop = self
-                    timer._when = when
-                    timer.sleeper = args[0]
-                    timer.outcome = args[1]
-                    self._timers.push(timer)
-                    return timer
+                    return set_waking_timer(self, when, args[0], args[1], callback)
             return Kernel._new_timer(self, when, callback, args, context, name)
 
     else:

@@ -1,5 +1,8 @@
+cimport cython
 from cede.core.call cimport PENDING
 from cede.core.future cimport Future
+from cede.core.handle cimport creation_stack
+from cede.core.kernel cimport Kernel
 from cede.core.timers cimport TimerHandle
 
 cdef extern from "pool.h":
@@ -12,3 +15,6 @@ cdef class WakingTimer(TimerHandle):
     cdef Future sleeper
     cdef object outcome
     cpdef cancel(self)
+
+@cython.locals(timer=WakingTimer)
+cdef WakingTimer set_waking_timer(Kernel kernel, double when, Future sleeper, object outcome, object callback)

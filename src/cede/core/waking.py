@@ -1,9 +1,8 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""The timer of ``asyncio.sleep``, told by the callback with which that function sets it.
+"""The timer of a sleeper: it finishes a future, and runs no code of the program's, so it needs no callback, no arguments and no context.
 
-That callback finishes a future, if nobody has cancelled it, and is no code of the program's. So the timer does that itself: it needs no
-context of its own, no arguments, and no call. With many sleepers that is a quarter of what the collector has to look through again and
-again.
+`cede.sleep` sets one, and so does ``asyncio.sleep``: that is told by the callback with which it sets its timer (`Spawner._new_timer`). A
+timer with arguments and a context instead makes 200,000 sleepers cost 3.8 s of CPU where they cost 3.2, most of it the collector's.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from contextvars import Context
 from typing import Any
 
 from cede.core.future import Future
+from cede.core.kernel import Kernel
 from cede.core.timers import TimerHandle
 
 try:
@@ -21,6 +21,7 @@ except ModuleNotFoundError:
     from cede.core import nocython as cython
 
 if not cython.compiled:
+    from cede.core.handle import creation_stack
     from cede.core.pure import PENDING, places
 
 # What `asyncio.sleep` hands to `call_later`; None where this Python has another way.
@@ -28,7 +29,7 @@ wake_sleeper: Any = getattr(futures, "_set_result_unless_cancelled", None)
 
 
 class WakingTimer(TimerHandle):
-    """Finishes `sleeper` with `outcome` at its time."""
+    """Finishes `sleeper` with `outcome` at its time. Its callback is asyncio's, or None."""
 
     sleeper: Future | None
     outcome: Any
@@ -53,10 +54,28 @@ class WakingTimer(TimerHandle):
         if sleeper.state == PENDING and sleeper.loop is not None:
             sleeper.finish(self.outcome)
             return 0
+        if self._callback is None:
+            return 0
         # It was cancelled, or somebody else has finished it: whatever asyncio's function makes of that.
         self._context = Context()
         self._args = (sleeper, self.outcome)
         return TimerHandle.run_ready(self)
+
+
+def set_waking_timer(kernel: Kernel, when: float, sleeper: Future, outcome: Any, callback: Any) -> WakingTimer:
+    """Finish `sleeper` with `outcome` at the time `when`."""
+    timer = WakingTimer.__new__(WakingTimer)
+    if not cython.compiled:
+        timer._args = timer._context = timer._repr = None
+        timer._cancelled = False
+    timer._callback = callback
+    timer._loop = kernel
+    timer._source_traceback = creation_stack() if kernel._debug else None
+    timer._when = when
+    timer.sleeper = sleeper
+    timer.outcome = outcome
+    kernel._timers.push(timer)
+    return timer
 
 
 if cython.compiled:

@@ -9,9 +9,7 @@ from contextvars import Context
 from typing import Any, TypeVar
 
 from cede.core.coroutine_methods import coroutine_function
-from cede.core.handle import creation_stack
 from cede.core.spawn import Spawner
-from cede.core.timers import TimerHandle
 from cede.tools import coroutines
 from cede.tools.operation import StreamOperation, begin, wake
 
@@ -22,25 +20,11 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.awaitable import ENDED
-    from cede.core.pure import places
+    from cede.core.waking import set_waking_timer
 
 T = TypeVar("T")
 
 get_running_loop = events.get_running_loop
-
-
-class SleepTimer(TimerHandle):
-    """A timer that wakes a sleeper. It runs no user code, so it needs no callback, no arguments and no context."""
-
-    sleeper: Any
-
-    if not cython.compiled:
-        __slots__ = places("sleeper")
-
-    def run_ready(self) -> int:
-        if not self._cancelled and not self.sleeper.done():
-            self.sleeper.finish(None)
-        return 0
 
 
 class Sleep(StreamOperation):
@@ -71,19 +55,7 @@ class Sleep(StreamOperation):
             return self.park(waiter)
         kernel = loop
         seconds = delay
-        timer = SleepTimer.__new__(SleepTimer)
-        if cython.compiled:
-            timer.is_task = False
-        timer._callback = None
-        timer._args = None
-        timer._context = None
-        timer._repr = None
-        timer._cancelled = False
-        timer._loop = kernel
-        timer._source_traceback = creation_stack() if kernel._debug else None
-        timer._when = kernel.time() + seconds
-        timer.sleeper = kernel.new_future()
-        kernel._timers.push(timer)
+        timer = set_waking_timer(kernel, kernel.time() + seconds, kernel.new_future(), None, None)
         self.argument = timer
         return self.park(timer.sleeper)
 
