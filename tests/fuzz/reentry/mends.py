@@ -82,11 +82,19 @@ MENDS: dict[str, list[Change]] = {
     "turn": [
         (
             "src/cede/core/kernel.py",
-            """        while self.steps < end and ring.size():
+            """        while True:
+            if self._after_step:
+                self.end_step()
+            if self.steps >= end or not ring.size():
+                break
             runnable = ring.popleft()
 """,
             """        count = ring.size()
-        while count > 0:
+        while True:
+            if self._after_step:
+                self.end_step()
+            if count <= 0:
+                break
             count -= 1
             runnable = ring.popleft()
 """,
