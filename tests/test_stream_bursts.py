@@ -381,6 +381,70 @@ class Wild(socket.socket):
         self.hook()
         return super().send(data, *flags)
 
+    def sendmsg(self, *args: Any) -> int:
+        self.hook()
+        return super().sendmsg(*args)
+
+
+async def connect_wild() -> tuple[Any, Wild, socket.socket]:
+    """A transport over a wild socket, which does nothing yet, that socket, and the other end; pieces are held."""
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    far.setblocking(False)
+    wild = Wild(fileno=near.detach())
+    wild.hook = lambda: None
+    transport, _ = await asyncio.get_running_loop().create_connection(Notes, sock=wild)
+    await bursts(transport, far)
+    return transport, wild, far
+
+
+@each_of_ours
+def test_a_send_that_takes_its_time_is_no_lesson(world: World) -> None:
+    """Where the receiver gets the CPU at once the sender has to wait for it, and the step was over before."""
+
+    async def main() -> None:
+        transport, wild, far = await connect_wild()
+        loop: Any = asyncio.get_running_loop()
+        clock = loop.time
+
+        def hook() -> None:
+            loop.time = lambda: clock() + 1
+
+        wild.hook = hook
+        await bursts(transport, far, 1)
+        transport.write(b"held")
+        assert arrived(far) == b""
+        transport.close()
+        far.close()
+
+    world.run(main)
+
+
+@each_of_ours
+def test_a_clock_that_fails_loses_nothing(world: World) -> None:
+    async def main() -> None:
+        transport, far = await connect(Notes())
+        await bursts(transport, far)
+        loop: Any = asyncio.get_running_loop()
+        told: list[Any] = []
+        loop.set_exception_handler(lambda _, context: told.append(type(context["exception"])))
+        clock = loop.time
+
+        def broken() -> float:
+            loop.time = clock
+            raise ZeroDivisionError
+
+        transport.write(b"head")
+        transport.write(b"body")
+        loop.time = broken
+        await asyncio.sleep(0)
+        assert arrived(far) == b"headbody"
+        assert told == [ZeroDivisionError]
+        transport.close()
+        far.close()
+
+    world.run(main)
+
 
 @each_of_ours
 def test_what_is_sent_between_two_steps_may_run_the_program(world: World) -> None:
@@ -388,14 +452,9 @@ def test_what_is_sent_between_two_steps_may_run_the_program(world: World) -> Non
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
-        near, gate = socket.socketpair()
-        near.setblocking(False)
-        wild = Wild(fileno=near.detach())
-        wild.hook = lambda: None
-        first, _ = await loop.create_connection(Notes, sock=wild)
-        gate.setblocking(False)
+        first, wild, gate = await connect_wild()
         (second, one), (third, other) = [await connect(Notes()) for _ in range(2)]
-        for transport, far in ((first, gate), (second, one), (third, other)):
+        for transport, far in ((second, one), (third, other)):
             await bursts(transport, far)
         seen: list[Any] = []
 
@@ -426,13 +485,7 @@ def test_what_is_sent_between_two_steps_may_run_the_program(world: World) -> Non
 def test_a_turn_by_hand_does_not_sleep_on_what_sending_has_made_ready(world: World) -> None:
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
-        near, gate = socket.socketpair()
-        near.setblocking(False)
-        gate.setblocking(False)
-        wild = Wild(fileno=near.detach())
-        wild.hook = lambda: None
-        transport, _ = await loop.create_connection(Notes, sock=wild)
-        await bursts(transport, gate)
+        transport, wild, gate = await connect_wild()
         ran: list[int] = []
         wild.hook = lambda: loop.call_soon(ran.append, 1)
         transport.write(b"held")

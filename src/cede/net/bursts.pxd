@@ -25,7 +25,7 @@ cdef class BurstState(StreamState):
     cdef bint is_held(self, Py_ssize_t size) except -1
     @cython.locals(first=bint)
     cdef int hold(self, list pieces) except -1
-    @cython.locals(pieces=list, since=double, vain=bint)
+    @cython.locals(pieces=list, late=bint)
     cdef int send_held(self, bint between) except -1
     @cython.locals(taken=Py_ssize_t)
     cdef int send_all(self, list pieces, Py_ssize_t size, bint between) except -1
