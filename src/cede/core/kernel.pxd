@@ -16,6 +16,7 @@ cdef class Kernel(Scheduler):
     cdef readonly unsigned long long steps
     cdef readonly unsigned long long events  # that the driver told: steps too, which were not on the ring
     cdef list _after_step
+    cdef Py_ssize_t _after_step_next
     cdef readonly unsigned long long _batches  # entries of the ring that were the driver, and so no steps
     cdef int _fruitless
     cdef int _skipped

@@ -62,6 +62,7 @@ class Kernel(Scheduler):
     if not cython.compiled:
         __slots__ = places(
             "_after_step",
+            "_after_step_next",
             "_batches",
             "_fruitless",
             "_hope",
@@ -87,7 +88,8 @@ class Kernel(Scheduler):
         self.order = order
         self.steps = 0
         self.events = 0
-        self._after_step: list[AfterStep] = []
+        self._after_step: list[Any] = []  # None where `end_step` has been
+        self._after_step_next = 0
         self._batches = 0
         self._fruitless = 0
         self._skipped = 0
@@ -147,12 +149,21 @@ class Kernel(Scheduler):
         """A step is over, or what it left is wanted now."""
         left = self._after_step
         while left:
-            item: AfterStep = left[0]
-            del left[0]  # first: what is called may leave something more, or run a turn by hand, which does the rest
+            item: AfterStep = left[self._after_step_next]
+            # Off the list first: what is called may leave something more, or run a turn by hand, which does the rest.
+            left[self._after_step_next] = None
+            self._after_step_next += 1
+            if self._after_step_next == len(left):
+                left.clear()
+                self._after_step_next = 0
             try:
                 item.after_step()
-            except BaseException:
-                left.insert(0, item)  # a signal's handler may have come, uncompiled, before it began
+            except BaseException:  # a signal's handler may have come, uncompiled, before it began
+                if self._after_step_next > 0:
+                    self._after_step_next -= 1
+                    left[self._after_step_next] = item
+                else:
+                    left.insert(0, item)
                 raise
         return 0
 
