@@ -87,11 +87,11 @@ def test_more_jobs_than_threads_begin_in_order() -> None:
 
 
 def test_a_job_given_up_is_never_begun_and_its_future_cancelled(run: Callable[..., Any]) -> None:
-    gate, begun = threading.Event(), threading.Event()
+    gate, begun = threading.Event(), threading.Semaphore(0)
     ran: list[int] = []
 
     def hold() -> None:
-        begun.set()
+        begun.release()
         assert gate.wait(10)
 
     async def main() -> None:
@@ -99,6 +99,8 @@ def test_a_job_given_up_is_never_begun_and_its_future_cancelled(run: Callable[..
         await loop.run_in_executor(None, int)
         pool = loop._default_executor
         holding = [loop.run_in_executor(None, hold) for _ in range(pool._max_workers)]
+        for _ in holding:
+            assert begun.acquire(timeout=10)  # a thread that starts late would find its job given up
         waiting = [loop.run_in_executor(None, ran.append, number) for number in range(3)]
         submitted = pool.submit(ran.append, 99)
         waiting[0].cancel()
