@@ -112,9 +112,10 @@ class MethodStream(Stream):
 
         def receive_safely(self, sink: Sink) -> int:
             """What an interrupt finds received and not told is told in the next run."""
+            if self.receiving:
+                return 0
             if self.kept:
                 return self.tell_kept()
-            self.kept = []
             try:
                 if sink.buffered:
                     return self.receive_into(sink)
@@ -143,14 +144,17 @@ class MethodStream(Stream):
             if not self.wanted & READ:
                 return 0
         room = self.room
+        if not cython.compiled:
+            kept: list[Any] = []
+            self.kept = kept  # not before: a turn run by hand has a list of its own
         self.receiving = True
         try:
             if room is None or room.lent:
                 if cython.compiled:
                     data = self.sock.recv(RECEIVE_SIZE)
                 else:
-                    self.kept.extend(map(self.sock.recv, (RECEIVE_SIZE,)))
-                    data = self.kept[0]
+                    kept.extend(map(self.sock.recv, (RECEIVE_SIZE,)))
+                    data = kept[0]
             else:
                 room.lent = True
                 try:
@@ -158,7 +162,7 @@ class MethodStream(Stream):
                         count = self.sock.recv_into(room.view)
                         data = room.view[:count].tobytes()
                     else:
-                        data = self.receive_in_room(room.view)
+                        data = self.receive_in_room(room.view, kept)
                 finally:
                     room.lent = False
         except WOULD_BLOCK:
@@ -173,17 +177,17 @@ class MethodStream(Stream):
 
     if not cython.compiled:
 
-        def receive_in_room(self, view: memoryview) -> bytes:
+        def receive_in_room(self, view: memoryview, kept: list[Any]) -> bytes:
             """Receive into memory that is shared: what came is `kept`, as bytes, whatever comes in between."""
             counts: list[int] = []
             try:
                 counts.extend(map(self.sock.recv_into, (view,)))
-                self.kept.append(view[: counts[0]].tobytes())
+                kept.append(view[: counts[0]].tobytes())
             except (KeyboardInterrupt, SystemExit):
-                if counts and not self.kept:
-                    self.kept.append(view[: counts[0]].tobytes())
+                if counts and not kept:
+                    kept.append(view[: counts[0]].tobytes())
                 raise
-            return self.kept[0]  # type: ignore[no-any-return]
+            return kept[0]  # type: ignore[no-any-return]
 
     def tell_data(self, sink: Sink, data: bytes) -> int:
         if self.closed:
@@ -205,13 +209,16 @@ class MethodStream(Stream):
         buffer = sink.get_buffer()
         if buffer is None:
             return 0
+        if not cython.compiled:
+            kept: list[Any] = []
+            self.kept = kept
         self.receiving = True
         try:
             if cython.compiled:
                 count = self.sock.recv_into(buffer)
             else:
-                self.kept.extend(map(self.sock.recv_into, (buffer,)))
-                count = self.kept[0]
+                kept.extend(map(self.sock.recv_into, (buffer,)))
+                count = kept[0]
         except WOULD_BLOCK:
             return 0
         except (KeyboardInterrupt, SystemExit):
