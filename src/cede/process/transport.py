@@ -89,8 +89,8 @@ class SubprocessTransport(transports.SubprocessTransport):
             logger.info("%r exited with return code %r", self, returncode)
         self._tell("process_exited")
         self._finish_if_over()
-        # Whoever waits for the process does not wait for its pipes, which a grandchild may hold open; but what the child wrote is told first,
-        # though the end was heard of in the same turn, and before it.
+        # Whoever waits for the process does not wait for its pipes, which a grandchild may hold open. But what the child wrote is told
+        # first, also where the end was heard of in the same turn, and before it.
         self._loop.call_soon(self._answer_waiters, returncode)
 
     def _answer_waiters(self, returncode: int) -> None:
