@@ -438,38 +438,44 @@ def test_tasks_are_cancelled_in_the_order_in_which_they_came(run: Run) -> None:
     assert run(main) == [number for number in numbers if number % 3] + [number for number in numbers if not number % 3]
 
 
+class Stubborn:
+    """Work that stays, in a scope of its own, though it is asked to go, and counts how often it was."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.stays = True
+
+    async def stay(self) -> None:
+        with cede.CancelScope():
+            while self.stays:
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    self.asked += 1
+
+
 def test_what_a_group_has_in_a_scope_that_is_left_belongs_to_the_next_one(run: Run) -> None:
     """The task that is asked is in a scope of its own, whose way outwards led through the one that was left."""
 
     async def main() -> None:
-        asked = 0
-
-        async def stubborn() -> None:
-            nonlocal asked
-            with cede.CancelScope():
-                while asked < 100:
-                    try:
-                        await asyncio.Event().wait()
-                    except asyncio.CancelledError:
-                        asked += 1
-
+        stubborn = Stubborn()
         group = cede.TaskGroup()
         with cede.CancelScope() as outer:
             with cede.CancelScope():
                 await group.__aenter__()
-                task = group.create_task(stubborn())
+                task = group.create_task(stubborn.stay())
                 await asyncio.sleep(0)
             outer.cancel()
             with cede.CancelScope(shield=True):
-                while asked < 3:
+                while stubborn.asked < 3:
                     await asyncio.sleep(0)
         for _ in range(3):
             await asyncio.sleep(0)
-        before = asked
+        before = stubborn.asked
         for _ in range(10):
             await asyncio.sleep(0)
-        assert asked == before  # nobody asks any more
-        asked = 100
+        assert stubborn.asked == before  # nobody asks any more
+        stubborn.stays = False
         task.cancel()
         await group.__aexit__(None, None, None)
 
@@ -478,30 +484,20 @@ def test_what_a_group_has_in_a_scope_that_is_left_belongs_to_the_next_one(run: R
 
 def test_cancelled_scope_that_is_left_asks_no_task_of_a_group_any_more(run: Run) -> None:
     async def main() -> None:
-        asked = 0
-
-        async def stubborn() -> None:
-            nonlocal asked
-            with cede.CancelScope():
-                while asked < 100:
-                    try:
-                        await asyncio.Event().wait()
-                    except asyncio.CancelledError:
-                        asked += 1
-
+        stubborn = Stubborn()
         group = cede.TaskGroup()
         with cede.CancelScope() as outer:
             with cede.CancelScope():
                 await group.__aenter__()
-                task = group.create_task(stubborn())
+                task = group.create_task(stubborn.stay())
                 await asyncio.sleep(0)
                 outer.cancel()
         await asyncio.sleep(0)
-        assert asked == 1  # its wait was cancelled; by now nothing that is cancelled is around it
+        assert stubborn.asked == 1  # its wait was cancelled; by now nothing that is cancelled is around it
         for _ in range(10):
             await asyncio.sleep(0)
-        assert asked == 1
-        asked = 100
+        assert stubborn.asked == 1
+        stubborn.stays = False
         task.cancel()
         await group.__aexit__(None, None, None)
 
