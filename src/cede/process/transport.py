@@ -46,6 +46,7 @@ class SubprocessTransport(transports.SubprocessTransport):
         # What the protocol is to be told behind `connection_made`; None once that is on its way.
         self._early: list[tuple[Any, str, tuple[Any, ...]]] | None = []
         self._waiters: list[asyncio.Future[int]] = []
+        self._answered = False  # those who wait for the process
         self._connected = False
         self._closed = False
         self._lost = False  # connection_lost is on its way
@@ -89,11 +90,12 @@ class SubprocessTransport(transports.SubprocessTransport):
             logger.info("%r exited with return code %r", self, returncode)
         self._tell("process_exited")
         self._finish_if_over()
-        # Whoever waits for the process does not wait for its pipes, which a grandchild may hold open. But what the child wrote is told
-        # first, also where the end was heard of in the same turn, and before it.
-        self._loop.call_soon(self._answer_waiters, returncode)
+        # Whoever waits for the process does not wait for its pipes, which a grandchild may hold open. But what was heard of them in this
+        # turn, whichever came first, is told in the next one, and who reads has it in the one after that.
+        self._loop.call_soon(self._loop.call_soon, self._answer_waiters, returncode)
 
     def _answer_waiters(self, returncode: int) -> None:
+        self._answered = True
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -250,7 +252,7 @@ class SubprocessTransport(transports.SubprocessTransport):
 
     async def _wait(self) -> int:
         """The exit status, when the process has ended."""
-        if self._returncode is not None:
+        if self._returncode is not None and self._answered:
             return self._returncode
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
