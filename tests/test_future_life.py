@@ -103,6 +103,20 @@ def test_a_callback_that_raises_does_not_stop_the_others(loop: asyncio.AbstractE
     assert [type(report["exception"]) for report in reports] == [ZeroDivisionError]
 
 
+def test_what_cannot_be_called_is_refused_and_keeps_nobody_from_being_told() -> None:
+    """asyncio takes it, and reports it when it is called."""
+    loop = cede.new_event_loop()
+    told: list[Any] = []
+    future = loop.create_future()
+    with pytest.raises(TypeError, match=r"expected by add_done_callback\(\), got 5"):
+        future.add_done_callback(5)  # type: ignore[arg-type]
+    future.add_done_callback(told.append)
+    future.set_result(None)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert told == [future]
+
+
 def test_a_callback_that_exits_keeps_the_others(loop: asyncio.AbstractEventLoop) -> None:
     seen: list[str] = []
 

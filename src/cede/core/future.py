@@ -290,9 +290,6 @@ class Future(OpenRunnable):
                 self.callbacks = callbacks = deque(callbacks)
                 while callbacks:
                     callback, context = callbacks[0]
-                    if not callable(callback):
-                        del callbacks[0]
-                        self.loop.call_soon(callback, self, context=context)  # says so
                     handle = self.kernel._new_handle(callback, (self,), context)
                     ring += (handle,)
                     del callbacks[0]
@@ -306,7 +303,12 @@ class Future(OpenRunnable):
     # -- waiting
 
     def add_done_callback(self, fn: Any, *, context: Any = None) -> None:
-        """Call ``fn(future)`` from the loop when the future is done, in `context` (a copy of the current one by default)."""
+        """Call ``fn(future)`` from the loop when the future is done, in `context` (a copy of the current one by default).
+
+        TypeError where `fn` cannot be called: told later, it would keep what comes behind it from being told.
+        """
+        if not callable(fn):
+            raise TypeError(f"a callable object was expected by add_done_callback(), got {fn!r}")
         if context is None:
             context = copy_context()
         if self.state != PENDING:
