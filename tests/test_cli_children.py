@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+import cede
+
 CEDE = (sys.executable, "-m", "cede", "run")
-# What a child is: its loop's home, that of its queues, and whether asyncio was there before it asked.
-LOOK = """
+INSIDE = f"{Path(cede.__file__).parent}{os.sep}"
+# What a child is: its loop's home, that of its queues, whether asyncio was there before it asked, and what of us is left on its path.
+LOOK = f"""
 import sys
 before = [name for name in ("asyncio", "cede") if name in sys.modules]
 import asyncio, json, os
@@ -22,7 +25,7 @@ loop = asyncio.new_event_loop()
 loop.close()
 def home(cls):
     return cls.__module__.partition(".")[0]
-print(json.dumps([home(type(loop)), home(asyncio.Queue), before, [path for path in sys.path if "cede" in path.split(os.sep)]]))
+print(json.dumps([home(type(loop)), home(asyncio.Queue), before, [path for path in sys.path if path.startswith({INSIDE!r})]]))
 """
 ON_CEDE = ["cede", "cede", [], []]
 PLAIN = ["asyncio", "asyncio", [], []]
