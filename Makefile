@@ -283,7 +283,7 @@ lint: $(VENV)/.installed $(VENV)/.deps-lint  ## ruff, mypy (strict) and the floo
 	@echo "== mypy"
 	@"$(VENV)/bin/python" -m mypy
 	@echo "== floors"
-	@"$(VENV)/bin/python" -m pytest -q tests/test_floors.py
+	@"$(VENV)/bin/python" -m pytest -q tests/project/test_floors.py
 
 .PHONY: clean
 clean: services-down  ## remove the environments and everything built

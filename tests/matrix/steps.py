@@ -38,7 +38,7 @@ LAST_LINES = 80
 # the same on each Python and takes minutes: whether the package can be built in every way, the examples at full size, long loops. Of the
 # suites of others it takes the interpreter's own, which differs from Python to Python.
 OUR_TESTS = ("--ignore=tests/leaks", *(f"--ignore=tests/conformance/test_{name}.py" for name in ("tasks", "futures", "eager", "users")))
-QUICK = ("-m", "not slow", "--ignore=tests/examples", "--ignore=tests/test_packaging.py")
+QUICK = ("-m", "not slow", "--ignore=tests/examples", "--ignore=tests/project/test_packaging.py")
 QUICK_OTHERS = ["cpython"]
 
 

@@ -37,7 +37,7 @@ STEPS = (
     Step(
         "crowd",
         "15,000 idle TLS connections",
-        (PYTHON, "-m", "pytest", "-q", "tests/test_tls_idle_crowd.py"),
+        (PYTHON, "-m", "pytest", "-q", "tests/net/tls/test_idle_crowd.py"),
         (PASSED,),
         15,
         {"CEDE_TEST_CROWD": "15000"},

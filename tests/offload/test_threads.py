@@ -231,7 +231,7 @@ def test_a_saturated_pool_says_so_and_names_who_waits(run, caplog: pytest.LogCap
         assert told.waiting_since > 0
         text = caplog.records[0].getMessage()
         assert text.startswith("thread pool 'files' is saturated: all 1 places are taken, 3 calls wait")
-        assert "test_offload_threads.py" in text
+        assert "test_threads.py" in text
         assert len(caplog.records) == 1
 
     with caplog.at_level(logging.WARNING, "cede"):

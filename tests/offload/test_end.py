@@ -105,7 +105,7 @@ def test_a_program_that_is_killed_takes_along_what_its_workers_have_started(prog
     """A process that was forked off, and one that runs a program of its own."""
     process = program(
         f"""
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
         from tests.support import offloaded
 
         async def main():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).resolve().parent.parent / "src"
+SRC = Path(__file__).resolve().parents[2] / "src"
 # From the ground up. What lies outside the floors (cede itself, its version) may be imported by the top floors only; see ROOF.
 FLOORS = ("core", "drivers", "net", "process", "loop", "tools", "offload", "stackful", "cluster", "cli")
 ROOF = {"tools", "offload", "stackful", "cluster", "cli"}

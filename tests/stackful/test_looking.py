@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("greenlet", reason="greenlet is not to be had for this Python")
 
 from cede import stackful
-from tests.test_stackful import deep, value_later
+from tests.stackful.test_stackful import deep, value_later
 
 Run = Callable[..., Any]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.drivers.test_sockops import pair, start
 from tests.support.driver_worlds import OURS, WORLDS, World, turns
-from tests.test_sockops import pair, start
 
 each_world = pytest.mark.parametrize("world", WORLDS, ids=repr)
 each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.certificates import made
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
     import asyncio, gc, resource, ssl, sys
 

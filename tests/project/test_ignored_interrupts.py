@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-INTERRUPTED = "tests/test_cli_run.py::test_ctrl_c_ends_an_idle_program_as_python_does"
+INTERRUPTED = "tests/cli/test_run.py::test_ctrl_c_ends_an_idle_program_as_python_does"
 
 
 def test_tests_that_interrupt_a_program_pass_where_sigint_is_ignored() -> None:
@@ -15,7 +15,7 @@ def test_tests_that_interrupt_a_program_pass_where_sigint_is_ignored() -> None:
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--timeout", "100", INTERRUPTED]
     done = subprocess.run(
         [sys.executable, "-c", start, sys.executable, *words],
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=110,

@@ -18,7 +18,7 @@ from cede.core import task
 
 pytest.importorskip("ssl")
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 COMPILED = not (task.__file__ or "").endswith(".py")
 # The whole crowd is 15,000 connections: `make nightly` asks for it.
 WANTED = int(os.environ.get("CEDE_TEST_CROWD", "1500")) if COMPILED else 500

@@ -16,9 +16,9 @@ from tests.support.certificates import client_context, server_context
 
 ssl = pytest.importorskip("ssl")
 
+from tests.net.tls.test_end import Kept, narrow  # noqa: E402
 from tests.support.tls_peer import Peer  # noqa: E402
 from tests.support.tls_talk import Echo, Lender, Talk, pair, serving  # noqa: E402
-from tests.test_tls_end import Kept, narrow  # noqa: E402
 
 Run = Callable[..., Any]
 

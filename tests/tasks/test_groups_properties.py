@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cede
-
-from .conftest import FACTORIES
+from tests.conftest import FACTORIES
 
 quick = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 loops = pytest.mark.parametrize("loop_name", list(FACTORIES))
