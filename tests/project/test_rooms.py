@@ -1,0 +1,83 @@
+"""`tests` mirrors the package: whoever changes a room of `src/cede` finds its tests in the folder of that name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+# What is about no room in particular. Each folder's line here is what belongs into it.
+OTHERS = {
+    "conformance": "the suites of CPython, uvloop and AnyIO, run against cede",
+    "differential": "random programs, on asyncio and on cede",
+    "examples": "the programs of examples/, at work",
+    "fuzz": "calls and programs drawn at random",
+    "leaks": "the same work again and again, with the number of objects flat",
+    "libraries": "libraries at work on cede",
+    "matrix": "every Python at hand",
+    "nightly": "what takes hours",
+    "order": "in which turn things happen, in whatever room; asyncio says when",
+    "project": "the project itself: floors, rooms, the build, what is installed, the benchmark, the suite",
+    "regressions": "what users of event loops reported",
+    "shortage": "no memory, no descriptors, no stack, numbers that are far too large",
+    "soak": "servers under load and faults, for a long time",
+    "suites": "libraries' own suites, run on cede",
+    "support": "what several tests share",
+    "surface": "what cede's public names are to whoever looks at them: their kinds, their classes, asyncio's private ones",
+}
+# The package is on its way into rooms whose tests stand here already. These are its rooms to come, and what is gone when it is there.
+COMING = {
+    *("core/task", "core/scheduler", "core/native", "core/pure"),
+    *("net/stream", "net/datagram", "net/pipe", "net/tls", "net/server", "net/resolver"),
+    *("sync", "tasks", "flows", "streams", "runner"),
+}
+BEFORE = ("tools", "core/kernel.py", "net/stream.py")
+
+
+def rooms(package: Path) -> set[str]:
+    found = {path.parent.relative_to(package).as_posix() for path in package.rglob("*") if path.suffix in (".py", ".pyx", ".pxd", ".h")}
+    found |= {parent.as_posix() for room in found for parent in Path(room).parents}
+    return found - {"."} | (COMING if any((package / name).exists() for name in BEFORE) else set())
+
+
+def wrong_places(root: Path) -> Iterator[str]:
+    here = rooms(root / "src" / "cede")
+    for path in sorted((root / "tests").rglob("*.py")):
+        folder = path.parent.relative_to(root / "tests").as_posix()
+        if folder.split("/")[0] in OTHERS or path == root / "tests" / "conftest.py":
+            continue
+        if folder not in here:
+            yield f"{path.relative_to(root)}: there is no room {folder} in src/cede"
+
+
+def untested(root: Path) -> list[str]:
+    """The floors without a folder of tests."""
+    floors = {room for room in rooms(root / "src" / "cede") if "/" not in room} - set(BEFORE)
+    return sorted(floor for floor in floors if not any((root / "tests" / floor).rglob("test_*.py")))
+
+
+def test_each_folder_is_named_as_a_room_or_on_the_list() -> None:
+    assert list(wrong_places(ROOT)) == []
+    assert {name for name in OTHERS if not (ROOT / "tests" / name).is_dir()} == set()
+
+
+def test_each_floor_has_tests() -> None:
+    assert untested(ROOT) == []
+
+
+def test_a_test_in_the_wrong_place_is_seen(tmp_path: Path) -> None:
+    for name in (
+        *("src/cede/net/tls/records.py", "src/cede/core/native/ring.h", "src/cede/loop/event_loop.py"),
+        *("tests/conftest.py", "tests/net/tls/test_records.py", "tests/core/native/test_ring.py", "tests/order/of/test_timers.py"),
+        *("tests/test_flat.py", "tests/net/test_all.py", "tests/net/ssl/test_records.py", "tests/sync/test_lock.py"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [line.split(":")[0] for line in wrong_places(tmp_path)] == [
+        "tests/net/ssl/test_records.py",
+        "tests/sync/test_lock.py",
+        "tests/test_flat.py",
+    ]
+    assert untested(tmp_path) == ["loop"]
+    (tmp_path / "src/cede/tools").mkdir()
+    assert not any("sync" in line for line in wrong_places(tmp_path))
