@@ -15,6 +15,9 @@ SECONDS ?= 300
 MINUTES ?= 3
 # Passed on to pytest, benchmarks and the demo: make test ARGS="-k timers"
 ARGS ?=
+# Rows of the benchmarks, with blanks between them: make bench-compare BASE=main~20 ROWS="task.* sync.lock"
+ROWS ?=
+rows = $(foreach row,$(ROWS),--rows '$(row)')
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -143,12 +146,12 @@ $(VENV)/.wrk: | $(VENV)/.python
 
 .PHONY: bench
 bench: $(VENV)/.installed $(VENV)/.deps-bench $(VENV)/.wrk  ## measure cede beside its peers, write benchmarks/results
-	@"$(VENV)/bin/python" -m benchmarks $(ARGS)
+	@"$(VENV)/bin/python" -m benchmarks $(rows) $(ARGS)
 
-# make bench-compare BASE=main~20 ARGS="--rows 'task.*'"; ARGS=--help tells the rest.
+# make bench-compare BASE=main~20 ROWS="task.*"; ARGS=--help tells the rest.
 .PHONY: bench-compare
 bench-compare: $(VENV)/.deps $(VENV)/.deps-bench $(VENV)/.wrk  ## measure what cede costs here beside what it cost at BASE=commit
-	@"$(VENV)/bin/python" -m benchmarks.compare $(BASE) $(ARGS)
+	@"$(VENV)/bin/python" -m benchmarks.compare $(BASE) $(rows) $(ARGS)
 
 # --- tests ------------------------------------------------------------------------------------------------------------------
 
@@ -228,7 +231,7 @@ leak-loops: $(VENV)/.installed  ## the reference-leak loop alone
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1 -DCYTHON_USE_FREELISTS=0
 UNDER_SANITIZERS = env PYTHONMALLOC=malloc UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	ASAN_OPTIONS=detect_leaks=0:handle_abort=1:allocator_may_return_null=1:max_free_fill_size=65536:free_fill_byte=219:max_allocation_size_mb=3000 \
-	LD_PRELOAD="$$(ldd "$(SANITIZED)"/lib/python*/site-packages/cede/core/kernel.*.so | awk '/lib(a|ub)san/ { print $$3 }' | xargs)"
+	LD_PRELOAD="$$(ldd "$$(find "$(SANITIZED)"/lib/python*/site-packages/cede -name '*.so' | sort | head -n 1)" | awk '/lib(a|ub)san/ { print $$3 }' | xargs)"
 NOT_SLOW = -m "not slow" --ignore tests/conformance --ignore tests/examples --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster
 
 .PHONY: asan-build

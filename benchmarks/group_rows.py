@@ -14,11 +14,32 @@ if TYPE_CHECKING:
 
 CHILDREN = 100_000
 SPAWNED = 1_000
+FEW = 10
 
 
 def tools(b: Bench) -> Any:
     """The module whose functions are measured."""
     return importlib.import_module("cede") if b.sleep is not asyncio.sleep else asyncio
+
+
+async def gather_few(b: Bench, n: int) -> float:
+    """Ten coroutines, as a request that asks ten others has them."""
+    gather = tools(b).gather
+    start = active()
+    for _ in range(n):
+        await gather(*[nothing() for _ in range(FEW)])
+    return active() - start
+
+
+async def group_few(b: Bench, n: int) -> float:
+    """A group of ten tasks."""
+    group = tools(b).TaskGroup
+    start = active()
+    for _ in range(n):
+        async with group() as tasks:
+            for _ in range(FEW):
+                tasks.create_task(nothing())
+    return active() - start
 
 
 async def gather(b: Bench, n: int) -> float:
@@ -64,4 +85,13 @@ async def spawn(b: Bench, n: int) -> float:
     return (active() - start) * n / (rounds * SPAWNED)
 
 
-BODIES.update({"task.gather-100000": gather, "task.wait-for": wait_for, "task.timeout-idle": timeout, "task.group-spawn": spawn})
+BODIES.update(
+    {
+        "task.gather-10": gather_few,
+        "task.gather-100000": gather,
+        "task.wait-for": wait_for,
+        "task.timeout-idle": timeout,
+        "task.group-10": group_few,
+        "task.group-spawn": spawn,
+    }
+)

@@ -96,9 +96,9 @@ def probe_here(name: str) -> Installed:
 
 
 def is_pure() -> bool:
-    """Whether the installed cede runs uncompiled: its Task then comes from a Python file."""
-    origin = getattr(importlib.import_module("cede.core.task"), "__file__", None)
-    return str(origin).endswith(".py")
+    """Whether the installed cede runs uncompiled."""
+    told = Path(str(importlib.import_module("cede").__file__)).with_name("_build.json")
+    return bool(json.loads(told.read_text(encoding="utf-8"))["mode"] != "compiled")
 
 
 def probe(name: str) -> Installed:

@@ -18,6 +18,11 @@ class Metric:
     less_is_better: bool = True
     digits: int = 0
 
+    @property
+    def is_size(self) -> bool:
+        """Whether it says how large something is, and not how fast."""
+        return self.unit in ("bytes", "KB", "MB", "files")
+
 
 NS = Metric("ns", "time per operation", "ns")
 RPS = Metric("rps", "requests per second", "req/s", less_is_better=False)
@@ -89,6 +94,7 @@ def beside_best(metric: Metric, bound: float) -> tuple[Target, ...]:
     """At most so many times the best peer's figure, or at least where more is better."""
     return (Target(metric, "best", bound, (OURS,)),)
 
+
 ROWS = (
     Row("task.sleep0", "task", "`sleep(0)`, one task", NS, True, HALF),
     Row("task.sleep0-connected", "task", "`sleep(0)`, one task, one idle connection on the loop", NS, True, HALF),
@@ -98,12 +104,14 @@ ROWS = (
     Row("task.call-soon", "task", "`call_soon` chain", NS, False, MOST),
     Row("task.call-later-cancel", "task", "`call_later` and cancel", NS, False, MOST),
     Row("task.timers", "task", "`call_at`, 1,000 due timers that fire", NS, False, MOST),
+    Row("task.gather-10", "task", "`gather` of 10 coroutines, per gather", NS, True),
     Row("task.gather-1000", "task", "`gather` of 1,000 coroutines, per coroutine", NS),
     Row("task.queue", "task", "`asyncio.Queue`, item from one task to another", NS),
     Row("task.timeout", "task", "`asyncio.timeout` around a `sleep(0)`", NS),
     Row("task.gather-100000", "task", "`gather` of 100,000 coroutines, per coroutine", NS, True, FAR_LESS),
     Row("task.wait-for", "task", "`wait_for` of a coroutine that is ready", NS, True, FAR_LESS),
     Row("task.timeout-idle", "task", "`timeout()`, entered and left", NS, True, FAR_LESS),
+    Row("task.group-10", "task", "`TaskGroup` of 10 tasks, per group", NS, True),
     Row("task.group-spawn", "task", "`TaskGroup`, 1,000 tasks, per task", NS, True, FAR_LESS),
     Row("task.deep-await", "task", "`sleep(0)` under 1,000 awaiting frames", NS),
     Row("work.subprocess", "work", "subprocess: exec and wait", MS, targets=beside_best(MS, 0.8), bare=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,15 +23,19 @@ Each row is measured in pairs: the base and this tree, one right after the other
 round. The benchmark's programs are this tree's for both.
 
   ratio      of the medians, as a cost: above 1 this tree is slower (or larger), also in rows where more is better
-  quartiles  of the ratios of the pairs: half of the pairs lie between
-  worse      three quarters of the pairs were worse, and the medians differ by more than 1 %; better likewise. Of rows that did not change
-             one in thirty is marked so all the same with the default of 11 rounds: measure such a row alone, with more rounds
+  interval   where the ratio of a pair lies at the median, with 95 % confidence, whatever the noise looks like
+  verdict    slower, faster   the interval leaves 1 out, and the medians differ by more than 2 %, which the layout of machine code comes to
+             same             the interval lies within 5 % of 1
+             unclear          neither: instructions tell, where they are counted, from 1 % on; else name the row, and more --rounds
+             One row in some forty that did not change is called slower or faster all the same.
   instructions  of one operation in user space, where `perf stat` counts them (--valgrind: where it does not); they hold on a busy machine
 
+Rows: those that the design rests on, unless you name others; --rows '*' takes all. Noise that lasts for longer than a pair hits both of it.
+
   make bench-compare BASE=main~20
-  make bench-compare BASE=v0.3 ARGS="--rows 'task.*' --rows sync.lock --rounds 25"
-  make bench-compare BASE=HEAD ARGS="--dirty --rows sync.lock --valgrind"     what I am about to commit
-  make bench-compare BASE=9dd4ee2 ARGS="--this 38e0732 --rows http.uvicorn"   two commits: which of them was it?
+  make bench-compare BASE=v0.3 ROWS="task.* sync.lock" ARGS="--rounds 25"
+  make bench-compare BASE=HEAD ROWS=sync.lock ARGS="--dirty --valgrind"     what I am about to commit
+  make bench-compare BASE=9dd4ee2 ROWS=http.* ARGS="--this 38e0732"         two commits: which of them was it?
 
 Builds are kept in build/compare, one folder a commit; remove what is no longer needed."""
 
@@ -46,9 +51,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("base", nargs="?", metavar="COMMIT", help="what to compare with (make: BASE=COMMIT)")
     made.add_argument("--this", metavar="COMMIT", help="another commit in the place of this tree")
     made.add_argument("--dirty", action="store_true", help="measure this tree with what is not committed yet")
-    made.add_argument("--rows", action="append", default=[], metavar="GLOB", help="only these rows, such as 'task.*'; may be repeated")
-    made.add_argument("--rounds", type=positive, metavar="N", help="pairs a row (default 11; rows that take long have 3)")
+    made.add_argument("--rows", action="append", default=[], metavar="GLOB", help="these rows, such as 'task.*'; repeatable (make: ROWS=)")
+    made.add_argument("--rounds", type=positive, metavar="N", help="pairs a row (default 12; rows that take long have 3)")
     made.add_argument("--valgrind", action="store_true", help="count instructions by valgrind: 10 to 30 s a row more")
+    made.add_argument("--check", action="store_true", help="exit with status 1 where a row is slower or larger, or failed")
     made.add_argument("--list", action="store_true", help="list the rows and stop")
     return made
 
@@ -104,17 +110,23 @@ def main(arguments: list[str] | None = None) -> int:
         list_rows()
         return 0
     try:
-        lines = pairs.lines_of(choose(wish.rows))
+        lines = pairs.lines_of(choose(wish.rows or list(pairs.RESTS_ON)))
         two = both(wish)
     except (ValueError, builds.BuildError) as error:
         made.exit(2, f"bench-compare: {error}\n")
     counter, note = counter_here(wish.valgrind)
-    measure(lines, two, wish.rounds or 11, wish.rounds is not None, counter)
+    measure(lines, two, wish.rounds or 12, wish.rounds is not None, counter)
     names = (two[0].name, two[1].name)
     result = pairs.table(lines, names, counter is not None)
     troubles = [f"{line.row.key}, {line.contestant}: {line.trouble}" for line in lines if line.trouble]
-    show([(f"{names[1]} beside {names[0]}", result)], [note, *troubles])
-    return 0 if len(result) > 1 else 1
+    show([(f"{names[1]} beside {names[0]}", result)], [note, load(), *troubles])
+    failed = len(result) == 1 or (wish.check and (pairs.costs_more(lines) or bool(troubles)))
+    return 1 if failed else 0
+
+
+def load() -> str:
+    """How busy the machine is."""
+    return f"load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} CPUs, this run included"
 
 
 if __name__ == "__main__":

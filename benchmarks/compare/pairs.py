@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,8 +20,24 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Table
 
-LEAST = 0.01
-"""Less than this is the noise of the machine code's layout, whatever the pairs say."""
+CONFIDENCE = 0.95
+"""How sure it has to be that the median of all possible pairs lies in the interval that is told."""
+LEAST = 0.02
+"""What the layout of the machine code comes to: a function that moves changes a short row by so much, and says nothing of the change."""
+NARROW = 0.05
+"""An interval within so much of 1 shows that there is no difference to speak of; a wider one around 1 shows nothing."""
+FEW_INSTRUCTIONS = 0.01
+"""Counts of one build differ by less from run to run; the collector and malloc are what differs."""
+
+RESTS_ON = (
+    *("task.sleep0", "task.create", "task.gather-10", "task.call-soon", "task.call-later-cancel", "task.future"),
+    *("task.group-10", "task.wait-for", "task.timeout-idle"),
+    *("sync.lock", "sync.lock-contended", "sync.queue", "sync.queue-free", "sync.event"),
+    *("work.threadsafe", "work.to-thread", "move.udp-1", "tls.requests"),
+    *("net.protocol", "net.streams", "memory.connection"),
+)
+"""The rows that the design rests on: what is measured unless somebody names others."""
+
 BATCH = 0.02
 PATIENCE = 90.0
 
@@ -39,6 +56,25 @@ class Line:
     trouble: str = ""
 
 
+def interval(costs: Sequence[float]) -> tuple[float, float]:
+    """Where the median of all possible pairs lies with `CONFIDENCE`, however they are distributed: between two of those that were seen.
+
+    Half of all pairs lie below the median, so how many of n do is a matter of n coins. Fewer than six cannot show that much: their range
+    is widened by itself on both sides, which is what three values of a normal distribution ask for.
+    """
+    seen, count = sorted(costs), len(costs)
+    cut, tail = -1, 0.0
+    for below in range(count // 2):
+        tail += math.comb(count, below) / 2**count
+        if 1 - 2 * tail < CONFIDENCE:
+            break
+        cut = below
+    if cut >= 0:
+        return seen[cut], seen[-1 - cut]
+    width = seen[-1] - seen[0]
+    return seen[0] - width, seen[-1] + width
+
+
 @dataclass(frozen=True)
 class Compared:
     """What the pairs of one metric come to. Ratios are costs, this build's to the base's: above 1 is worse, also where more is better."""
@@ -53,16 +89,46 @@ class Compared:
     def of(cls, pairs: Sequence[tuple[float, float]], metric: Metric) -> Compared:
         """Of at least one pair."""
         base, this = (statistics.median(side) for side in zip(*pairs, strict=True))
-        costs = sorted(after / before if metric.less_is_better else before / after for before, after in pairs)
-        low, _, high = statistics.quantiles(costs, n=4, method="inclusive") if len(costs) > 1 else costs * 3
-        return cls(base, this, this / base if metric.less_is_better else base / this, low, high)
+        costs = [cost(before, after, metric) for before, after in pairs]
+        return cls(base, this, cost(base, this, metric), *interval(costs))
 
     @property
-    def verdict(self) -> str:
-        """``worse`` or ``better`` where three quarters of the pairs agree and the medians differ by more than `LEAST`; else nothing."""
+    def by_figures(self) -> int:
+        """1 where this build costs more, -1 where it costs less, 0 where neither does; `UNCLEAR` where the pairs do not tell."""
         if self.low > 1 and self.ratio > 1 + LEAST:
-            return "worse"
-        return "better" if self.high < 1 and self.ratio < 1 - LEAST else ""
+            return 1
+        if self.high < 1 and self.ratio < 1 - LEAST:
+            return -1
+        return 0 if self.low > 1 - NARROW and self.high < 1 + NARROW else UNCLEAR
+
+
+UNCLEAR = 2
+
+
+def cost(base: float, this: float, metric: Metric) -> float:
+    """The ratio as a cost; 1 where both are nothing."""
+    above, below = (this, base) if metric.less_is_better else (base, this)
+    return above / below if below else 1.0 if above == below else math.inf
+
+
+def verdict(line: Line, metric: Metric) -> str:
+    """What is to be said of a metric that was measured: figures that are clear tell it; instructions do, where figures are not.
+
+    Both can be clear and contradict each other: then somebody has to look.
+    """
+    pairs = line.pairs[metric.key]
+    exact = line.row.rounds == 1
+    figures = Compared.of(pairs, metric).by_figures if exact or len(pairs) > 1 else UNCLEAR
+    if line.instructions is not None:
+        base, this = line.instructions
+        ratio = this / max(base, 1)
+        counted = 1 if ratio > 1 + FEW_INSTRUCTIONS else -1 if ratio < 1 - FEW_INSTRUCTIONS else 0
+        if figures == UNCLEAR:
+            figures = counted
+        elif figures * counted == -1:
+            figures = UNCLEAR
+    words = {1: "larger", -1: "smaller"} if metric.is_size else {1: "slower", -1: "faster"}
+    return (words | {0: "same", UNCLEAR: "unclear"})[figures]
 
 
 def lines_of(rows: Sequence[Row]) -> list[Line]:
@@ -90,12 +156,12 @@ def measure(build: Build, line: Line) -> dict[str, float]:
     return run_json("benchmarks.compare.one", options, PATIENCE, str(build.python))
 
 
-def one_pair(line: Line, builds: tuple[Build, Build], turned: bool, take: Callable[[Build, Line], dict[str, float]] = measure) -> None:
+def one_pair(line: Line, builds: tuple[Build, Build], turned: bool, take: Callable[[Build, Line], dict[str, float]] | None = None) -> None:
     """Both builds, one right after the other; what fails is kept in the line, which is not measured again."""
     figures: dict[str, dict[str, float]] = {}
     for build in reversed(builds) if turned else builds:
         try:
-            figures[build.name] = take(build, line)
+            figures[build.name] = (take or measure)(build, line)
         except (MeasureError, OSError) as error:
             line.trouble = f"{build.name} failed: {error}"
             return
@@ -132,9 +198,14 @@ def figure(value: float, metric: Metric) -> str:
     return f"{value:,.{metric.digits}f} {metric.unit}"
 
 
+def costs_more(lines: Sequence[Line]) -> bool:
+    """Whether any row is slower or larger than it was."""
+    return any(verdict(line, metric) in ("slower", "larger") for line in lines for metric in line.metrics if line.pairs.get(metric.key))
+
+
 def table(lines: Sequence[Line], names: tuple[str, str], counting: bool) -> Table:
     """What is printed: one line for each metric that was measured."""
-    head = ["row", "through", *names, "ratio", "quartiles", ""]
+    head = ["row", "through", *names, "ratio", "interval", "verdict"]
     whole = [head + (["instructions", names[1], "ratio"] if counting else [])]
     for line in lines:
         for metric in line.metrics:
@@ -144,7 +215,7 @@ def table(lines: Sequence[Line], names: tuple[str, str], counting: bool) -> Tabl
             spread = f"{seen.low:.3f}-{seen.high:.3f}"
             name = line.row.key + ("" if metric == line.metrics[0] and line.row.metric == metric else f" ({metric.title})")
             medians = [figure(seen.base, metric), figure(seen.this, metric)]
-            cells = [name, label(line.contestant), *medians, f"{seen.ratio:.3f}", spread, seen.verdict]
+            cells = [name, label(line.contestant), *medians, f"{seen.ratio:.3f}", spread, verdict(line, metric)]
             if counting:
                 both = line.instructions
                 cells += ["-", "-", "-"] if both is None else [f"{both[0]:,.0f}", f"{both[1]:,.0f}", f"{both[1] / max(both[0], 1):.3f}"]

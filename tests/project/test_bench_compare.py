@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,8 +18,8 @@ from benchmarks.compare import __main__ as command
 from benchmarks.compare import builds, pairs
 from benchmarks.compare.builds import Build, BuildError
 from benchmarks.compare.counting import Perf, Valgrind, count, per_operation
-from benchmarks.compare.pairs import Compared, Line
-from benchmarks.rows import CAPACITY, NS, ROWS
+from benchmarks.compare.pairs import Line
+from benchmarks.rows import CAPACITY, NS, ROWS, choose
 
 BUILDS = (Build("base", Path("/base")), Build("this", Path("/this")))
 
@@ -25,23 +28,90 @@ def row(key: str) -> Line:
     return pairs.lines_of([row for row in ROWS if row.key == key])[0]
 
 
+def of(key: str, costs: list[float], instructions: float | None = None) -> str:
+    """What is said of a row of which each pair came to such a cost."""
+    line = row(key)
+    metric = line.metrics[0]
+    line.pairs[metric.key] = [(100.0, 100.0 * cost) if metric.less_is_better else (100.0 * cost, 100.0) for cost in costs]
+    if instructions is not None:
+        line.instructions = (1000.0, 1000.0 * instructions)
+    return pairs.verdict(line, metric)
+
+
 @pytest.mark.parametrize(
-    ("ratios", "verdict"),
+    ("count", "least", "greatest"),
     [
-        ([1.1, 1.2, 1.1, 1.3], "worse"),
-        ([1.1, 1.2, 0.9, 1.3], "worse"),
-        ([1.1, 1.2, 0.9, 0.8], ""),
-        ([1.004, 1.005, 1.006, 1.005], ""),
-        ([0.9, 0.9, 0.9, 1.1, 0.9], "better"),
-        ([1.5], "worse"),
+        (6, 1, 6),  # all six: 97 % by the coins
+        (8, 1, 8),
+        (9, 2, 8),
+        (12, 3, 10),
+        (25, 8, 18),
+        (3, -1, 5),  # too few for 95 %: the range, and as much again on both sides
+        (5, -3, 9),
+        (1, 1, 1),
     ],
 )
-def test_what_is_worse_than_the_noise(ratios: list[float], verdict: str) -> None:
-    assert Compared.of([(100.0, 100.0 * ratio) for ratio in ratios], NS).verdict == verdict
-    # Where more is better the same costs are the other way about.
-    seen = Compared.of([(100.0 * ratio, 100.0) for ratio in ratios], CAPACITY)
-    assert seen.verdict == verdict
-    assert (seen.ratio > 1) == (Compared.of([(100.0, 100.0 * ratio) for ratio in ratios], NS).ratio > 1)
+def test_the_interval_holds_the_median_with_the_confidence_that_it_names(count: int, least: float, greatest: float) -> None:
+    assert pairs.interval([float(i) for i in range(count, 0, -1)]) == (least, greatest)
+
+
+def test_the_interval_covers_what_it_says() -> None:
+    draw = random.Random(17)
+
+    def one() -> float:
+        """Noise as it is: now and then something else takes half of the CPU. The median is known, the shape does not matter."""
+        cost = draw.lognormvariate(0, 0.1)
+        return cost * draw.choice((1, 1, 1, 2)) if cost > 1 else cost / draw.choice((1, 1, 1, 2))
+
+    for many in (6, 9, 12, 25):
+        found = [pairs.interval([one() for _ in range(many)]) for _ in range(2000)]
+        assert sum(low <= 1 <= high for low, high in found) > 0.94 * len(found), many
+
+
+@pytest.mark.parametrize(
+    ("costs", "said"),
+    [
+        ([1.10, 1.20, 1.10, 1.30, 1.15, 1.12], "slower"),
+        ([1.10, 1.20, 0.90, 1.30, 0.80, 1.12], "unclear"),
+        ([1.01, 1.012, 1.013, 1.011, 1.012, 1.01], "same"),  # clear, and no more than layout
+        ([1.01, 0.97, 1.02, 0.99, 1.03, 1.0], "same"),
+        ([0.9, 0.91, 0.9, 0.88, 0.89, 0.9], "faster"),
+        ([0.9, 0.91, 0.9, 0.88, 0.89, 0.9, 0.9, 0.9, 1.9], "faster"),  # one of nine may have met with anything
+        ([1.5], "unclear"),  # one pair shows nothing
+        ([1.10, 1.11, 1.12], "slower"),
+        ([1.10, 1.11, 1.30], "unclear"),
+    ],
+)
+def test_what_differs_by_more_than_the_noise(costs: list[float], said: str) -> None:
+    assert of("task.sleep0", costs) == said
+    assert of("net.protocol", costs) == said  # where more is better a cost is the other way about
+    assert of("memory.task", costs) == {"slower": "larger", "faster": "smaller"}.get(said, said)
+
+
+@pytest.mark.parametrize(
+    ("costs", "instructions", "said"),
+    [
+        ([0.8, 1.2, 0.8, 1.2, 1.2, 0.9], 1.03, "slower"),  # noise tells nothing: what is counted does
+        ([0.8, 1.2, 0.8, 1.2, 1.2, 0.9], 0.97, "faster"),
+        ([0.8, 1.2, 0.8, 1.2, 1.2, 0.9], 1.005, "same"),
+        ([1.1] * 6, 1.005, "slower"),  # the same code from another place in memory
+        ([1.0] * 6, 1.03, "same"),  # nobody waits for instructions
+        ([1.1] * 6, 0.9, "unclear"),  # that wants to be looked at
+    ],
+)
+def test_instructions_settle_what_noise_hides(costs: list[float], instructions: float, said: str) -> None:
+    assert of("task.sleep0", costs, instructions) == said
+
+
+def test_a_cost_of_nothing_is_no_error() -> None:
+    assert pairs.cost(0, 0, NS) == 1
+    assert pairs.cost(0, 5, NS) == math.inf
+    assert pairs.cost(0, 0, CAPACITY) == 1
+
+
+def test_the_rows_that_the_design_rests_on_are_rows() -> None:
+    assert set(pairs.RESTS_ON) <= {row.key for row in ROWS}
+    assert choose(list(pairs.RESTS_ON))
 
 
 def test_builds_take_turns() -> None:
@@ -57,7 +127,7 @@ def test_builds_take_turns() -> None:
     assert line.pairs == {"ns": [(100.0, 150.0)] * 4}  # whoever came first
     head, cells = pairs.table([line], ("base", "this"), False)
     assert len(head) == len(cells)
-    assert cells == ["task.sleep0", "cede", "100 ns", "150 ns", "1.500", "1.500-1.500", "worse"]
+    assert cells == ["task.sleep0", "cede", "100 ns", "150 ns", "1.500", "1.500-1.500", "slower"]
 
 
 def test_a_row_that_fails_says_on_which_build() -> None:
@@ -72,8 +142,8 @@ def test_a_row_that_fails_says_on_which_build() -> None:
 
 
 def test_rows_that_take_long_have_fewer_rounds_unless_somebody_wants_them() -> None:
-    assert [pairs.rounds_of(row(key), 11, False) for key in ("task.sleep0", "memory.task", "work.sleepers")] == [11, 3, 3]
-    assert pairs.rounds_of(row("memory.task"), 11, True) == 11
+    assert [pairs.rounds_of(row(key), 12, False) for key in ("task.sleep0", "memory.task", "work.sleepers")] == [12, 3, 3]
+    assert pairs.rounds_of(row("memory.task"), 12, True) == 12
 
 
 def test_counts_are_read_or_missed() -> None:
@@ -202,6 +272,29 @@ def test_a_tree_with_changes_is_measured_on_demand_only(repository: Path, capsys
         command.main(["one"])
     assert ended.value.code == 2
     assert "not committed (src/cede/same.py): commit them, or say --dirty" in capsys.readouterr().err
+
+
+def test_a_whole_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    here = Path(sys.executable)
+    monkeypatch.setattr(command, "both", lambda _: (Build("one", here), Build("two", here)))
+    assert command.main(["one", "--rows", "task.call-soon", "--rounds", "2"]) == 0
+    said = capsys.readouterr()
+    assert re.search(r"two beside one\n\n  row +through +one +two +ratio +interval +verdict", said.out)
+    assert re.search(r"task\.call-soon +cede +[\d,]+ ns +[\d,]+ ns +[\d.]+ +-?[\d.]+-[\d.]+ +(same|slower|faster|unclear)", said.out)
+    assert "[1/2] round 1/2 task.call-soon cede" in said.err
+
+
+def test_check_tells_by_the_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Path(sys.executable)
+    monkeypatch.setattr(command, "both", lambda _: (Build("one", here), Build("two", here)))
+    monkeypatch.setattr(command, "counter_here", lambda _: (None, ""))
+    told = {"one": 100.0, "two": 110.0}
+    monkeypatch.setattr(pairs, "measure", lambda build, line: {"ns": told[build.name]})
+    asked = ["one", "--rows", "task.call-soon", "--rounds", "6"]
+    assert command.main(asked) == 0
+    assert command.main([*asked, "--check"]) == 1
+    told["two"] = 100.0
+    assert command.main([*asked, "--check"]) == 0
 
 
 def test_the_rows_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
