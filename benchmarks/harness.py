@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks import http_rows, memory_rows, net_rows
+from benchmarks import http_rows, install_rows, memory_rows, net_rows
 from benchmarks.children import MeasureError, run_json
 from benchmarks.loops import BARE, LIMIT, OURS, OWN, Installed
 from benchmarks.stats import Spread
@@ -81,6 +81,8 @@ def contestants(row: Row, installed: list[Installed]) -> list[str]:
     if left_out(row):
         return []
     names = [each.name for each in installed if each.ok]
+    if row.kind == "install":
+        return install_rows.contestants(row.key.partition(".")[2], names)
     if row.own and OURS in names:
         names.append(OWN)
     if row.key == "net.protocol":
@@ -172,6 +174,8 @@ class Run:
         if row.kind in ("task", "work"):
             options = ["--batch", str(self.settings.batch_seconds), "--once", str(self.settings.sleepers)]
             figures = run_json("benchmarks.task_worker", [row.key, name, *options], 60)
+        elif row.kind == "install":
+            figures = install_rows.MEASURES[what](name)
         elif row.kind == "http":
             figures = http_rows.measure(what, name, self.settings.net)
         elif row.kind == "net":

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from benchmarks.children import Child, MeasureError, last_line, read_object
 from benchmarks.clocks import pace, waited
 from benchmarks.http_server import HELLO
+from benchmarks.loops import OWN
 from benchmarks.usertime import UserTime
 
 if TYPE_CHECKING:
     from benchmarks.net_rows import NetSettings
 
-CONNECTIONS = 64
+CONNECTIONS = {"uvicorn": 64, "aiohttp": 64, "gather": 50}
 WINDOWS_A_RUN = 2
 """wrk takes whole seconds: one window for it is so many of the echo rows', rounded."""
 
@@ -35,20 +36,26 @@ def lacking(*modules: str) -> str:
     return ""
 
 
+def server_command(framework: str, contestant: str) -> list[str]:
+    """How the server of a contestant is started."""
+    under = ["-m", "cede", "run"] if contestant == OWN else []
+    return [sys.executable, *under, "-m", "benchmarks.http_server", framework, contestant]
+
+
 def measure(framework: str, contestant: str, settings: NetSettings) -> dict[str, float]:
     """One server under load: figures per request. Raises `MeasureError`."""
     seconds = max(round(WINDOWS_A_RUN * settings.window_ms / 1000), 1)
     before = pace()
-    with Child([sys.executable, "-m", "benchmarks.http_server", framework, contestant], settings.server_cpu) as server:
+    with Child(server_command(framework, contestant), settings.server_cpu) as server:
         port = read_object(server.line(20))["port"]
         try:
             check_answer(port)
-            load(port, 1, settings.client_cpu)  # the warm-up
+            load(port, CONNECTIONS[framework], 1, settings.client_cpu)  # the warm-up
             user_time = UserTime(server.process.pid)
             try:
                 user_time.begin()
                 first, lack = server.ask(), waited(server.process.pid)
-                text = load(port, seconds, settings.client_cpu)
+                text = load(port, CONNECTIONS[framework], seconds, settings.client_cpu)
                 second, lacked = server.ask(), waited(server.process.pid) - lack
                 user_time.end()
                 sampled = user_time.seconds()
@@ -74,9 +81,9 @@ def check_answer(port: int) -> None:
         raise MeasureError(f"a wrong answer: status {answer.status}, {body[:40]!r}")
 
 
-def load(port: int, seconds: int, cpu: int | None) -> str:
+def load(port: int, connections: int, seconds: int, cpu: int | None) -> str:
     """Run wrk for so long; what it printed. Raises `MeasureError`."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}/"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{port}/"]
     if cpu is not None and (taskset := shutil.which("taskset")):
         command = [taskset, "-c", str(cpu), *command]
     try:

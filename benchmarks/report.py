@@ -61,11 +61,13 @@ def targets(lines: list[Verdict]) -> Table:
         theirs = f"{label(line.against)} {number(line.theirs, line.metric)} {unit}" if line.against else "–"
         ratio = "–" if line.ratio is None else f"{line.ratio:.2f}x"
         met = "–" if line.met is None else "yes" if line.met else "**no**"
-        title = line.row.title + (", own API" if line.contestant == OWN else "")
+        title = line.row.title
+        if line.contestant == OWN:
+            title += ", under `cede run`" if line.row.kind == "http" else ", own API"
         if line.row.kind == "net":
             title = f"echo, {title}: {line.metric.title}"
         elif line.row.kind == "http":
-            title = f"hello, {title}: {line.metric.title}"
+            title += f": {line.metric.title}"
         table.append([title, ours, theirs, ratio, line.target.text if line.target else "–", met])
         if bare:
             table[-1].append("" if line.bare is None else f"{number(line.bare, line.metric)} {unit}")
@@ -100,9 +102,9 @@ def network(run: Run, row: Row) -> Table:
     table = [["", "requests/s", *(title for title, *_ in NET_COLUMNS)]]
     for name, cell in run.results[row.key].items():
         if not cell.samples:
-            table.append([label(name), brief(cell.note)] + [""] * len(NET_COLUMNS))
+            table.append([label(name, row.kind), brief(cell.note)] + [""] * len(NET_COLUMNS))
             continue
-        line = [label(name), with_spread(cell, row.metric)]
+        line = [label(name, row.kind), with_spread(cell, row.metric)]
         for _, key, digits, factor in NET_COLUMNS:
             spread = cell.spread(key)
             line.append("–" if spread is None else f"{spread.median * factor:,.{digits}f}")
@@ -150,8 +152,10 @@ def notes(run: Run) -> list[str]:
             f"Echo: {CONNECTIONS} connections, {SIZE:,} bytes, one message in flight on each, {where}, "
             f"windows of {pins.window_ms / 1000:g} s. CPU is the server's, in total by getrusage, its user part {how}."
         )
-    if any(row.kind == "http" and run.results[row.key] for row in run.rows):
-        said.append(f"Hello: {http_rows.CONNECTIONS} connections of wrk, one request in flight on each, the answer 13 bytes of text.")
+    web = [row.key.partition(".")[2] for row in run.rows if row.kind == "http" and run.results[row.key]]
+    if web:
+        many = ", ".join(f"{http_rows.CONNECTIONS[name]} ({name})" for name in web)
+        said.append(f"Web: connections of wrk, {many}, one request in flight on each; the answer is 13 bytes of text.")
     bound = [f"{row.key} on {label(name)}" for row, name, cell in cells if row.kind == "net" and client_bound(cell)]
     if bound:
         said.append(
@@ -170,16 +174,18 @@ def client_bound(cell: Cell) -> bool:
 
 def sections(run: Run, pure: bool) -> list[tuple[str, Table]]:
     """All tables with their titles."""
-    kinds = {kind: [row for row in run.rows if row.kind == kind] for kind in ("task", "work", "net", "http", "memory")}
+    kinds = {kind: [row for row in run.rows if row.kind == kind] for kind in ("task", "work", "net", "http", "memory", "install")}
     parts = [("Loops", versions(run)), ("cede beside the best peer", targets(judge(run.rows, run.results, pure)))]
     if kinds["task"]:
         parts.append(("Tasks and callbacks, ns per operation", figures(run, kinds["task"])))
     if kinds["work"]:
         parts.append(("Processes, names, threads, transfers", figures(run, kinds["work"])))
     parts += [(f"Echo: {row.title}", network(run, row)) for row in kinds["net"]]
-    parts += [(f"Hello: {row.title}", network(run, row)) for row in kinds["http"] if run.results[row.key]]
+    parts += [(f"Web: {row.title}", network(run, row)) for row in kinds["http"] if run.results[row.key]]
     if kinds["memory"]:
         parts.append(("Memory, bytes each", figures(run, kinds["memory"])))
+    if kinds["install"]:
+        parts.append(("Import and install", figures(run, kinds["install"])))
     return parts
 
 

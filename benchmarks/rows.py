@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 
-from benchmarks.loops import LIMIT, OURS, OWN
+from benchmarks.loops import GOAL, LIMIT, OURS, OWN
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,35 @@ MS = Metric("ms", "time per operation", "ms", digits=2)
 US = Metric("us", "time per operation", "us", digits=1)
 SECONDS = Metric("seconds", "time for all", "s", digits=2)
 A_SECOND = Metric("per_s", "operations per second", "a second", less_is_better=False)
+SIZE = Metric("mb", "size", "MB", digits=2)
+FILES = Metric("files", "files", "files")
 MB = Metric("mb_s", "bytes moved", "MB/s", less_is_better=False)
 
 
 @dataclass(frozen=True)
 class Target:
-    """What cede has to reach in a row: its metric, as a ratio to somebody else's, at most (or at least) `bound`."""
+    """What cede has to reach in a row: its metric, as a ratio to somebody else's, at most (or at least) `bound`.
+
+    Against `GOAL` the bound is a figure in the metric's own unit, and the ratio has to be at most 1.
+    """
 
     metric: Metric
     against: str
-    """``best`` (of the peers), or a contestant by name."""
+    """``best`` (of the peers), a contestant by name, or `GOAL`."""
     bound: float
     contestants: tuple[str, ...] = (OURS, OWN)
 
     def met(self, ratio: float) -> bool:
         """Whether a ratio ours/theirs reaches the target."""
-        return ratio <= self.bound if self.metric.less_is_better else ratio >= self.bound
+        bound = 1.0 if self.against == GOAL else self.bound
+        return ratio <= bound if self.metric.less_is_better else ratio >= bound
 
     @property
     def text(self) -> str:
         """Such as ``<= 0.5x best peer``."""
         sign = "<=" if self.metric.less_is_better else ">="
+        if self.against == GOAL:
+            return f"{sign} {self.bound:g} {self.metric.unit}"
         return f"{sign} {self.bound:g}x {'best peer' if self.against == 'best' else self.against}"
 
 
@@ -63,7 +71,7 @@ class Row:
 
     key: str
     kind: str
-    """``task``, ``work``, ``net``, ``http`` or ``memory``."""
+    """``task``, ``work``, ``net``, ``http``, ``memory`` or ``install``."""
     title: str
     metric: Metric
     own: bool = False
@@ -75,10 +83,12 @@ class Row:
     """Whether the same work is measured without a loop too."""
     needs: tuple[str, ...] = ()
     """Modules without which it is left out."""
+    on_demand: bool = False
+    """Whether it is measured only where somebody names it: it takes minutes."""
 
     def pure_targets(self) -> tuple[Target, ...]:
         """What an uncompiled cede has to reach: no slower than asyncio's own loop."""
-        if self.kind in ("memory", "http"):
+        if self.kind in ("memory", "http", "install"):
             return ()
         return (Target(self.metric, "asyncio", 1.0, (OWN,) if self.key.startswith("sync.") else (OURS,)),)
 
@@ -93,6 +103,11 @@ NO_MORE = (Target(BYTES, "best", 1.0, (OURS,)),)
 def beside_best(metric: Metric, bound: float) -> tuple[Target, ...]:
     """At most so many times the best peer's figure, or at least where more is better."""
     return (Target(metric, "best", bound, (OURS,)),)
+
+
+def goal(metric: Metric, bound: float) -> tuple[Target, ...]:
+    """At most so much, whatever peers take."""
+    return (Target(metric, GOAL, bound, (OURS,)),)
 
 
 ROWS = (
@@ -161,19 +176,43 @@ ROWS = (
     Row("net.buffered", "net", "`BufferedProtocol`", RPS),
     Row("net.streams", "net", "streams", RPS, True, (Target(USER, "best", 0.5, (OWN,)),)),
     Row("net.sock", "net", "`sock_recv`, `sock_sendall`", RPS, targets=(Target(USER, "best", 0.5, (OURS,)),)),
-    Row("http.uvicorn", "http", "uvicorn and Starlette", RPS, True, targets=beside_best(RPS, 1.0), needs=("uvicorn", "starlette")),
-    Row("http.aiohttp", "http", "aiohttp", RPS, True, targets=beside_best(RPS, 1.0), needs=("aiohttp",)),
+    Row(
+        "http.gather",
+        "http",
+        "Starlette and uvicorn, ten tasks gathered under a time limit",
+        RPS,
+        True,
+        targets=(Target(RPS, "best", 1.0),),
+        needs=("uvicorn", "starlette"),
+    ),
+    Row("http.uvicorn", "http", "hello, Starlette and uvicorn", RPS, True, targets=beside_best(RPS, 1.0), needs=("uvicorn", "starlette")),
+    Row("http.aiohttp", "http", "hello, aiohttp", RPS, True, targets=beside_best(RPS, 1.0), needs=("aiohttp",)),
     Row("memory.connection", "memory", "idle server connection, `Protocol`", BYTES, targets=NO_MORE),
     Row("memory.stream", "memory", "idle server connection, streams", BYTES, True, NO_MORE),
     Row("memory.tls", "memory", "idle TLS server connection, `Protocol`", BYTES, targets=beside_best(BYTES, 0.5), bare=True),
     Row("memory.task", "memory", "task waiting for a future of its own", BYTES, targets=NO_MORE),
+    Row("install.import", "install", "`import`, where asyncio is imported already", MS, targets=goal(MS, 10)),
+    Row("install.import-memory", "install", "memory of that `import`", SIZE, targets=goal(SIZE, 3)),
+    Row("install.hello", "install", "process that runs one `sleep(0)`: CPU", MS),
+    Row("install.wheel", "install", "wheel", SIZE, targets=goal(SIZE, 2), rounds=1),
+    Row("install.objects", "install", "shared objects", FILES, rounds=1),
+    Row("install.rebuild", "install", "build after a change of one file", SECONDS, targets=goal(SECONDS, 20), rounds=1, on_demand=True),
 )
 
 
 def choose(globs: list[str]) -> tuple[Row, ...]:
-    """The rows whose key matches any of the globs, or all. Raises ``ValueError`` for a glob that matches no row."""
+    """The rows whose key matches any of the globs, or all; those that take minutes have to be spelt out.
+
+    Raises ``ValueError`` for a glob that matches no row.
+    """
     for glob in globs:
         if not any(fnmatch.fnmatchcase(row.key, glob) for row in ROWS):
             known = ", ".join(row.key for row in ROWS)
             raise ValueError(f"--rows {glob}: no such row. The rows are {known}")
-    return tuple(row for row in ROWS if not globs or any(fnmatch.fnmatchcase(row.key, glob) for glob in globs))
+
+    def named(row: Row) -> bool:
+        if row.on_demand:
+            return row.key in globs
+        return not globs or any(fnmatch.fnmatchcase(row.key, glob) for glob in globs)
+
+    return tuple(row for row in ROWS if named(row))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.loops import BARE, OURS, OWN, PEERS
+from benchmarks.loops import BARE, GOAL, OURS, OWN, PEERS
 
 if TYPE_CHECKING:
     from benchmarks.harness import Cell, Results
@@ -61,7 +61,7 @@ def judge(rows: tuple[Row, ...], results: Results, pure: bool) -> list[Verdict]:
                 metric = target.metric if target else row.metric
                 against = target.against if target and target.against != "best" else best_peer(cells, metric)
                 ours = cells[contestant].median(metric.key) if contestant in cells else None
-                theirs = cells[against].median(metric.key) if against in cells else None
+                theirs = target.bound if target and against == GOAL else cells[against].median(metric.key) if against in cells else None
                 bare = cells[BARE].median(metric.key) if BARE in cells else None
                 lines.append(Verdict(row, contestant, metric, ours, against if theirs is not None else "", theirs, target, bare))
     return lines

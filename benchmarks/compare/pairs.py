@@ -35,6 +35,7 @@ RESTS_ON = (
     *("sync.lock", "sync.lock-contended", "sync.queue", "sync.queue-free", "sync.event"),
     *("work.threadsafe", "work.to-thread", "move.udp-1", "tls.requests"),
     *("net.protocol", "net.streams", "memory.connection"),
+    *("install.import", "install.import-memory", "install.wheel", "install.objects"),
 )
 """The rows that the design rests on: what is measured unless somebody names others."""
 
@@ -137,7 +138,7 @@ def lines_of(rows: Sequence[Row]) -> list[Line]:
     for row in rows:
         # Clients and other programs set the pace of the whole; what the server takes for a request does not depend on them.
         metrics = (CAPACITY, USER) if row.kind in ("net", "http") else (row.metric,)
-        lack = http_rows.lacking(*row.needs) if row.kind == "http" else ""
+        lack = http_rows.lacking(*row.needs) if row.kind == "http" else "it is about this tree alone" if row.on_demand else ""
         lines += [Line(row, name, metrics, trouble=lack) for name in ((OURS, OWN) if row.own else (OURS,))]
     return lines
 
@@ -215,7 +216,7 @@ def table(lines: Sequence[Line], names: tuple[str, str], counting: bool) -> Tabl
             spread = f"{seen.low:.3f}-{seen.high:.3f}"
             name = line.row.key + ("" if metric == line.metrics[0] and line.row.metric == metric else f" ({metric.title})")
             medians = [figure(seen.base, metric), figure(seen.this, metric)]
-            cells = [name, label(line.contestant), *medians, f"{seen.ratio:.3f}", spread, verdict(line, metric)]
+            cells = [name, label(line.contestant, line.row.kind), *medians, f"{seen.ratio:.3f}", spread, verdict(line, metric)]
             if counting:
                 both = line.instructions
                 cells += ["-", "-", "-"] if both is None else [f"{both[0]:,.0f}", f"{both[1]:,.0f}", f"{both[1] / max(both[0], 1):.3f}"]

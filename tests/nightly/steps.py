@@ -92,4 +92,11 @@ STEPS = (
         (r"(?P<answers>[\d,]+) answers",),
         30,
     ),
+    Step(
+        "rebuild",
+        "how long a build takes after a change of one file",
+        (PYTHON, "-m", "benchmarks", "--loops", "cede", "--rows", "install.rebuild", "--output", "build/nightly"),
+        (r"build after a change of one file +(?P<seconds>\d+)",),
+        30,
+    ),
 )
