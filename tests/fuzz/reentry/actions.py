@@ -597,7 +597,7 @@ def nothing(world: World, this: Any) -> None:
 
 def litter(world: World, this: Any, which: int, many: int) -> None:
     """Objects with a finalizer that runs a script, where the loop will let go of them, or the collector."""
-    from .places import Finalized
+    from .places.common import Finalized
 
     script = world.pick(world.scripts, which)
     loop = world.loop
