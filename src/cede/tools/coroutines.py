@@ -6,9 +6,6 @@ import types
 from collections.abc import Generator
 from typing import Any
 
-from cede.core import originals
-from cede.net.unread import reader_of, refuse_unread
-
 
 async def nothing() -> None:
     """For an exception to be thrown into, by the rules that coroutines have for that."""
@@ -37,48 +34,3 @@ async def sleep(delay: float, result: Any = None) -> Any:
 async def pass_a_turn() -> None:
     """`checkpoint`."""
     await one_turn()
-
-
-async def start_tls(
-    writer: Any,
-    sslcontext: Any,
-    server_hostname: str | None,
-    ssl_handshake_timeout: float | None,
-    ssl_shutdown_timeout: float | None,
-) -> None:
-    protocol = writer._protocol
-    server_side = protocol._client_connected_cb is not None
-    await writer.drain()
-    reader = reader_of(protocol)
-    if not server_side:
-        refuse_unread(reader, writer._transport)
-    early = b"" if reader is None else bytes(reader._buffer)
-    transport = await writer._loop.start_tls(
-        writer._transport,
-        protocol,
-        sslcontext,
-        server_side=server_side,
-        server_hostname=server_hostname,
-        ssl_handshake_timeout=ssl_handshake_timeout,
-        ssl_shutdown_timeout=ssl_shutdown_timeout,
-    )
-    if early and reader._buffer.startswith(early):
-        refuse_unread(reader, transport)  # asyncio's loop did not give it to TLS before Python 3.14
-    writer._transport = transport
-    protocol._replace_transport(transport)
-
-
-async def drain_foreign(writer: Any) -> None:
-    """`drain` over a protocol that is not ours."""
-    if writer._reader is not None:
-        error = writer._reader.exception()
-        if error is not None:
-            raise error
-    if writer._transport.is_closing():
-        await originals.sleep(0)
-    await writer._protocol._drain_helper()
-
-
-async def wait_closed_foreign(writer: Any) -> None:
-    """`wait_closed` over a protocol that is not ours."""
-    await writer._protocol._get_close_waiter(writer)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cede.tools import coroutines, operation, outflow, reading
+from cede.tools import foreign_streams, operation, outflow, reading
 
 if TYPE_CHECKING:
     BytesLike = bytes | bytearray | memoryview
@@ -67,7 +67,7 @@ async def drain(self: Any) -> None:
     """``writer.drain()``."""
     try:
         if self.flow is None:
-            await coroutines.drain_foreign(self)
+            await foreign_streams.drain_foreign(self)
         else:
             await begin(outflow.Drain.__new__(outflow.Drain), self.flow, self)
     finally:
@@ -86,7 +86,7 @@ async def wait_closed(self: Any) -> None:
     """``writer.wait_closed()``."""
     try:
         if self.flow is None:
-            await coroutines.wait_closed_foreign(self)
+            await foreign_streams.wait_closed_foreign(self)
         else:
             await begin(outflow.WaitClosed.__new__(outflow.WaitClosed), self.flow, None)
     finally:
@@ -102,4 +102,4 @@ async def start_tls(
     ssl_shutdown_timeout: float | None = None,
 ) -> None:
     """``writer.start_tls(context)``."""
-    await coroutines.start_tls(self, sslcontext, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
+    await foreign_streams.start_tls(self, sslcontext, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)

@@ -11,7 +11,7 @@ from typing import Any
 from cede.core import originals
 from cede.core.coroutine_methods import coroutine_methods
 from cede.tools import stream_coroutines
-from cede.tools.coroutines import drain_foreign, start_tls, wait_closed_foreign
+from cede.tools.foreign_streams import drain_foreign, start_tls, wait_closed_foreign
 from cede.tools.inflow import Inflow
 from cede.tools.operation import begin
 from cede.tools.outflow import Drain, FlowControlMixin, Outflow, WaitClosed
