@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parent
 os.chdir(ROOT)  # every path below, and those inside the generated C, are relative to the project
 SRC = Path("src")
 GENERATED_C = Path("build/cython")
-INCLUDE_DIRS = ["src/cede/core", "src/cede/drivers", "src/cede/net", "src/cede/stackful"]
-LINUX_ONLY = ("cede.drivers.epoll", "cede.drivers.uring")  # and what their names begin
+INCLUDE_DIRS = sorted({str(path.parent) for path in SRC.rglob("*.h")})
+LINUX_ONLY = "cede.drivers.epoll."  # how their names begin
 DIRECTIVES = {
     "language_level": 3,
     "annotation_typing": False,  # annotations are for the type checker; C types live in the .pxd
@@ -188,7 +188,7 @@ def bear_missing_tracebacks(generated: Path) -> None:
 
 def include_first() -> list[str]:
     """What each generated file includes before anything else: tracebacks then name the files that are installed."""
-    header = SRC / "cede/core/source_file.h"
+    header = SRC / "cede/core/native/source_file.h"
     return ["-include", str(header)] if header.exists() else []
 
 

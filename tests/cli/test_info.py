@@ -35,7 +35,7 @@ def test_json_and_the_table_tell_the_same() -> None:
 
 def test_it_tells_what_is_really_loaded() -> None:
     facts = info.collect()
-    spec = importlib.util.find_spec("cede.core.task")
+    spec = importlib.util.find_spec("cede.core.task.task")
     assert spec is not None
     assert spec.origin is not None
     assert (facts["build"]["mode"] == "compiled") == (not spec.origin.endswith(".py"))

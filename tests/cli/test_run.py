@@ -321,7 +321,7 @@ def test_a_python_without_policies_gets_cede_loops_too(tmp_path: Path) -> None:
         "future.py",
         """
         import asyncio, cede
-        from cede.tools import install
+        from cede.runner import install
         install.install(asyncio.SelectorEventLoop)
         install.replace_functions(cede.EventLoop)
         async def main():
@@ -393,9 +393,9 @@ def test_debug_starts_loops_in_debug_mode_and_shows_everything(tmp_path: Path) -
 def test_the_driver_can_be_chosen(tmp_path: Path) -> None:
     code = "import asyncio\nasync def main():\n    print(type(asyncio.get_running_loop().driver).__module__)\nasyncio.run(main())"
     done = execute(*CEDE, "--driver", "selector", "-c", code, cwd=tmp_path)
-    assert done.out == "cede.drivers.selector\n", done.err
+    assert done.out == "cede.drivers.selector.driver\n", done.err
     done = execute(*CEDE, "--driver=selector", "-c", code, cwd=tmp_path)
-    assert done.out == "cede.drivers.selector\n", done.err
+    assert done.out == "cede.drivers.selector.driver\n", done.err
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------------------

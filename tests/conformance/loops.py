@@ -34,7 +34,7 @@ def loop_class(name: str) -> type[asyncio.AbstractEventLoop]:
 
 def cede_class() -> type[asyncio.AbstractEventLoop]:
     import cede
-    from cede.drivers.selector import SelectorDriver
+    from cede.drivers.selector.driver import SelectorDriver
 
     class CedeLoop(cede.EventLoop):
         """cede on its default driver; given a selector that is no epoll, on the driver that waits with that."""
@@ -98,6 +98,6 @@ def build_of(name: str) -> str:
     """How cede is installed, ``compiled`` or ``pure``; "" for any other loop."""
     if name != OURS:
         return ""
-    from cede.core import task
+    from cede.core.task import task
 
     return "pure" if (task.__file__ or "").endswith(".py") else "compiled"

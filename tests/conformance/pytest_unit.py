@@ -86,6 +86,6 @@ def spare_the_wait_for_exec() -> None:
 
     def begin_and_spare(self: Any, *args: Any, **kwargs: Any) -> None:
         begin(self, *args, **kwargs)
-        self.functions["os.read"].can_block_in("cede/loop/children.py", {"subprocess_exec", "subprocess_shell"})
+        self.functions["os.read"].can_block_in("cede/loop/subprocesses.py", {"subprocess_exec", "subprocess_shell"})
 
     BlockBuster.__init__ = begin_and_spare

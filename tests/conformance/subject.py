@@ -44,7 +44,7 @@ def cede_subject() -> Subject:
     import sys
 
     import cede
-    from cede.core import future, task
+    from cede.core.task import future, task
 
     from .virtual import VirtualLoop
 

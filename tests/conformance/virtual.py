@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from cede import EventLoop
-from cede.core import kernel
-from cede.core.ports import DriverPort
+from cede.core.scheduler import kernel
+from cede.core.scheduler.ports import DriverPort
 
 Steering = Generator[float | None, float, None]
 

@@ -50,7 +50,7 @@ def show(difference: Difference) -> None:
 
 
 def subjects_of(arguments: Any) -> list[Subject]:
-    from cede.loop.choice import driver_names
+    from cede.loop.config import driver_names
 
     drivers = [arguments.driver] if arguments.driver else ["selector"] if arguments.source else driver_names()
     ways = [arguments.way] if arguments.way else list(WAYS)

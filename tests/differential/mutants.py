@@ -25,7 +25,7 @@ WITHIN = 200
 MUTANTS: dict[str, list[tuple[str, str, str]]] = {
     "poll first": [
         (
-            "core/kernel.py",
+            "core/scheduler/kernel.py",
             """            self._batches += 1
             ring.append(driver)
 """,
@@ -36,7 +36,7 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "timers first": [
         (
-            "core/interpreted.py",
+            "core/pure/turn.py",
             """        timers.take_due(now, ring)
 """,
             """        due: Any = type(ring)()
@@ -47,35 +47,35 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "polls skipped": [
         (
-            "core/kernel.py",
+            "core/scheduler/kernel.py",
             "(driver.acted or (not told and self._look_is_due()))",
             "(not told and self._look_is_due())",
         ),
         # An uncompiled turn takes longer than a compiled one: skipped is what those would skip.
-        ("core/kernel.py", "LOOK_WITHIN = 50e-6", "LOOK_WITHIN = 1.0"),
+        ("core/scheduler/kernel.py", "LOOK_WITHIN = 50e-6", "LOOK_WITHIN = 1.0"),
     ],
     "handle resolved late": [
         (
-            "drivers/selector.py",
+            "drivers/selector/driver.py",
             "if channel.stamp == poll:",
             "if False:",
         )
     ],
     "ends come late": [
         (
-            "drivers/portable.py",
+            "drivers/selector/streams.py",
             "            self.driver.acted = True  # whoever sends from this loop has room again; and there may be more, or the end\n",
             "",
         ),
         (
-            "drivers/pipes.py",
+            "drivers/selector/pipes.py",
             "        self.driver.acted = True  # there may be more, or the end\n",
             "",
         ),
     ],
     "groups end early": [
         (
-            "tools/groups/gathering.py",
+            "tasks/gather.py",
             """            self.last = child
             self.kernel.push(self)
 """,
@@ -86,7 +86,7 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "pipes end in place": [
         (
-            "net/read_pipe.py",
+            "net/pipe/read_pipe.py",
             "self.kernel.call_soon(self.protocol.eof_received, context=self.context.copy())",
             "self.protocol.eof_received()",
         )
@@ -100,7 +100,7 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "posts wait for the turn": [
         (
-            "core/scheduling.py",
+            "core/scheduler/run_queue.py",
             "if self._thread_id == threading.get_ident():\n            self._post_from_home(handle)",
             "if False:\n            self._post_from_home(handle)",
         )

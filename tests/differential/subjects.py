@@ -96,7 +96,7 @@ def kind_of_cede() -> Any:
 
 def cede_loop(driver: str, clock: Clock) -> Any:
     """cede's loop, with one of its drivers."""
-    from cede.loop.choice import make_driver
+    from cede.loop.config import make_driver
 
     loop = kind_of_cede()(make_driver(driver))
     loop.stepped = clock

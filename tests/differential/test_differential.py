@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import cede
-from cede.core import kernel
-from cede.loop.choice import driver_names
+from cede.core.scheduler import kernel
+from cede.loop.config import driver_names
 
 from .compare import STARTS, Comparison, Difference, NoWorkerError, Subject, shown, side_by_side
 from .mutants import MUTANTS, found_at

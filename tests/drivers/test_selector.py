@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from cede.drivers.selector import SelectorDriver
+from cede.drivers.selector.driver import SelectorDriver
 from cede.loop.event_loop import EventLoop
 
 

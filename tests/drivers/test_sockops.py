@@ -386,7 +386,7 @@ def test_a_subclass_is_used_through_its_own_methods(world: World) -> None:
 
 def test_python_is_one_we_know() -> None:
     """The epoll driver reads a socket's number from inside the object; where that is not possible it must have noticed."""
-    epoll = pytest.importorskip("cede.drivers.epoll_wait")
+    epoll = pytest.importorskip("cede.drivers.epoll.waiter")
     assert epoll.reads_numbers() is (sys.implementation.name == "cpython")
     with socket.socket() as sock:
         assert epoll.number_of(sock) == sock.fileno()

@@ -23,10 +23,10 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import cede
-from cede.core import kernel
-from cede.net.datagram import DatagramTransport
-from cede.net.read_pipe import ReadPipeTransport
-from cede.net.write_pipe import WritePipeTransport
+from cede.core.scheduler import kernel
+from cede.net.datagram.transport import DatagramTransport
+from cede.net.pipe.read_pipe import ReadPipeTransport
+from cede.net.pipe.write_pipe import WritePipeTransport
 
 from .junk import Mutator, coroutine, generator, makers
 

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import cede
-from cede.tools.sealing import compiled_classes
+from cede.runner.sealing import compiled_classes
 
 from . import calls
 from .junk import coroutine
 
 # What blocks a thread, ends the process or begins another one.
-LEFT_OUT = ("cede.cli", "cede.cluster", "cede.core.interpreted", "cede.offload.worker")
+LEFT_OUT = ("cede.cli", "cede.cluster", "cede.core.pure.turn", "cede.offload.worker")
 
 
 def import_all() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from cede.loop.choice import driver_names, make_driver
+from cede.loop.config import driver_names, make_driver
 from cede.loop.event_loop import EventLoop
 
 from .programs import PROGRAMS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cede.core.kernel import COMPILED
+from cede.core.scheduler.kernel import COMPILED
 
 from .reentry.mends import MENDS
 from .reentry.programs import draw, smaller

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cede.core import task
-from cede.loop.choice import driver_names
+from cede.core.task import task
+from cede.loop.config import driver_names
 
 from . import stage
 from .stage import play

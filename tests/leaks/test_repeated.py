@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cede.core import task
+from cede.core.task import task
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL_TESTS = (

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core.kernel import COMPILED
+from cede.core.scheduler.kernel import COMPILED
 
 DRIVERS = ["selector", *(["epoll"] if COMPILED and sys.platform == "linux" else [])]
 # Where asyncio's closed loop does not notice, cede's says so all the same.

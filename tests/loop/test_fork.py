@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 from tests.support.forks import run_script
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 from tests.support.forks import assemble, run_script
 from tests.support.processes import needs_proc
 

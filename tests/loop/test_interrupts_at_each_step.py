@@ -21,10 +21,10 @@ from typing import Any
 
 import pytest
 
-from cede.core.kernel import COMPILED
-from cede.loop.choice import driver_names, make_driver
+from cede.core.scheduler.kernel import COMPILED
+from cede.loop.config import driver_names, make_driver
 from cede.loop.event_loop import EventLoop
-from cede.loop.threads import LoopThreads
+from cede.loop.threads.executor import LoopThreads
 
 FURTHEST = 20_000
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core.kernel import COMPILED
+from cede.core.scheduler.kernel import COMPILED
 
 
 def test_run_until_complete_returns_and_raises(loop: asyncio.AbstractEventLoop) -> None:

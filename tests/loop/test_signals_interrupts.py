@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-import cede.core.kernel
-from cede.loop.choice import driver_names
+import cede.core.scheduler.kernel
+from cede.loop.config import driver_names
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -272,7 +272,7 @@ print(cede.run(main()))
 
 @pytest.mark.compiled
 @pytest.mark.skipif(
-    cede.core.kernel.__file__.endswith(".py"), reason="uncompiled, an interrupt can hit the kernel's own code, as asyncio's"
+    cede.core.scheduler.kernel.__file__.endswith(".py"), reason="uncompiled, an interrupt can hit the kernel's own code, as asyncio's"
 )
 def test_the_stack_of_a_late_interrupt_is_whole(driver: str) -> None:
     """An interrupt never leaves the interpreter in a state where the next run fails."""

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core.hints import Hints
-from cede.loop.crew import Crew, ThreadJob
+from cede.core.scheduler.gil_hints import Hints
+from cede.loop.threads.pool import Crew, ThreadJob
 
 
 def job(function: Callable[..., Any], *args: Any) -> tuple[ThreadJob, concurrent.futures.Future[Any]]:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.loop.choice import driver_names, make_driver
+from cede.loop.config import driver_names, make_driver
 from tests.support.certificates import client_context, server_context
 
 COUNT = 5

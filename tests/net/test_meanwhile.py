@@ -267,8 +267,8 @@ def test_more_arrived_than_there_is_room_for() -> None:
 
             abort = close
 
-        from cede.net.tls import TLSTransport
-        from cede.net.tls_port import TLSPort
+        from cede.net.tls.lower_protocol import TLSPort
+        from cede.net.tls.transport import TLSTransport
 
         transport = TLSTransport(loop, Listener(), client_context(), server_hostname="localhost")
         port = TLSPort(transport)

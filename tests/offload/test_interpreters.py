@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import cede
-from cede.core.kernel import COMPILED
+from cede.core.scheduler.kernel import COMPILED
 from tests.support import offloaded
 
 needs_interpreters = pytest.mark.skipif(sys.version_info < (3, 14), reason="interpreters for work need Python 3.14")

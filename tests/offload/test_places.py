@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cede.offload.pool import Pool
-from cede.tools.groups.places import Places
+from cede.sync.limiter import Places
 
 examples = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 

@@ -228,7 +228,7 @@ USES = {
     "Runner": "with cede.Runner() as runner:\n    runner.run(asyncio.sleep(0))",
     "asyncio.Runner": "with asyncio.Runner(loop_factory=cede.new_event_loop) as runner:\n    runner.run(asyncio.sleep(0))",
     "accelerate": "cede.accelerate()",
-    "install": "from cede.tools.install import install\ninstall(cede.new_event_loop)\nasyncio.run(asyncio.sleep(0))",
+    "install": "from cede.runner.install import install\ninstall(cede.new_event_loop)\nasyncio.run(asyncio.sleep(0))",
     "new_event_loop": "cede.new_event_loop().close()",
     "EventLoop": "cede.EventLoop().close()",
     "all of them": "cede.accelerate()\nfor _ in range(3):\n    cede.run(asyncio.sleep(0))\n    cede.new_event_loop().close()\n"

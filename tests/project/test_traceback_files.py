@@ -136,7 +136,7 @@ def test_a_changed_folder_changes_nothing(decoys: Path) -> None:
             traceback.print_exc()
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=60, check=False)
-    assert str(HOME / "tools/sync") in done.stderr
+    assert str(HOME / "sync") in done.stderr
     assert "DECOY" not in done.stderr
 
 

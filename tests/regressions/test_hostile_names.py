@@ -45,7 +45,7 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.questions: list[Any] = []
         self.real = socket.getaddrinfo
-        monkeypatch.setattr("cede.net.names._real_getaddrinfo", self)
+        monkeypatch.setattr("cede.net.resolver.resolver._real_getaddrinfo", self)
         monkeypatch.setattr(socket, "getaddrinfo", self)
 
     def __call__(self, host: Any, *args: Any, **options: Any) -> Any:

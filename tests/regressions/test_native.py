@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 
 Run = Callable[..., Any]
 
@@ -477,7 +477,7 @@ async def numbers(count):
 def test_coroutines_that_cython_made(tmp_path: Any) -> None:
     """cython 1685: its coroutines await ours and we await theirs, on each kind of task."""
     pytest.importorskip("Cython")
-    if cede.core.kernel.__file__.endswith(".py"):
+    if cede.core.scheduler.kernel.__file__.endswith(".py"):
         pytest.skip("without a compiler there is none to try it with")
     (tmp_path / "made_by_cython.pyx").write_text(CYTHON_MODULE)
     built = subprocess.run(

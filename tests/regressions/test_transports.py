@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 from tests.support.certificates import client_context, server_context
 from tests.support.driver_worlds import OURS, WORLDS, Notes, World, connect, reset, turns, until
 

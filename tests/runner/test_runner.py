@@ -107,7 +107,7 @@ def test_asyncio_runs_on_our_factory() -> None:
 
 
 def test_the_driver_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cede.loop.choice import driver_names
+    from cede.loop.config import driver_names
 
     for name in driver_names():
         loop = cede.new_event_loop(driver=name)

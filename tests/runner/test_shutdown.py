@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and exits")
 
@@ -290,8 +290,8 @@ def test_a_peer_that_takes_nothing_is_cut_off(driver: str) -> None:
 def test_a_blocked_loop_is_left(driver: str) -> None:
     status, out, err = run_script(
         """
-        import cede.tools.runner
-        cede.tools.runner.LAST_CHANCE = 0.1
+        import cede.runner.run
+        cede.runner.run.LAST_CHANCE = 0.1
         def blocks_here():
             try:
                 while True:

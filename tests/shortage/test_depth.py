@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from cede.core.kernel import COMPILED
+from cede.core.scheduler.kernel import COMPILED
 
 # Uncompiled, most of these are coroutines of the interpreter's, which itself does not outlive a chain of 200,000: on asyncio neither.
 LINKS = 200_000 if COMPILED else 20_000

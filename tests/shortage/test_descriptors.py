@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 import cede
-import cede.net.tls  # what is imported where it is first needed, which takes descriptors too
-import cede.net.tls_port
+import cede.net.tls.lower_protocol
+import cede.net.tls.transport  # what is imported where it is first needed, which takes descriptors too
 from tests.support.certificates import client_context, server_context
 
 MOST = 40  # descriptors that any of these needs at once

@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 
 HEAD = """
 import asyncio, os, resource, signal, socket, sys

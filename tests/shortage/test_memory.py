@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 
 pytestmark = [
     pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="looks into /proc"),
@@ -18,7 +18,7 @@ pytestmark = [
 
 PROGRAM = """
     import asyncio, os, resource, socket, sys
-    from cede.loop.choice import make_driver
+    from cede.loop.config import make_driver
     from cede.loop.event_loop import EventLoop
 
     SIZE = 190_000

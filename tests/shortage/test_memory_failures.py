@@ -10,8 +10,8 @@ import textwrap
 
 import pytest
 
-from cede.core.kernel import COMPILED
-from cede.loop.choice import driver_names
+from cede.core.scheduler.kernel import COMPILED
+from cede.loop.config import driver_names
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="one child for each moment"),
@@ -23,7 +23,7 @@ FRAME = """
     import asyncio, gc, logging, os, signal, socket, sys
     import _testcapi
     import cede
-    from cede.loop.choice import make_driver
+    from cede.loop.config import make_driver
     from cede.loop.event_loop import EventLoop
 
     def new_loop():

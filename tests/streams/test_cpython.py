@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.tools import streams
+from cede.streams import api as streams
 
 shipped = pytest.importorskip("test.test_asyncio.test_streams", reason="this Python comes without its tests")
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from cede.loop.choice import driver_names
-from cede.tools import streams
+from cede.loop.config import driver_names
+from cede.streams import api as streams
 from tests.support.certificates import client_context, server_context
 from tests.support.clocks import slow_down
 from tests.support.driver_worlds import OURS, World
@@ -117,9 +117,9 @@ def test_pieces_still_leave_together(world: World) -> None:
 
 LEAVES = """
     import asyncio, os, socket, sys
-    from cede.loop.choice import make_driver
+    from cede.loop.config import make_driver
     from cede.loop.event_loop import EventLoop
-    from cede.tools import streams
+    from cede.streams import api as streams
 
     async def main():
         loop = asyncio.get_running_loop()

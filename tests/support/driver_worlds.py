@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cede.loop.choice import driver_names, make_driver
+from cede.loop.config import driver_names, make_driver
 from cede.loop.event_loop import EventLoop
 
 

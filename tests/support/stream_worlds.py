@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import cede
-from cede.tools import streams
+from cede.streams import api as streams
 
 
 class World:

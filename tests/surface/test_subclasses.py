@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 import cede
-from cede.tools.groups.expiring import FutureTimeout
-from cede.tools.groups.taskgroup import PatientFuture
+from cede.tasks.task_group import PatientFuture
+from cede.tasks.wait_for_pure import FutureTimeout
 
 
 async def nothing() -> None:

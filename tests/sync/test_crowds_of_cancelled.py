@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core.kernel import COMPILED
+from cede.core.scheduler.kernel import COMPILED
 
 CROWD = 100_000 if COMPILED else 20_000
 

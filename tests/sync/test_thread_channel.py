@@ -304,7 +304,7 @@ def test_a_finalizer_uses_the_channel_that_it_interrupts() -> None:
 
 
 def test_a_guard_that_its_own_thread_takes_again() -> None:
-    from cede.tools.sync.guard import new_guard
+    from cede.sync.thread_lock import new_guard
 
     guard = new_guard()
     with guard:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core.asked import request_of
+from cede.core.task.cancel_request import request_of
 
 Run = Callable[..., Any]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cede.cli import servers
 from cede.cli.start.cede_start import VARIABLE
-from cede.tools.accelerate import accelerate
+from cede.runner.accelerate import accelerate
 
 FOLDER = str(Path(__file__).with_name("start"))
 PATHS = "PYTHONPATH"

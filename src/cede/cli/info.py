@@ -14,7 +14,7 @@ from typing import Any
 
 from cede._version import __version__
 from cede.core import build
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 
 # What works better, or differently, with it beside cede. None is needed.
 OPTIONAL_PARTS = ("greenlet", "rich", "aiohttp")

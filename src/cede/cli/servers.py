@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from cede.cli.start.cede_start import AfterImport
-from cede.tools.runner import new_event_loop
+from cede.runner.run import new_event_loop
 
 
 def adapt() -> None:

@@ -53,8 +53,8 @@ async def to_cluster(function: Any, /, *args: Any, retries: int | None = None, *
         raise RuntimeError("to_cluster() needs a cluster: call it inside of `async with cede.cluster()`")
     if "limit" not in kwargs:
         return await here.run(function, *args, retries=retries, **kwargs)
-    from cede.offload.keeper import keeper_of
     from cede.offload.limits import enter, take_limit
+    from cede.offload.loop_state import keeper_of
 
     limit = take_limit(function, kwargs)
     if limit is None:

@@ -22,7 +22,7 @@ from distributed import get_worker
 from distributed.worker_state_machine import SecedeEvent
 
 from cede.cluster.leases import GRANTED, STOPPING
-from cede.cluster.travel import dumps, pack_result, unpack_call
+from cede.cluster.serialize import dumps, pack_result, unpack_call
 from cede.offload.worker import exit_status, pack_error
 
 _jobs: weakref.WeakKeyDictionary[Any, dict[str, Job]] = weakref.WeakKeyDictionary()

@@ -30,13 +30,13 @@ from cede.cluster.current import current
 from cede.cluster.errors import ClusterLost, ClusterWorkerDied
 from cede.cluster.leases import PREFIX, SILENT_AFTER, STOPPING, Leases, topic_of
 from cede.cluster.remote import perform
-from cede.cluster.travel import pack_call
+from cede.cluster.serialize import pack_call
+from cede.flows.flow import Flow
+from cede.flows.mapping import map as map_locally
 from cede.offload.errors import Unpicklable, unpack_error
-from cede.tools.flows.flow import Flow
-from cede.tools.flows.mapping import map as map_locally
-from cede.tools.groups.patience import Shelter
-from cede.tools.groups.taskgroup import TaskGroup
-from cede.tools.groups.waiting import as_completed
+from cede.tasks.task_group import TaskGroup
+from cede.tasks.uncancelled_wait import Shelter
+from cede.tasks.wait import as_completed
 
 logger = logging.getLogger("cede")
 

@@ -29,7 +29,7 @@ def refuse_where_compiled() -> None:
     if in_main_interpreter():
         return
     folder = os.path.dirname(__file__)
-    if any(os.path.exists(os.path.join(folder, "kernel" + suffix)) for suffix in EXTENSION_SUFFIXES):
+    if any(os.path.exists(os.path.join(folder, "scheduler", "kernel" + suffix)) for suffix in EXTENSION_SUFFIXES):
         raise ImportError(
             "cede is compiled here, and compiled it runs in the main interpreter only, not in a sub-interpreter: "
             "import it there, use asyncio's own loop here, or install cede uncompiled "

@@ -1,1 +1,1 @@
-"""How the kernel meets the world: the driver's contract (`base`), and the drivers that keep it."""
+"""How the kernel meets the world: the driver's contract (`contract`), and the drivers that keep it."""

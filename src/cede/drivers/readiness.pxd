@@ -1,9 +1,9 @@
 cimport cython
-from cede.core.call cimport PENDING
-from cede.core.future cimport Future
-from cede.core.handle cimport Handle
-from cede.core.spawn cimport Spawner
-from cede.drivers.base cimport READ, WRITE, Channel, Driver, Owned, Sink
+from cede.core.native.call cimport PENDING
+from cede.core.task.future cimport Future
+from cede.core.task.handle cimport Handle
+from cede.core.scheduler.task_kernel cimport Spawner
+from cede.drivers.contract cimport READ, WRITE, Channel, Driver, Owned, Sink
 
 cdef class ReadinessDriver(Driver):
     cdef readonly Spawner kernel

@@ -24,20 +24,20 @@ import weakref
 from time import monotonic
 from typing import Any
 
-from cede.core.future import Future
-from cede.core.handle import Handle
-from cede.core.slow import Events, report_if_slow
-from cede.core.spawn import Spawner
-from cede.drivers.base import Channel, Driver, Owned, Sink
+from cede.core.scheduler.slow_steps import Events, report_if_slow
+from cede.core.scheduler.task_kernel import Spawner
+from cede.core.task.future import Future
+from cede.core.task.handle import Handle
+from cede.drivers.contract import Channel, Driver, Owned, Sink
 
 try:
     import cython
 except ModuleNotFoundError:
-    from cede.core import nocython as cython
+    from cede.core.pure import cython_shim as cython
 
 if not cython.compiled:
-    from cede.core.pure import PENDING
-    from cede.drivers.pure import READ, WRITE
+    from cede.core.pure.shims import PENDING
+    from cede.drivers.constants import READ, WRITE
 
 
 class ReadinessDriver(Driver):

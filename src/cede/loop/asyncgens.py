@@ -6,7 +6,7 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.part import Part
+from cede.loop.mixin import Part
 
 if TYPE_CHECKING:
     import weakref

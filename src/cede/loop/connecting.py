@@ -12,8 +12,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from cede.loop.part import Part
-from cede.net import connect, names, tls_options
+from cede.loop.mixin import Part
+from cede.net import happy_eyeballs
+from cede.net.resolver import resolver
+from cede.net.tls import options as tls_options
 
 logger = logging.getLogger("asyncio")
 
@@ -59,13 +61,13 @@ class ConnectingPart(Part):
         if ssl_handshake_timeout is not None or ssl_shutdown_timeout is not None:
             tls_options.refuse_without_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         if sock is not None:
-            connect.refuse_tls_socket(sock)
+            happy_eyeballs.refuse_tls_socket(sock)
         made_here = sock is None
         if host is not None or port is not None:
             if sock is not None:
                 raise ValueError("host/port and sock can not be specified at the same time")
             # The everyday case has one address and asks nobody: it takes no coroutine more than it must.
-            info = names.literal_info(host, port, family, socket.SOCK_STREAM, proto)
+            info = resolver.literal_info(host, port, family, socket.SOCK_STREAM, proto)
             infos = [info] if info is not None else await self._resolve_or_fail((host, port), family, proto, flags)
             local_infos = None
             if local_addr is not None:
@@ -73,9 +75,9 @@ class ConnectingPart(Part):
             if interleave is None and happy_eyeballs_delay is not None:
                 interleave = 1
             if interleave:
-                infos = names.interleave(infos, interleave)
+                infos = resolver.interleave(infos, interleave)
             if len(infos) == 1 and not all_errors:
-                outcome = await connect.connect_one(self, infos[0], local_infos)
+                outcome = await happy_eyeballs.connect_one(self, infos[0], local_infos)
                 if isinstance(outcome, OSError):
                     try:
                         raise outcome
@@ -83,7 +85,7 @@ class ConnectingPart(Part):
                         del outcome  # its traceback will hold this frame
                 sock = outcome
             else:
-                sock = await connect.connect(self, infos, local_infos, happy_eyeballs_delay, all_errors)
+                sock = await happy_eyeballs.connect(self, infos, local_infos, happy_eyeballs_delay, all_errors)
         elif sock is None:
             raise ValueError("host and port was not specified and no sock specified")
         elif sock.type != socket.SOCK_STREAM:
@@ -174,7 +176,7 @@ class ConnectingPart(Part):
         if sock.type != socket.SOCK_STREAM:
             raise ValueError(f"A Stream Socket was expected, got {sock!r}")
         tls_options.refuse_without_tls(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
-        connect.refuse_tls_socket(sock)
+        happy_eyeballs.refuse_tls_socket(sock)
         transport, protocol = await self._open_transport(
             sock,
             protocol_factory,

@@ -8,9 +8,9 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.part import Part
+from cede.loop.mixin import Part
 from cede.loop.serving import remove_stale_socket, set_reuse_port
-from cede.net.datagram import DatagramTransport
+from cede.net.datagram.transport import DatagramTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,28 +9,28 @@ import weakref
 from asyncio import coroutines
 from typing import Any
 
-from cede.core.fairness import Budget
-from cede.core.kernel import COMPILED, Kernel
+from cede.core.scheduler.coop import Budget
+from cede.core.scheduler.kernel import COMPILED, Kernel
 from cede.loop.asyncgens import AsyncgensPart
-from cede.loop.borrowed import Borrowed, on_main_thread
-from cede.loop.children import ChildrenPart
-from cede.loop.choice import choose_limit, choose_task_factory, make_driver
+from cede.loop.config import choose_limit, choose_task_factory, make_driver
 from cede.loop.connecting import ConnectingPart
 from cede.loop.datagrams import DatagramsPart
+from cede.loop.exception_handler import FailuresPart
 from cede.loop.executor import ExecutorPart
-from cede.loop.failures import FailuresPart
 from cede.loop.forking import ForkingPart
-from cede.loop.naming import NamingPart
+from cede.loop.names import NamingPart
 from cede.loop.pipes import PipesPart
+from cede.loop.readers_writers import WatchingPart
+from cede.loop.run_state import Borrowed, on_main_thread
 from cede.loop.running import RunningPart
 from cede.loop.sendfile import SendfilePart
 from cede.loop.serving import ServingPart
 from cede.loop.signals import SignalsPart
+from cede.loop.socket_transfer import Transfers
 from cede.loop.sockets import SocketsPart
 from cede.loop.statistics import StatisticsPart
 from cede.loop.streaming import StreamingPart
-from cede.loop.transfer import Transfers
-from cede.loop.watching import WatchingPart
+from cede.loop.subprocesses import ChildrenPart
 
 
 class EventLoop(  # type: ignore[misc]

@@ -13,9 +13,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from cede.core.interpreters import DAEMONS
-from cede.loop.leftovers import busy_threads
-from cede.loop.part import Part
-from cede.loop.threads import LoopThreads
+from cede.loop.mixin import Part
+from cede.loop.threads.executor import LoopThreads
+from cede.loop.unfinished import busy_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

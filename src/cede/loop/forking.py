@@ -17,10 +17,10 @@ import weakref
 from asyncio import events
 from typing import Any
 
-from cede.core import fairness
-from cede.core.scheduling import CLOSED, FORKED, OPEN
-from cede.drivers.base import Owned
-from cede.loop.part import Part
+from cede.core.scheduler import coop
+from cede.core.scheduler.run_queue import CLOSED, FORKED, OPEN
+from cede.drivers.contract import Owned
+from cede.loop.mixin import Part
 from cede.process.pipes import ChildInput
 
 _open_loops: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -36,7 +36,7 @@ def _finish_steps() -> None:
 def _disown_in_child() -> None:
     loops = list(_open_loops)
     _open_loops.clear()
-    fairness.forget_after_fork()
+    coop.forget_after_fork()
     for loop in loops:
         loop._disown()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.part import Part
-from cede.net.read_pipe import ReadPipeTransport
-from cede.net.write_pipe import WritePipeTransport
+from cede.loop.mixin import Part
+from cede.net.pipe.read_pipe import ReadPipeTransport
+from cede.net.pipe.write_pipe import WritePipeTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,15 +10,15 @@ import warnings
 from asyncio import events
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cede.core.register import unregister
-from cede.core.scheduling import CLOSED, FORKED, OPEN
-from cede.loop.borrowed import Borrowed
-from cede.loop.part import Part
+from cede.core.scheduler.run_queue import CLOSED, FORKED, OPEN
+from cede.core.task.registry import unregister
+from cede.loop.mixin import Part
+from cede.loop.run_state import Borrowed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
 
-    from cede.core.fairness import Budget
+    from cede.core.scheduler.coop import Budget
 
 T = TypeVar("T")
 logger = logging.getLogger("asyncio")

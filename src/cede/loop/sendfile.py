@@ -10,7 +10,7 @@ import socket
 from asyncio import constants
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.part import Part
+from cede.loop.mixin import Part
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cede.loop.part import Part
-from cede.net import connect, tls_options
-from cede.net.limits import WINDOW, Limits
-from cede.net.server import Server
+from cede.loop.mixin import Part
+from cede.net import happy_eyeballs
+from cede.net.server.limits import WINDOW, Limits
+from cede.net.server.server import Server
+from cede.net.tls import options as tls_options
 
 logger = logging.getLogger("asyncio")
 
@@ -103,7 +104,7 @@ class ServingPart(Part):
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         given = sock is not None
         if given:
-            connect.refuse_tls_socket(sock)
+            happy_eyeballs.refuse_tls_socket(sock)
         if host is not None or port is not None:
             if given:
                 raise ValueError("host/port and sock can not be specified at the same time")

@@ -20,9 +20,9 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from cede.core.handle import Handle
-from cede.loop.borrowed import on_main_thread
-from cede.loop.part import Part
+from cede.core.task.handle import Handle
+from cede.loop.mixin import Part
+from cede.loop.run_state import on_main_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def check_signal(sig: Any) -> None:
 
 
 class SignalsPart(Part):
-    """``add_signal_handler``; the wake-up descriptor is among what a run borrows (`borrowed`)."""
+    """``add_signal_handler``; the wake-up descriptor is among what a run borrows (`run_state`)."""
 
     _signal_handlers: dict[int, Handle]
     _signals_heard: dict[int, int]

@@ -9,10 +9,10 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from cede.core.coroutine_methods import coroutine_methods
+from cede.core.task.coroutine_methods import coroutine_methods
 from cede.loop import socket_coroutines
-from cede.loop.part import Part
-from cede.net.literals import is_numeric
+from cede.loop.mixin import Part
+from cede.net.resolver.literals import is_numeric
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

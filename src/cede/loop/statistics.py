@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cede.core.fairness import Budget, GreedyPlace
-from cede.loop.leftovers import open_transports
-from cede.loop.part import Part
+from cede.core.scheduler.coop import Budget, GreedyPlace
+from cede.loop.mixin import Part
+from cede.loop.unfinished import open_transports
 
 if TYPE_CHECKING:
     import weakref

@@ -17,8 +17,8 @@ import asyncio
 import time
 from typing import Any
 
-from cede.loop.leftovers import Cut, Leftovers, busy_threads, open_transports, unfinished_tasks
-from cede.net.waiting import waits_for_data
+from cede.loop.unfinished import Cut, Leftovers, busy_threads, open_transports, unfinished_tasks
+from cede.net.server.idle import waits_for_data
 
 # How often is looked whether a connection has become idle, or a thread has ended, which nobody tells: in seconds.
 LOOK_EVERY = 0.02

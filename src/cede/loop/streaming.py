@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.part import Part
-from cede.net import tls_options
-from cede.net.metered import MeteredTransport
-from cede.net.stream import StreamTransport
-from cede.net.unread import hand_over, reader_of, refuse_unread
+from cede.loop.mixin import Part
+from cede.net.stream.metered import MeteredTransport
+from cede.net.stream.transport import StreamTransport
+from cede.net.tls import options as tls_options
+from cede.net.tls.unread_plaintext import hand_over, reader_of, refuse_unread
 
 if TYPE_CHECKING:
     import asyncio
@@ -39,12 +39,12 @@ class StreamingPart(Part):
         kind = StreamTransport if server is None or not server._metered else MeteredTransport
         if not ssl:
             return kind(self, sock, protocol, waiter, extra, server)  # type: ignore[arg-type]
-        tls, tls_port = need_tls()
+        tls, lower_protocol = need_tls()
         context = tls_options.context_for(ssl, server_side, server_hostname)
         transport = tls.TLSTransport(
             self, protocol, context, waiter, server_side, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
         )
-        kind(self, sock, tls_port.TLSPort(transport), None, extra, None, transport.own_context())  # type: ignore[arg-type]
+        kind(self, sock, lower_protocol.TLSPort(transport), None, extra, None, transport.own_context())  # type: ignore[arg-type]
         if server is not None:
             transport.attach_to(server)
         return transport
@@ -68,7 +68,7 @@ class StreamingPart(Part):
         came before.
         """
         self._check_closed()
-        tls, tls_port = need_tls()
+        tls, lower_protocol = need_tls()
         from ssl import SSLContext
 
         if not isinstance(sslcontext, SSLContext):
@@ -98,7 +98,7 @@ class StreamingPart(Part):
         transport.pause_reading()
         if server_side:
             hand_over(reader, upgraded)
-        port = tls_port.TLSPort(upgraded)
+        port = lower_protocol.TLSPort(upgraded)
         transport.set_protocol(port)
         begin = self.call_soon(port.connection_made, transport, context=upgraded.own_context().copy())
         resume = self.call_soon(transport.resume_reading)
@@ -117,9 +117,10 @@ class StreamingPart(Part):
 def need_tls() -> Any:
     """The modules that do TLS. Raises RuntimeError where Python was built without."""
     try:
-        from cede.net import tls, tls_port
+        from cede.net.tls import lower_protocol
+        from cede.net.tls import transport as tls
     except ImportError as error:
         if error.name not in ("ssl", "_ssl"):
             raise  # of our own modules, for want of a descriptor perhaps
         raise RuntimeError("TLS needs Python's ssl module, which this Python was built without") from error
-    return tls, tls_port
+    return tls, lower_protocol

@@ -1,5 +1,5 @@
-from cede.drivers.base cimport Address
-from cede.net.flow cimport FlowControl
+from cede.drivers.contract cimport Address
+from cede.net.flow_control cimport FlowControl
 
 cdef class SocketState(FlowControl):
     cdef object sockname

@@ -9,9 +9,9 @@ from __future__ import annotations
 from asyncio.trsock import TransportSocket
 from typing import Any
 
-from cede.drivers.base import Address
-from cede.net.flow import FlowControl
-from cede.net.origin import origin_of
+from cede.drivers.contract import Address
+from cede.net.creation_site import origin_of
+from cede.net.flow_control import FlowControl
 
 
 class SocketState(FlowControl):

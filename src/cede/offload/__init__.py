@@ -13,11 +13,11 @@ all.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cede.core.lazily import own
-from cede.offload.verbs import pools as pools
-from cede.offload.verbs import to_interpreter as to_interpreter
-from cede.offload.verbs import to_process as to_process
-from cede.offload.verbs import to_thread as to_thread
+from cede.core.lazy_imports import own
+from cede.offload.api import pools as pools
+from cede.offload.api import to_interpreter as to_interpreter
+from cede.offload.api import to_process as to_process
+from cede.offload.api import to_thread as to_thread
 
 if TYPE_CHECKING:
     from cede.offload.errors import RemoteTraceback as RemoteTraceback

@@ -9,8 +9,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cede.loop.leftovers import busy_threads
-from cede.loop.threads import LoopThreads
+from cede.loop.threads.executor import LoopThreads
+from cede.loop.unfinished import busy_threads
 from cede.offload.pool import PoolStatistics
 from cede.offload.threads import Errand
 

@@ -13,10 +13,10 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from cede.offload.callers import calling_line
-from cede.offload.keeper import Keeper
+from cede.offload.call_site import calling_line
+from cede.offload.loop_state import Keeper
 from cede.offload.pool import checked_count
-from cede.tools.groups.places import Places
+from cede.sync.limiter import Places
 
 # The exits of limiters, which nobody waits for, until they are over.
 _leaving: set[asyncio.Task[Any]] = set()

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from cede.offload.callers import calling_line
-from cede.offload.keeper import keeper_of
-from cede.tools.groups.places import Places
+from cede.offload.call_site import calling_line
+from cede.offload.loop_state import keeper_of
+from cede.sync.limiter import Places
 
 T = TypeVar("T")
 P = ParamSpec("P")

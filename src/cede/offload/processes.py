@@ -13,7 +13,7 @@ from cede.offload.errors import Unpicklable, WorkerDied, unpack_error
 from cede.offload.pool import Pool
 from cede.offload.process import Worker, end_all
 from cede.offload.process import preparation as preparation
-from cede.tools.groups.patience import Shelter
+from cede.tasks.uncancelled_wait import Shelter
 
 # How long workers that were asked to end may take for it, in seconds, before they are killed.
 GOODBYE = 5.0

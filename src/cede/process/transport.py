@@ -21,7 +21,7 @@ from asyncio import sleep, transports
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
-from cede.net.origin import note_origin, origin_of
+from cede.net.creation_site import note_origin, origin_of
 from cede.process.child import Child
 from cede.process.pipes import ChildInput, ChildOutput
 

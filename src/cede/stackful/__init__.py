@@ -23,14 +23,14 @@ except ModuleNotFoundError as error:
         "cede.stackful needs the greenlet package, which switches stacks: pip install 'cede[stackful]'", name="greenlet"
     ) from error
 
-from cede.stackful.across import entered as entered
-from cede.stackful.across import iterate as iterate
+from cede.stackful.async_bridge import entered as entered
+from cede.stackful.async_bridge import iterate as iterate
 from cede.stackful.coroutine import StackCoroutine as StackCoroutine
 from cede.stackful.coroutine import run_sync as run_sync
 from cede.stackful.coroutine import wait as wait
 from cede.stackful.files import open_file as open_file
-from cede.stackful.looking import SavedStack as SavedStack
-from cede.stackful.looking import saved_stack as saved_stack
+from cede.stackful.inspect import SavedStack as SavedStack
+from cede.stackful.inspect import saved_stack as saved_stack
 from cede.stackful.spawn import spawn as spawn
 
 __all__ = ["spawn", "wait", "run_sync", "StackCoroutine", "entered", "iterate", "open_file", "saved_stack", "SavedStack"]

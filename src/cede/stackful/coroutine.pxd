@@ -1,8 +1,8 @@
 cimport cython
-from cede.core.awaitable cimport ENDED, FAILED, SUSPENDED, Operation
-from cede.core.call cimport RAISED, RETURNED, YIELDED, drive_step
-from cede.core.future cimport Future
-from cede.tools.operation cimport StreamOperation
+from cede.core.task.awaitable cimport ENDED, FAILED, SUSPENDED, Operation
+from cede.core.native.call cimport RAISED, RETURNED, YIELDED, drive_step
+from cede.core.task.future cimport Future
+from cede.core.task.operation cimport StreamOperation
 
 cdef extern from "stacks.h":
     int import_stacks "cede_import_stacks"() except -1

@@ -24,23 +24,23 @@ from typing import Any, ParamSpec, TypeVar
 
 from greenlet import GreenletExit, greenlet
 
-from cede.core.awaitable import Operation
-from cede.core.future import Future
-from cede.core.task import Task
-from cede.tools.operation import StreamOperation
+from cede.core.task.awaitable import Operation
+from cede.core.task.future import Future
+from cede.core.task.operation import StreamOperation
+from cede.core.task.task import Task
 
 try:
     import cython
 except ModuleNotFoundError:
-    from cede.core import nocython as cython
+    from cede.core.pure import cython_shim as cython
 
 if cython.compiled:
     import_stacks()  # type: ignore # noqa: F821
 else:
     from greenlet import getcurrent as current_stack
 
-    from cede.core.awaitable import ENDED, FAILED, SUSPENDED
-    from cede.core.pure import RAISED, RETURNED, YIELDED
+    from cede.core.pure.shims import RAISED, RETURNED, YIELDED
+    from cede.core.task.awaitable import ENDED, FAILED, SUSPENDED
 
     FRESH, RUNNING, PARKED, OVER = range(4)
 

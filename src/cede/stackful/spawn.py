@@ -8,7 +8,7 @@ from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
 
 from cede.stackful.coroutine import StackCoroutine
-from cede.tools.sleep import create_task
+from cede.tasks.sleep import create_task
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -6,7 +6,7 @@
 #define CEDE_STACKS_H
 
 #include <Python.h>
-#include "../core/call.h"
+#include "../core/native/call.h"
 
 #define CEDE_GREENLET_CURRENT 4
 #define CEDE_GREENLET_THROW 5

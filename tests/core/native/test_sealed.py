@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core.kernel import COMPILED
-from cede.tools.operation import StreamOperation
-from cede.tools.sealing import MADE_FROM_C, compiled_classes
+from cede.core.scheduler.kernel import COMPILED
+from cede.core.task.operation import StreamOperation
+from cede.runner.sealing import MADE_FROM_C, compiled_classes
 
 pytestmark = pytest.mark.skipif(not COMPILED, reason="uncompiled there is no field that was never set")
 
@@ -58,9 +58,9 @@ def test_what_is_public_can_be_derived_from() -> None:
 def test_a_kernel_without_a_driver_is_refused_in_words() -> None:
     program = """
 import asyncio, cede
-from cede.core.kernel import Kernel
-from cede.core.fairness import Budget
-from cede.loop.transfer import Transfers
+from cede.core.scheduler.kernel import Kernel
+from cede.core.scheduler.coop import Budget
+from cede.loop.socket_transfer import Transfers
 loop = cede.new_event_loop()
 async def main():
     await asyncio.sleep(0)

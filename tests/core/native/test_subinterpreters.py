@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import cede.core.kernel
+import cede.core.scheduler.kernel
 
-COMPILED = not cede.core.kernel.__file__.endswith(".py")
+COMPILED = not cede.core.scheduler.kernel.__file__.endswith(".py")
 
 PRELUDE = """
 import sys

@@ -8,7 +8,7 @@ import weakref
 from collections import deque
 from typing import Any
 
-from cede.core.lazy_heap import FEW, LazyHeap
+from cede.core.pure.heap import FEW, LazyHeap
 
 
 class Timer:
@@ -21,7 +21,7 @@ class Timer:
 
 
 def check(heap: LazyHeap) -> None:
-    """What lazy_heap.py promises at its head."""
+    """What pure/heap.py promises at its head."""
     numbers = [number for _, number in heap.entries]
     assert set(heap.pending) <= set(numbers)
     assert len(set(numbers)) == len(numbers)

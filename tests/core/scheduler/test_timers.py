@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core import timers
-from cede.core.ports import DriverPort
+from cede.core.scheduler import timers
+from cede.core.scheduler.ports import DriverPort
 
 COMPILED = not (timers.__file__ or "").endswith(".py")
 

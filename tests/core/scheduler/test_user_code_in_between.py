@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 from tests.support.driver_worlds import OURS, World, until
 
 each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
@@ -280,7 +280,7 @@ def test_whoever_lends_a_buffer_may_close_the_socket_first(world: World) -> None
 NESTED_TLS = """
 import asyncio, socket, sys, cede
 from tests.support.certificates import client_context, server_context
-from cede.loop.choice import make_driver
+from cede.loop.config import make_driver
 from cede.loop.event_loop import EventLoop
 
 loop = EventLoop(make_driver(sys.argv[1]))
@@ -358,7 +358,7 @@ def test_a_turn_inside_of_a_protocol_tells_of_the_end_and_of_room(driver: str) -
     """`eof_received` and `resume_writing` come while `data_received` runs."""
     program = """
 import asyncio, socket, sys, cede
-from cede.loop.choice import make_driver
+from cede.loop.config import make_driver
 from cede.loop.event_loop import EventLoop
 
 loop = EventLoop(make_driver(sys.argv[1]))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core.kernel import COMPILED
+from cede.core.scheduler.kernel import COMPILED
 
 
 def run_on_cede(coroutine: Any) -> Any:

@@ -128,7 +128,7 @@ def test_eager_ones() -> None:
     cede.run(main())
 
 
-@pytest.mark.parametrize(("value", "expected"), [("asyncio", "_asyncio"), ("cede", "cede.core.task"), ("", "cede.core.task")])
+@pytest.mark.parametrize(("value", "expected"), [("asyncio", "_asyncio"), ("cede", "cede.core.task.task"), ("", "cede.core.task.task")])
 def test_from_outside(value: str, expected: str) -> None:
     code = "import asyncio, cede\nasync def main(): print(type(asyncio.current_task()).__module__)\ncede.run(main())"
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"CEDE_TASKS": value}, capture_output=True, text=True, timeout=60)

@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from cede.loop.choice import driver_names
+from cede.loop.config import driver_names
 
 from .children import Verdict, in_child, is_sanitized, warm_up
 from .programs import Program, draw, shrink

@@ -37,7 +37,7 @@ def new_loop(name: str) -> tuple[Any, bool]:
         import asyncio
 
         return asyncio.SelectorEventLoop(), False
-    from cede.loop.choice import make_driver
+    from cede.loop.config import make_driver
     from cede.loop.event_loop import EventLoop
 
     return EventLoop(make_driver(name)), True

@@ -6,13 +6,13 @@ from __future__ import annotations
 Change = tuple[str, str, str]
 
 # Every module includes the headers. Those that call what is changed in them are compiled anew, and no others: all would take half an hour.
-HEADERS_CONCERN = {"src/cede/core/call.h": ("src/cede/tools/groups/waitfor", "src/cede/stackful/coroutine")}
+HEADERS_CONCERN = {"src/cede/core/native/call.h": ("src/cede/tasks/wait_for", "src/cede/stackful/coroutine")}
 
 MENDS: dict[str, list[Change]] = {
     # The ring is emptied in several steps, with what dies between two of them.
     "ring": [
         (
-            "src/cede/core/ring.py",
+            "src/cede/core/scheduler/ready_queue.py",
             """        fresh = [None] * SMALLEST
         dropped = self.slots
         self.slots = fresh
@@ -29,7 +29,7 @@ MENDS: dict[str, list[Change]] = {
     # A number sizes memory before the system was asked what it is.
     "number": [
         (
-            "src/cede/drivers/epoll_wait.pyx",
+            "src/cede/drivers/epoll/waiter.pyx",
             """        if c_fcntl(fd, F_GETFD) < 0:
             raise os_error(errno_now)
 """,
@@ -39,18 +39,18 @@ MENDS: dict[str, list[Change]] = {
     # What drives one of its own kind goes as deep as it likes.
     "depth": [
         (
-            "src/cede/core/call.h",
+            "src/cede/core/native/call.h",
             """    if (Py_EnterRecursiveCall(" in an awaitable that drives another"))
         return cede_take_exception();
 """,
             "",
         ),
-        ("src/cede/core/call.h", "    Py_LeaveRecursiveCall();\n    return result;\n", "    return result;\n"),
+        ("src/cede/core/native/call.h", "    Py_LeaveRecursiveCall();\n    return result;\n", "    return result;\n"),
     ],
     # What a time limit raises leaves the loop.
     "limit": [
         (
-            "src/cede/tools/groups/deadline.py",
+            "src/cede/tasks/deadline.py",
             """            try:
                 limit.overdue()
             except BaseException as error:
@@ -63,9 +63,9 @@ MENDS: dict[str, list[Change]] = {
     ],
     # A transport trusts its queue after a send that gave up the interpreter's lock.
     "abort": [
-        ("src/cede/net/stream.py", "        if taken and self.queue is queue:\n", "        if taken:\n"),
+        ("src/cede/net/stream/transport.py", "        if taken and self.queue is queue:\n", "        if taken:\n"),
         (
-            "src/cede/net/stream.py",
+            "src/cede/net/stream/transport.py",
             """        self.queue = None
         self.queued = 0
         self.stream.pause()
@@ -76,12 +76,12 @@ MENDS: dict[str, list[Change]] = {
         self.stream.pause()
 """,
         ),
-        ("src/cede/net/pieces.py", "    if taken and queue:\n", "    if taken:\n"),
+        ("src/cede/net/write_buffer.py", "    if taken and queue:\n", "    if taken:\n"),
     ],
     # The turn counts what is ready when it begins, and a turn that is run by hand takes some of it.
     "turn": [
         (
-            "src/cede/core/kernel.py",
+            "src/cede/core/scheduler/kernel.py",
             """        while True:
             if self._after_step:
                 self.end_step()
@@ -103,7 +103,7 @@ MENDS: dict[str, list[Change]] = {
     # Datagrams are told from the place where the next ones arrive.
     "datagrams": [
         (
-            "src/cede/drivers/epoll_datagrams.pyx",
+            "src/cede/drivers/epoll/datagrams.pyx",
             """                data = batch_data(&arena.batch, 0)
                 address = batch_sender(&arena.batch, 0)
                 if count > 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cede.net import literals
+from cede.net.resolver import literals
 
 HOSTS = (
     "127.0.0.1",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cede.net import names
+from cede.net.resolver import resolver as resolver_module
 
 HOSTS = ["127.0.0.1", "::1", "0.0.0.0", "::", "255.255.255.255", "127.1", "1", "fe80::1", "::ffff:1.2.3.4", b"127.0.0.1", None]
 PORTS = [0, 80, 65535, "80", b"80", None]
@@ -46,7 +46,7 @@ def test_literals_are_answered_as_the_resolver_would(host: Any) -> None:
     declined = 0
     combinations = list(itertools.product(PORTS, FAMILIES, KINDS, FLAGS))
     for port, family, (kind, proto), flags in combinations:
-        quick = names.answer_in_place(host, port, family, kind, proto, flags)
+        quick = resolver_module.answer_in_place(host, port, family, kind, proto, flags)
         if quick is None:
             declined += 1
             continue
@@ -57,14 +57,14 @@ def test_literals_are_answered_as_the_resolver_would(host: Any) -> None:
 @pytest.mark.parametrize("host", [host for host in HOSTS if host is not None], ids=repr)
 def test_one_literal_address_for_a_connection(host: Any) -> None:
     for port, family, kind in itertools.product(PORTS, FAMILIES, [socket.SOCK_STREAM, socket.SOCK_DGRAM]):
-        info = names.literal_info(host, port, family, kind, 0)
+        info = resolver_module.literal_info(host, port, family, kind, 0)
         if info is not None:
             assert [info] == socket.getaddrinfo(host, port, family, kind)
 
 
 @pytest.mark.parametrize("host", ["localhost", "example.invalid", "1.example", "fe80::1%lo", "", "a" * 64, "127.0.0.1.", "::1::"])
 def test_what_is_no_plain_literal(host: str) -> None:
-    assert names.literal_info(host, 80, 0, socket.SOCK_STREAM, 0) is None
+    assert resolver_module.literal_info(host, 80, 0, socket.SOCK_STREAM, 0) is None
 
 
 def test_service_names_are_looked_up(run: Callable[..., Any]) -> None:
@@ -128,7 +128,7 @@ def test_a_name_never_keeps_the_loop_waiting(run: Callable[..., Any], monkeypatc
         loop = asyncio.get_running_loop()
         for names_own in (False, True):
             monkeypatch.setattr(socket, "getaddrinfo", resolver)
-            monkeypatch.setattr(names, "_real_getaddrinfo", resolver if names_own else real)
+            monkeypatch.setattr(resolver_module, "_real_getaddrinfo", resolver if names_own else real)
             assert await loop.getaddrinfo("localhost", 80) == real("localhost", 80)
 
     run(main)
@@ -218,7 +218,7 @@ def test_slow_look_ups_are_logged_in_debug_mode(run: Callable[..., Any], monkeyp
 
 
 def test_the_pool_starts_threads_as_they_are_needed() -> None:
-    pool = names.NamePool(limit=3)
+    pool = resolver_module.NamePool(limit=3)
     gate = threading.Event()
     ready = threading.Semaphore(0)
 
@@ -240,7 +240,7 @@ def test_the_pool_starts_threads_as_they_are_needed() -> None:
 
 
 def test_one_thread_is_enough_for_one_after_the_other() -> None:
-    pool = names.NamePool()
+    pool = resolver_module.NamePool()
     for _ in range(50):
         # The thread rests a moment after its answer is out; whether it already does must not change what is answered.
         assert pool.submit(pow, 2, 3).result() == 8
@@ -249,7 +249,7 @@ def test_one_thread_is_enough_for_one_after_the_other() -> None:
 
 
 def test_the_pool_hands_errors_on_and_goes_on() -> None:
-    pool = names.NamePool(limit=1)
+    pool = resolver_module.NamePool(limit=1)
     with pytest.raises(ZeroDivisionError):
         pool.submit(divmod, 1, 0).result()
     assert pool.submit(int).result() == 0
@@ -257,7 +257,7 @@ def test_the_pool_hands_errors_on_and_goes_on() -> None:
 
 
 def test_a_cancelled_job_is_left_out() -> None:
-    pool = names.NamePool(limit=1)
+    pool = resolver_module.NamePool(limit=1)
     gate = threading.Event()
     first = pool.submit(gate.wait)
     ran: list[int] = []
@@ -272,7 +272,7 @@ def test_a_cancelled_job_is_left_out() -> None:
 
 
 def test_a_closed_pool_cancels_what_waits_and_takes_no_more() -> None:
-    pool = names.NamePool(limit=1)
+    pool = resolver_module.NamePool(limit=1)
     gate = threading.Event()
     began = threading.Event()
 
@@ -297,15 +297,15 @@ def test_interleaving_takes_turns_among_families() -> None:
 
     four, six = socket.AF_INET, socket.AF_INET6
     infos = [info(six, 1), info(six, 2), info(six, 3), info(four, 4), info(four, 5)]
-    assert [int(each[4][0]) for each in names.interleave(infos, 1)] == [1, 4, 2, 5, 3]
-    assert [int(each[4][0]) for each in names.interleave(infos, 2)] == [1, 2, 4, 3, 5]
-    assert names.interleave([], 1) == []
-    assert names.interleave(infos[:1], 5) == infos[:1]
+    assert [int(each[4][0]) for each in resolver_module.interleave(infos, 1)] == [1, 4, 2, 5, 3]
+    assert [int(each[4][0]) for each in resolver_module.interleave(infos, 2)] == [1, 2, 4, 3, 5]
+    assert resolver_module.interleave([], 1) == []
+    assert resolver_module.interleave(infos[:1], 5) == infos[:1]
 
 
 def test_the_queue_of_the_pool_is_bounded() -> None:
     """CVE-2026-34513: a cache of names without bounds."""
-    pool = names.NamePool(limit=1, queue=2)
+    pool = resolver_module.NamePool(limit=1, queue=2)
     gate = threading.Event()
     began = threading.Event()
 
@@ -339,7 +339,7 @@ def test_names_are_remembered_on_demand_only(monkeypatch: pytest.MonkeyPatch) ->
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", counting)
-    monkeypatch.setattr(names, "_real_getaddrinfo", counting)
+    monkeypatch.setattr(resolver_module, "_real_getaddrinfo", counting)
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()

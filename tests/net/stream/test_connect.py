@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from cede.net import connect
+from cede.net import happy_eyeballs
 
 
 def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
@@ -453,7 +453,7 @@ class Attempts:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun: list[Any] = []
         self.outcomes: dict[Any, asyncio.Future[Any]] = {}
-        monkeypatch.setattr(connect, "connect_one", self.attempt)
+        monkeypatch.setattr(happy_eyeballs, "connect_one", self.attempt)
 
     def of(self, info: Any) -> asyncio.Future[Any]:
         return self.outcomes.setdefault(info, asyncio.get_running_loop().create_future())
@@ -477,7 +477,7 @@ async def settle() -> None:
 def test_race_failure_starts_the_next_at_once(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         attempts = Attempts(monkeypatch)
-        racing = asyncio.ensure_future(connect.race(asyncio.get_running_loop(), ["a", "b", "c"], None, 1000))  # type: ignore[list-item]
+        racing = asyncio.ensure_future(happy_eyeballs.race(asyncio.get_running_loop(), ["a", "b", "c"], None, 1000))  # type: ignore[list-item]
         await settle()
         assert attempts.begun == ["a"]
         attempts.of("a").set_result(OSError("a"))
@@ -494,7 +494,7 @@ def test_race_failure_starts_the_next_at_once(run: Callable[..., Any], monkeypat
 def test_race_delay_starts_the_next(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         attempts = Attempts(monkeypatch)
-        racing = asyncio.ensure_future(connect.race(asyncio.get_running_loop(), ["a", "b"], None, 0.001))  # type: ignore[list-item]
+        racing = asyncio.ensure_future(happy_eyeballs.race(asyncio.get_running_loop(), ["a", "b"], None, 0.001))  # type: ignore[list-item]
         while len(attempts.begun) < 2:
             await asyncio.sleep(0)
         attempts.of("a").set_result(sock := FakeSocket())
@@ -507,7 +507,7 @@ def test_race_delay_starts_the_next(run: Callable[..., Any], monkeypatch: pytest
 def test_race_two_winners_in_one_turn(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         attempts = Attempts(monkeypatch)
-        racing = asyncio.ensure_future(connect.race(asyncio.get_running_loop(), ["a", "b"], None, 0))  # type: ignore[list-item]
+        racing = asyncio.ensure_future(happy_eyeballs.race(asyncio.get_running_loop(), ["a", "b"], None, 0))  # type: ignore[list-item]
         while len(attempts.begun) < 2:
             await asyncio.sleep(0)
         attempts.of("a").set_result(one := FakeSocket())
@@ -523,7 +523,7 @@ def test_race_two_winners_in_one_turn(run: Callable[..., Any], monkeypatch: pyte
 def test_race_cancelled_about_when_it_is_won(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, turns: int) -> None:
     async def main() -> None:
         attempts = Attempts(monkeypatch)
-        racing = asyncio.ensure_future(connect.race(asyncio.get_running_loop(), ["a", "b"], None, 0))  # type: ignore[list-item]
+        racing = asyncio.ensure_future(happy_eyeballs.race(asyncio.get_running_loop(), ["a", "b"], None, 0))  # type: ignore[list-item]
         while len(attempts.begun) < 2:
             await asyncio.sleep(0)
         attempts.of("a").set_result(sock := FakeSocket())
@@ -545,7 +545,7 @@ def test_race_cancelled_about_when_it_is_won(run: Callable[..., Any], monkeypatc
 def test_race_an_error_that_is_no_oserror_comes_out(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         attempts = Attempts(monkeypatch)
-        racing = asyncio.ensure_future(connect.race(asyncio.get_running_loop(), ["a", "b"], None, 0))  # type: ignore[list-item]
+        racing = asyncio.ensure_future(happy_eyeballs.race(asyncio.get_running_loop(), ["a", "b"], None, 0))  # type: ignore[list-item]
         while len(attempts.begun) < 2:
             await asyncio.sleep(0)
         attempts.of("a").set_exception(TypeError("bad address"))

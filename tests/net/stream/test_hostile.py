@@ -424,7 +424,7 @@ def test_no_room_for_an_accepted_connection(world: World) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        from cede.drivers import listen
+        from cede.drivers import accepting
 
         accepted: list[Notes] = []
 
@@ -449,7 +449,7 @@ def test_no_room_for_an_accepted_connection(world: World) -> None:
                 await loop.sock_connect(client, address)
                 await until(lambda: told)
                 steps = loop.steps  # type: ignore[attr-defined]
-                await asyncio.sleep(listen.RETRY_SECONDS * 1.2)
+                await asyncio.sleep(accepting.RETRY_SECONDS * 1.2)
                 assert loop.steps - steps < 30  # type: ignore[attr-defined]
                 assert len(told) == 1
                 assert told[0]["message"] == "socket.accept() out of system resource"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cede.core import task
+from cede.core.task import task
 
 pytest.importorskip("ssl")
 

@@ -1,0 +1,1 @@
+"""What an uncompiled build does otherwise."""

@@ -1,0 +1,36 @@
+from cede.core.native.call cimport current_frame, is_this_thread
+from cede.core.scheduler.kernel cimport Kernel
+cimport cython
+
+cdef extern from "fairness.h":
+    ctypedef struct cede_door:
+        Py_ssize_t loops
+        int (*spent)() noexcept
+        void (*told)() noexcept
+        void (*ended)() noexcept
+
+cdef class Budget
+
+cdef cede_door the_door
+cdef Budget latest
+cdef list budgets
+cdef object changes
+
+cdef class Budget:
+    cdef readonly Kernel kernel
+    cdef readonly Py_ssize_t limit
+    cdef Py_ssize_t count
+    cdef unsigned long long step
+    cdef readonly unsigned long long forced
+    cdef readonly dict places
+    cdef int note(self) except -1
+
+@cython.locals(budget=Budget)
+cdef Budget budget_here()
+@cython.locals(budget=Budget)
+cdef int spent() noexcept
+@cython.locals(budget=Budget)
+cdef void told() noexcept
+@cython.locals(budget=Budget)
+cdef void ended() noexcept
+cdef void *door()

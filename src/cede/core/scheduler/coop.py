@@ -1,0 +1,235 @@
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
+"""Fairness: a task that never has to wait is made to give way, every so many awaits.
+
+On a fair loop a step of a task has a budget. Each await of an object of ours that ends at once costs one; when the budget is spent, the
+next one gives way first, for a turn of the loop. The ends of blocks (``__aexit__``) neither cost anything nor give way.
+
+Invariants
+----------
+* Whoever is made to give way has done nothing yet: cancelled there, nothing is taken, nothing is held, and nothing that should hear of the
+  cancellation is left out. So a future gives way only where it is done, and the end of a block never does.
+* A step that gives way because of its budget has ended at least one await: there is always progress, however small the budget.
+* A budget is open while its loop runs, on the thread of the loop. `budgets` is shared by threads: replaced as a whole, and under a lock.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from asyncio import events
+from typing import Any, NamedTuple
+
+from cede.core.scheduler.kernel import Kernel
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core.pure import cython_shim as cython
+
+if not cython.compiled:
+    from cede.core.pure.shims import current_frame
+
+# What a task may do in a step, where a loop is simply to be fair.
+DEFAULT_BUDGET = 128
+
+# So many places that give way only by force are told apart.
+MOST_PLACES = 64
+
+
+class GreedyPlace(NamedTuple):
+    """A coroutine function that gave way because it had to.
+
+    task: the name of the task that did so last. where: "function() at file:line", that of the await. yields: how often.
+    """
+
+    task: str
+    where: str
+    yields: int
+
+
+class Budget:
+    """What a fair loop, `kernel`, allows each step of a task: `limit` awaits that end. `forced` counts how often that was not enough."""
+
+    def __init__(self, kernel: Kernel, limit: int) -> None:
+        self.kernel = kernel
+        self.limit = limit
+        self.count = 0
+        self.step = 0
+        self.forced = 0
+        self.places: dict[Any, list[Any]] = {}
+
+    def note(self) -> int:
+        """The running task is made to give way."""
+        self.forced += 1
+        self.count = 0
+        frame = current_frame()
+        while frame is not None and str(frame.f_globals.get("__name__", "")).startswith("cede."):
+            frame = frame.f_back
+        code = None if frame is None else frame.f_code
+        if code not in self.places and len(self.places) >= MOST_PLACES:
+            code = None
+        place = self.places.setdefault(code, [0, None, 0])
+        place[0] += 1
+        place[1] = self.kernel._shown
+        place[2] = 0 if frame is None or code is None else frame.f_lineno
+        if not isinstance(place[1], str):
+            place[1] = place[1].get_name()
+        return 0
+
+    def greedy(self) -> tuple[GreedyPlace, ...]:
+        """Who had to be made to give way, most often first."""
+        found = []
+        for code, (count, task, line) in self.places.items():
+            where = "elsewhere" if code is None else f"{code.co_qualname}() at {code.co_filename}:{line}"
+            found.append(GreedyPlace(task, where, count))
+        found.sort(key=lambda place: -place.yields)
+        return tuple(found)
+
+    def open(self) -> None:
+        """The loop begins to run."""
+        if self.kernel is None:
+            raise RuntimeError("the budget is not initialized")
+        with changes:
+            set_budgets([*budgets, self])
+
+    def close(self) -> None:
+        """The loop stands still."""
+        with changes:
+            set_budgets([budget for budget in budgets if budget is not self])
+
+
+# Those of all fair loops that run, and the one that was asked for last.
+budgets: list[Budget] = []
+latest: Any = None
+changes = threading.RLock()  # a finalizer of this thread may come in between
+
+
+def set_budgets(found: list[Any]) -> None:
+    global budgets, latest  # noqa: PLW0603 - looked at without the lock
+    budgets = found
+    latest = None
+    if cython.compiled:
+        the_door.loops = len(found)  # type: ignore # noqa: F821
+    elif found:
+        for owner, name, fair in DOORS:
+            if name not in REPLACED.setdefault(owner, {}):
+                REPLACED[owner][name] = vars(owner)[name]
+                setattr(owner, name, fair(vars(owner)[name]))
+    else:
+        for owner, names in REPLACED.items():
+            for name, plain in names.items():
+                setattr(owner, name, plain)
+        REPLACED.clear()
+
+
+def forget_after_fork() -> None:
+    """In the child: the loops that ran are the parent's."""
+    global changes  # noqa: PLW0603 - another thread of the parent may have held it
+    changes = threading.RLock()
+    set_budgets([])
+
+
+def budget_here() -> Any:
+    """The budget of the task that runs on this thread, or None; a step that has just begun has a fresh one."""
+    global latest  # noqa: PLW0603
+    budget = latest
+    if cython.compiled:
+        if budget is None or not is_this_thread(budget.kernel._thread_id):  # type: ignore # noqa: F821
+            budget = None
+            for each in budgets:
+                if is_this_thread(each.kernel._thread_id):  # type: ignore # noqa: F821
+                    budget = latest = each
+    else:
+        loop: Any = events._get_running_loop()  # type: ignore[attr-defined]
+        if budget is None or budget.kernel is not loop:
+            budget = None
+            for each in budgets:
+                if each.kernel is loop:
+                    budget = latest = each
+    if budget is None or budget.kernel._shown is None:
+        return None
+    if budget.step != budget.kernel.steps:
+        budget.step = budget.kernel.steps
+        budget.count = 0
+    return budget
+
+
+def spent() -> bool:
+    """Whether the running task is to give way before its next await."""
+    budget = budget_here()
+    return budget is not None and budget.count >= budget.limit
+
+
+def told() -> None:
+    """It does."""
+    budget = budget_here()
+    if budget is not None:
+        budget.note()
+
+
+def ended() -> None:
+    """An await has ended."""
+    budget = budget_here()
+    if budget is not None:
+        budget.count += 1
+
+
+if cython.compiled:
+    the_door.spent = spent  # type: ignore # noqa: F821
+    the_door.told = told  # type: ignore # noqa: F821
+    the_door.ended = ended  # type: ignore # noqa: F821
+    the_door.loops = 0  # type: ignore # noqa: F821
+
+    def door() -> Any:
+        return cython.address(the_door)  # type: ignore # noqa: F821
+
+
+def any_fair() -> bool:
+    """Whether a loop of this process is fair, for modules that are not compiled."""
+    return len(budgets) > 0
+
+
+# Uncompiled: methods that are awaited, and what makes fair ones of them while a loop is fair. (class, name, replacement)
+DOORS: list[tuple[type, str, Any]] = []
+REPLACED: dict[type, dict[str, Any]] = {}
+
+
+def fair_here(owner: type, name: str, replacement: Any) -> None:
+    """Uncompiled: while a loop is fair, ``owner.name`` is to be ``replacement(owner.name)``."""
+    DOORS.append((owner, name, replacement))
+
+
+def fair_iterator(plain: Any) -> Any:
+    """The `__await__` of a family of awaitables, with the door before it."""
+
+    def __await__(self: Any) -> Any:
+        counts = self.may_give_way()
+        try:
+            if counts and spent():
+                told()
+                try:
+                    yield None
+                except BaseException:
+                    if hasattr(self, "abandon"):
+                        self.abandon()
+                    raise
+            return (yield from plain(self))
+        finally:
+            if counts:
+                ended()
+            del self  # an error's traceback holds this frame
+
+    return __await__
+
+
+def limit_of(fair: Any, asked_by: str = "fair") -> int:
+    """`fair` as a number of awaits, 0 for a loop that is not. Raises TypeError and ValueError for what is no such number."""
+    if fair is None or fair is False:
+        return 0
+    if fair is True:
+        return DEFAULT_BUDGET
+    if not isinstance(fair, int):
+        raise TypeError(f"{asked_by} must be True, False or a number of awaits, got {fair!r}")
+    if fair < 1:
+        raise ValueError(f"{asked_by} must be 1 await or more, got {fair}")
+    return min(fair, sys.maxsize)

@@ -1,0 +1,414 @@
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
+"""The kernel: a machine that is stepped.
+
+One **turn** is: look at the world, take the timers that are due, run what is ready. The kernel has no I/O, no thread and no
+clock of its own; those come in through the ports (``cede.core.scheduler.ports``).
+
+Invariants
+----------
+* A turn runs, in this order: what was ready before the look, what other threads posted until it returned, the events that it brought, the
+  timers that were due at the clock's reading after it. What becomes ready meanwhile runs in the next turn. That is asyncio's order.
+* Where nothing but events is there, they are told at once, and that was the turn: no entry on the ring, no other look before what they woke
+  runs, unless the loop itself has acted meanwhile.
+* A turn that is run inside a step of another one, by hand, takes over what that one has not run yet, the rest of its events first. The
+  outer turn then ends where its share ends (`steps` counts what left the ring).
+* The world is looked at once a turn, before the ready work. Two things make that rarer. While nothing is registered with the driver
+  (`quiet`) a look could tell nothing. And a loop that has been busy for `PATIENCE` turns on end, in which each look found nothing, looks
+  again after `LOOKS_SKIPPED` turns or `LOOK_WITHIN` seconds, whichever comes first, until a look finds something. No look is left out after
+  the loop itself has done anything to a descriptor (`DriverPort.acted`): only what others do may be seen late.
+* A step is what is taken off the ring, and each event that the driver tells. What was left for the end of a step (`call_after_step`) is
+  done before the next step begins, before the loop sleeps, and before a run ends, whatever ends it.
+* A timer never runs early. Timers due together run by time, then in the order in which they were set.
+* A KeyboardInterrupt or SystemExit leaves the turn at once; the work behind it stays on the ring for the next run.
+* ``_shown`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
+  code runs, so nobody can tell the difference, and never between two steps of the same task.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cede.core.scheduler.ports import AfterStep, DriverPort, OrderPort
+from cede.core.scheduler.run_queue import Scheduler
+from cede.core.scheduler.slow_steps import report_if_slow
+from cede.core.task.handle import Handle, Runnable
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core.pure import cython_shim as cython
+
+if not cython.compiled:
+    from cede.core.pure.shims import monotonic, places
+    from cede.core.scheduler.ports import COLLECTED, NO_BATCH, QUEUED
+    from cede.core.task.announce import tell_current
+
+# For modules that are never compiled themselves.
+COMPILED = bool(cython.compiled)
+
+# asyncio's upper bound of one sleep, a day: no system call refuses it, and a clock that was set back does no lasting harm.
+LONGEST_SLEEP = 24 * 3600.0
+
+# A look that finds nothing costs as much as two task switches. After this many of them in a row, each before a turn of a loop that had work
+# to do, up to so many are left out at a time, and none that would come later than so many seconds after the one before.
+PATIENCE = 64
+LOOKS_SKIPPED = 15
+LOOK_WITHIN = 50e-6
+
+
+class Kernel(Scheduler):
+    """The scheduler and its turns. `EventLoop` adds what asyncio calls a loop, and the exception handler."""
+
+    if not cython.compiled:
+        __slots__ = places(
+            "_after_step",
+            "_after_step_next",
+            "_batches",
+            "_fruitless",
+            "_hope",
+            "_looked",
+            "_running_ready",
+            "_shown",
+            "_skipped",
+            "_stopping",
+            "_told_at_once",
+            "events",
+            "longest_step",
+            "longest_step_of",
+            "order",
+            "slow_callback_duration",
+            "slow_cancel_duration",
+            "steps",
+            "turns",
+            "watch_steps",
+        )
+
+    def __init__(self, driver: DriverPort | None = None, order: OrderPort | None = None) -> None:
+        Scheduler.__init__(self, driver)
+        self.order = order
+        self.steps = 0
+        self.events = 0
+        self._after_step: list[Any] = []  # None where `end_step` has been
+        self._after_step_next = 0
+        self._batches = 0
+        self._fruitless = 0
+        self._skipped = 0
+        self._looked = 0.0
+        self._hope = 0.0
+        self._shown = None
+        self._stopping = False
+        self._told_at_once = False
+        self._running_ready = False
+        self.slow_callback_duration = 0.1
+        self.slow_cancel_duration = None
+        self.turns = 0
+        self.watch_steps = False
+        self.longest_step = -1.0
+        self.longest_step_of = None
+
+    # -- who runs
+
+    def show(self, task: Any) -> int:
+        """Tell asyncio that `task` runs now (None: no task)."""
+        # A signal's handler may end the telling, uncompiled: while a task is shown, the end of the run takes that back.
+        if task is not None:
+            self._shown = task
+        tell_current(self, task)
+        self._shown = task
+        return 0
+
+    def enter_callback(self) -> int:
+        """User code that is no task's is about to run, straight from the driver."""
+        if self._shown is not None:
+            self.show(None)
+        return 0
+
+    def run_handle(self, handle: Handle) -> int:
+        """Run a handle straight from the driver; as `run_one`, but it has not been on the ring."""
+        if self._shown is not None:
+            self.show(None)
+        if not (self._debug or self.watch_steps):
+            handle.run_ready()
+        else:
+            began = monotonic()
+            try:
+                handle.run_ready()
+            finally:
+                report_if_slow(self, handle, monotonic() - began)
+        handle = None  # type: ignore[assignment]  # uncompiled, a traceback may keep this frame: see task.py
+        return 0
+
+    # -- the end of a step
+
+    def call_after_step(self, item: AfterStep) -> int:
+        """Call ``item.after_step()`` when the running step is over, in the order of these calls."""
+        self._after_step.append(item)
+        return 0
+
+    def end_step(self) -> int:
+        """A step is over, or what it left is wanted now."""
+        left = self._after_step
+        while left:
+            item: AfterStep = left[self._after_step_next]
+            # Off the list first: what is called may leave something more, or run a turn by hand, which does the rest.
+            left[self._after_step_next] = None
+            self._after_step_next += 1
+            if self._after_step_next == len(left):
+                left.clear()
+                self._after_step_next = 0
+            try:
+                item.after_step()
+            except BaseException:  # a signal's handler may have come, uncompiled, before it began
+                if self._after_step_next > 0:
+                    self._after_step_next -= 1
+                    left[self._after_step_next] = item
+                else:
+                    left.insert(0, item)
+                raise
+        return 0
+
+    def next_event(self) -> int:
+        """The driver tells one more thing of the same event: another step."""
+        if self._after_step:
+            self.end_step()
+        self.events += 1
+        return 0
+
+    def _end_last_step(self) -> int:
+        """A run is over, or this process forks: nothing is left behind, even where a signal's handler raises."""
+        failure: BaseException | None = None
+        while self._after_step:
+            try:
+                self.end_step()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return 0
+
+    # -- the turn
+
+    def run_until_stopped(self) -> int:
+        """Turn after turn, until `stop` was called. At least one turn, with a look at the world in it."""
+        first = True
+        outer = self._running_ready
+        self._running_ready = False
+        try:
+            while True:
+                try:
+                    while True:
+                        if first or not self._ready.size() or not self.driver.quiet:
+                            self._wait(first)  # where it would do nothing, the call is spared
+                            first = False
+                        self.turn()
+                        if self._stopping:
+                            return 0
+                except BaseException as error:
+                    # What is ready reports its own failures. One that cannot is no reason to end what others run: the rest is on the ring.
+                    if not self._running_ready or isinstance(error, (KeyboardInterrupt, SystemExit)):
+                        raise
+                    self._running_ready = False
+                    self.report_ready(error)
+        finally:
+            self._running_ready = outer
+            self._inbox.awake()
+            self.enter_callback()
+            self._end_last_step()
+
+    def report_ready(self, error: BaseException) -> int:
+        """What was run from the ring has raised."""
+        loop: Any = self
+        loop.call_exception_handler({"message": "What was ready to run has failed", "exception": error})
+        return 0
+
+    def _wait(self, look: bool) -> int:
+        """Look at the world, asleep until the next timer where nothing is ready."""
+        driver = self.driver
+        told = self._told_at_once
+        self._told_at_once = False
+        if driver.batch:
+            return 0  # one at a time
+        if self._after_step:
+            self.end_step()  # a turn that is run by hand, inside a step: the loop would sleep on what that step wrote
+        if self._ready.size() or self._stopping or self._inbox.pending:
+            if look or (not driver.quiet and (driver.acted or (not told and self._look_is_due()))):
+                self._fruitless = 0 if driver.wait(0.0) else self._fruitless + 1
+            return 0
+        self._fruitless = 0
+        timeout = -1.0
+        if self._timers.size():
+            now = self.now()  # a clock of the program's, which may run a turn by hand, or set a timer
+            if self._ready.size() or self._stopping or driver.batch:
+                timeout = 0.0
+            elif self._timers.size():
+                timeout = self._timers.next_time() - now
+                if timeout <= 0.0:
+                    timeout = 0.0
+                elif timeout > LONGEST_SLEEP:
+                    timeout = LONGEST_SLEEP
+        if timeout != 0.0:
+            # A thread that asks asyncio.current_task(loop) of a sleeping loop is told the truth.
+            self.enter_callback()
+            if self._hope and self._spin(timeout):
+                if driver.quiet:
+                    return 0
+                timeout = 0.0
+            elif not self._inbox.about_to_sleep():
+                timeout = 0.0
+        try:
+            driver.wait(timeout)
+        finally:
+            self._inbox.awake()
+        return 0
+
+    def expect_post(self, seconds: float) -> int:
+        """A post is likely within so many seconds, a few millionths: a loop with nothing to do looks out for it before it sleeps."""
+        self._hope = monotonic() + seconds
+        return 0
+
+    def _spin(self, timeout: float) -> bool:
+        """Whether what was hoped for has come."""
+        left = self._hope - monotonic()
+        self._hope = 0.0
+        if timeout >= 0.0:
+            left = min(left, timeout)
+        return left > 0.0 and self._inbox.spin(left)
+
+    def _look_is_due(self) -> bool:
+        """Whether a busy loop is to look at the world before its next turn."""
+        if self._fruitless < PATIENCE:
+            return True
+        now = monotonic()
+        if self._skipped < LOOKS_SKIPPED and now - self._looked < LOOK_WITHIN:
+            self._skipped += 1
+            return False
+        self._skipped = 0
+        self._looked = now
+        return True
+
+    def turn(self) -> int:
+        """Run what is ready now: the ring, posts, the driver's batch, due timers."""
+        self.turns += 1
+        ring = self._ready
+        driver = self.driver
+        if self._inbox.pending:
+            self._take_posts()
+        if (self._timers.size() or driver.batch or driver.signals) and self._bring():
+            return 0
+        if self.order is not None:
+            return self.order.run_turn(self)
+        end = self.steps + ring.size()
+        self._running_ready = True
+        if self._debug or self.watch_steps:
+            while self.steps < end and ring.size():
+                self.run_one(ring.popleft())
+            self._running_ready = False
+            return 0
+        while True:
+            if self._after_step:
+                self.end_step()
+            if self.steps >= end or not ring.size():
+                break
+            runnable = ring.popleft()
+            self.steps += 1
+            if runnable.is_task:
+                runnable.run_ready()
+                continue
+            if self._shown is not None:
+                self.show(None)
+            runnable.run_ready()
+            if cython.compiled and type(runnable) is Handle:
+                self.recycle(cython.cast(Handle, runnable))  # type: ignore[attr-defined]
+        self._running_ready = False
+        runnable = None  # uncompiled, a traceback may keep this frame: see task.py
+        return 0
+
+    def _bring(self) -> bool:
+        """Put the driver's batch and the timers that are due on the ring: whether the batch was told at once, and that was the turn."""
+        ring = self._ready
+        driver = self.driver
+        now = 0.0
+        timed = self._timers.size() > 0
+        if timed:
+            now = self.now()
+        if (driver.batch or driver.signals) and self._place_batch(timed, now):
+            return True
+        if timed:
+            while self._timers.size() and self._timers.next_time() <= now:
+                ring.append(self._timers.pop())
+        return False
+
+    def _place_batch(self, timed: bool, now: float) -> bool:
+        """Put the driver on the ring for the batch that it has, or have it told at once: whether that was the turn."""
+        driver = self.driver
+        ring = self._ready
+        if driver.batch == NO_BATCH:
+            driver.batch = COLLECTED  # of signals alone
+        if driver.signals:
+            driver.heard = True
+        if driver.batch == COLLECTED:
+            due = timed and self._timers.size() and self._timers.next_time() <= now
+            if not (due or ring.size() or self.order is not None):
+                self._told_at_once = True
+                driver.tell()
+                if self._after_step:
+                    self.end_step()
+                return True
+            driver.batch = QUEUED
+            self._batches += 1
+            ring.append(driver)
+        elif driver.batch != QUEUED:
+            # Left in the middle, by an interrupt or by whoever runs this turn: it was the first on the ring.
+            driver.batch = QUEUED
+            self._batches += 1
+            ring.appendleft(driver)
+        return False
+
+    def _run_once(self) -> None:
+        """One turn, with a look at the world (asleep where nothing is ready): for tools that step a loop by hand."""
+        outer = self._running_ready
+        try:
+            self._wait(True)
+            self.turn()
+        finally:
+            self._running_ready = outer
+            self.enter_callback()
+            self._end_last_step()
+
+    def take(self, index: int) -> Runnable:
+        """Remove from the ring the item `index` places behind its head, for an order of one's own."""
+        if not 0 <= index < self._ready.size():
+            raise IndexError(f"take(): index must be below {self._ready.size()}, the number of ready items, got {index}")
+        return self._ready.take(index)
+
+    def ready_count(self) -> int:
+        """How many items are ready."""
+        return self._ready.size()
+
+    def timer_count(self) -> int:
+        """How many timers are set."""
+        return self._timers.size()
+
+    def run_one(self, runnable: Runnable) -> int:
+        """Run one item; in debug mode, report it if it was slow, and there or where steps are watched, note it if none was slower."""
+        if runnable is None:
+            raise TypeError("run_one(): runnable must be a Runnable, got None")
+        if not runnable.is_task and self._shown is not None:
+            self.show(None)
+        self.steps += 1
+        if runnable is self.driver or not (self._debug or self.watch_steps):
+            runnable.run_ready()  # the driver has each of its events timed by itself
+        else:
+            began = monotonic()
+            try:
+                runnable.run_ready()
+            finally:
+                report_if_slow(self, runnable, monotonic() - began)
+        if self._after_step:
+            self.end_step()
+        runnable = None  # uncompiled, a traceback may keep this frame: see task.py
+        return 0
+
+    def stop(self) -> None:
+        """End the run after the current turn."""
+        self._stopping = True

@@ -1,0 +1,384 @@
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
+"""Taking work in: `call_soon` and its kind, from callers who may be wrong, from other threads, at any moment of a loop's life.
+
+Invariants
+----------
+* What cannot be called, comes from the wrong thread in debug mode, or comes to a loop that is closed, forked away or not initialized, is
+  refused where it is handed in, in words that say what to do.
+* What was posted before a call of `call_soon` runs before what that schedules. What the loop's own thread posts stands in line with all
+  else that it makes ready.
+* Only the inbox may be touched by another thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any
+
+from cede.core.scheduler.inbox import Inbox
+from cede.core.scheduler.ports import DriverPort, NoDriver
+from cede.core.scheduler.ready_queue import Ring
+from cede.core.scheduler.timers import Heap, TimerHandle
+from cede.core.task.handle import Handle, Runnable, creation_stack
+from cede.core.task.threadsafe_handle import ThreadSafeHandle
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core.pure import cython_shim as cython
+
+if not cython.compiled:
+    from cede.core.pure.shims import copy_context, monotonic, new, places, real_number
+
+NO_DRIVER = NoDriver()
+
+OPEN = 0
+CLOSED = 1
+FORKED = 2
+UNBORN = 3
+
+# Shells of handles kept for reuse, a loop: what one busy turn uses up.
+SPARE_HANDLES = 256
+
+# What a closing loop drops may wake a task of it once more: what that leaves is dropped too, but not for ever.
+DROPPED_AT_MOST = 100
+
+
+class Scheduler:
+    """What waits to be run, and how it comes there. `Kernel` runs it."""
+
+    if cython.compiled:
+
+        def __cinit__(self, *args: Any, **kwargs: Any) -> None:
+            # Whoever forgets to call __init__ gets an error, not a look into empty fields.
+            self._ready = Ring()
+            self._timers = Heap()
+            self._inbox = Inbox(None)
+            self.driver: Any = NO_DRIVER
+            self.spares = [None] * SPARE_HANDLES
+            self._state = UNBORN
+
+    else:
+        __slots__ = places("__dict__", "__weakref__", "_debug", "_inbox", "_ready", "_state", "_thread_id", "_timers", "driver")
+
+    def __init__(self, driver: DriverPort | None) -> None:
+        self.driver = NO_DRIVER if driver is None else driver
+        if cython.compiled:
+            self.clock_replaced = type(self).time is not Scheduler.time
+            self.spares = [None] * SPARE_HANDLES
+            self.spare_count = 0
+        self._ready = Ring()
+        self._timers = Heap()
+        self._inbox = Inbox(driver)
+        self._debug = False
+        self._state = OPEN
+        self._thread_id = None
+
+    # -- the clock port
+
+    def time(self) -> float:
+        """Seconds of the loop's clock: the monotonic one, unless a subclass or the instance replaces this method."""
+        return monotonic()
+
+    def later(self, delay: float) -> float:
+        return self.now() + delay
+
+    def now(self) -> float:
+        """The clock's reading, for the kernel: compiled, a method call less while nobody has replaced `time`."""
+        if cython.compiled and not self.clock_replaced:
+            return monotonic()
+        return float(self.time())
+
+    # -- scheduling
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
+        """Run ``callback(*args)`` in the next turn, in `context` (a copy of the current one by default).
+
+        Raises RuntimeError on a closed loop and, in debug mode, from a thread that is not the loop's; TypeError where
+        `callback` cannot be called.
+        """
+        if cython.compiled:
+            return quick_call_soon(self, callback, callback, args, context)
+        if self._state or self._debug:
+            self._check(callback, "call_soon")
+            self._check_thread()
+        elif not callable(callback):
+            self._check(callback, "call_soon")
+        if self._inbox.pending:
+            self._take_posts()  # what was posted before this call runs before it
+        if cython.compiled:  # noqa: SIM114 - alone it is decided by the compiler, which leaves the rest out
+            handle = self._new_handle(callback, args, context)
+        elif self._debug:
+            handle = self._new_handle(callback, args, context)
+        else:
+            # The same in place: that spares a call.
+            handle = new(Handle)
+            handle._callback = callback
+            handle._args = args
+            handle._loop = self
+            handle._context = copy_context() if context is None else context
+            handle._cancelled = False
+            handle._repr = handle._source_traceback = None
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
+        """As `call_soon`, from any thread or signal handler; wakes the loop."""
+        if cython.compiled:
+            return quick_call_soon_threadsafe(self, callback, callback, args, context)
+        self._check(callback, "call_soon_threadsafe")
+        handle = ThreadSafeHandle(callback, args, self, context)
+        if self._thread_id == threading.get_ident():
+            self._post_from_home(handle)
+        else:
+            self._inbox.post(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> TimerHandle:
+        """Run ``callback(*args)`` in `delay` seconds, never sooner. A delay of 0 or less: in the next turn."""
+        if cython.compiled:
+            return quick_call_later(self, delay, callback, args, context)
+        if delay is None:
+            raise TypeError("call_later(): delay must be a number of seconds, got None")
+        return self._new_timer(self.time() + delay, callback, args, context, "call_later")
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> TimerHandle:
+        """Run ``callback(*args)`` when ``loop.time()`` has reached `when`, never sooner."""
+        if cython.compiled:
+            return quick_call_at(self, when, callback, args, context)
+        if when is None:
+            raise TypeError("call_at(): when must be a number, in seconds of loop.time(), got None")
+        return self._new_timer(when, callback, args, context, "call_at")
+
+    def _new_handle(self, callback: Any, args: Any, context: Context | None) -> Handle:
+        if cython.compiled and self.spare_count:
+            self.spare_count -= 1
+            handle = cython.cast(Handle, slot_take(self.spares, self.spare_count))  # type: ignore # noqa: F821
+        else:
+            handle = Handle.__new__(Handle)
+            handle._loop = self
+        handle._callback = callback
+        handle._args = args
+        handle._context = copy_context() if context is None else context
+        if self._debug:
+            handle._source_traceback = creation_stack()
+        return handle
+
+    def _new_timer(self, when: float, callback: Any, args: Any, context: Context | None, name: str) -> TimerHandle:
+        if self._state or self._debug:
+            self._check(callback, name)
+            self._check_thread()
+        elif not callable(callback):
+            self._check(callback, name)
+        if not cython.compiled and type(when) is not float:
+            when = real_number(when)  # what cannot be compared would spoil the heap
+        if when != when:
+            raise ValueError(f"{name}(): the time must not be NaN")
+        if cython.compiled:
+            timer = TimerHandle.__new__(TimerHandle)
+        else:
+            timer = new(TimerHandle)
+            timer._cancelled = False
+            timer._repr = timer._source_traceback = None
+        timer._callback = callback
+        timer._args = args
+        timer._loop = self
+        timer._context = copy_context() if context is None else context
+        if self._debug:
+            timer._source_traceback = creation_stack()
+        timer._when = when
+        self._timers.push(timer)
+        return timer
+
+    def push(self, runnable: Runnable) -> int:
+        """Put `runnable` on the ready ring: it runs in the next turn."""
+        if runnable is None:
+            raise TypeError("push(): runnable must be a Runnable, got None")
+        self._ready.append(runnable)
+        return 0
+
+    def _run_again(self, handle: Handle) -> None:
+        """`handle` has been interrupted: it is the next to run."""
+        if handle is None:
+            raise TypeError("_run_again(): handle must be a Handle, got None")
+        self._ready.appendleft(handle)
+
+    def _post_from_home(self, handle: Handle) -> int:
+        """A post of the loop's own thread takes its place among what that thread makes ready, behind what was posted before."""
+        if self._inbox.pending:
+            self._take_posts()
+        self._ready.append(handle)
+        self._inbox.ring()
+        return 0
+
+    def _take_posts(self) -> int:
+        if not cython.compiled:
+            # No post is nowhere, or in two places, where a call ends: that is where a signal's handler runs, and may raise.
+            self._inbox.pending = False
+            items: Any = self._inbox.items
+            ring: Any = self._ready
+            while items:
+                ring += (items[0],)
+                del items[0]
+            return 0
+        posted = self._inbox.take_all()
+        for item in posted:
+            self._ready.append(item)
+        return 0
+
+    if cython.compiled:
+
+        def recycle(self, handle: Any) -> int:
+            """Keep the shell of a handle that nobody holds, for the next `call_soon`: cheaper than a new one."""
+            if nobody_else_holds(handle) and self.spare_count < SPARE_HANDLES:  # type: ignore # noqa: F821
+                if not handle._cancelled and handle._source_traceback is None:
+                    # `_loop` stays, which is this one; `_drop_all` lets go of the shells.
+                    handle._callback = None
+                    handle._args = None
+                    handle._context = None
+                    # What died just now may have run a turn, which kept some, or have found the handle.
+                    if nobody_else_holds(handle) and self.spare_count < SPARE_HANDLES:  # type: ignore # noqa: F821
+                        slot_put(self.spares, self.spare_count, handle)  # type: ignore # noqa: F821
+                        self.spare_count += 1
+            return 0
+
+    # -- state
+
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._state != OPEN
+
+    def is_running(self) -> bool:
+        """Whether `run_forever` or `run_until_complete` is under way."""
+        return self._thread_id is not None
+
+    def get_debug(self) -> bool:
+        """Whether the loop is in debug mode."""
+        return bool(self._debug)
+
+    def _refuse(self) -> int:
+        if self._state == CLOSED:
+            raise RuntimeError("Event loop is closed")
+        if self._state == FORKED:
+            raise RuntimeError(
+                f"this event loop belongs to the parent process {getattr(self, '_home_pid', '')} and cannot be used after a fork: "
+                f"make a new one in this process ({os.getpid()}), with asyncio.run() or cede.new_event_loop()"
+            )
+        if self._state == UNBORN:
+            raise RuntimeError("the event loop is not initialized: call its __init__ first")
+        return 0
+
+    def _check_closed(self) -> None:
+        if self._state:
+            self._refuse()
+
+    def _check(self, callback: Any, method: str) -> int:
+        if self._state:
+            self._refuse()
+        if not callable(callback):
+            raise TypeError(f"a callable object was expected by {method}(), got {callback!r}")
+        if self._debug and is_coroutine_like(callback):
+            raise TypeError(f"coroutines cannot be used with {method}()")
+        return 0
+
+    def _check_thread(self) -> None:
+        """In debug mode: a call from another thread than the loop's would corrupt it silently, so it raises."""
+        if self._debug and self._thread_id is not None and self._thread_id != threading.get_ident():
+            raise RuntimeError(
+                "Non-thread-safe operation invoked on an event loop other than the current one: "
+                "use loop.call_soon_threadsafe() from another thread"
+            )
+
+    def _check_home(self) -> int:
+        """In any mode: what runs a task's step at once must be on the loop's thread, or two threads are inside one loop."""
+        if self._thread_id != threading.get_ident():
+            raise RuntimeError(
+                "an eager task takes its first step where it is made, which must be the thread of its loop: "
+                "use asyncio.run_coroutine_threadsafe() from another thread"
+            )
+        return 0
+
+    def _has_posts(self) -> bool:
+        """Whether something that was posted has not been taken in yet."""
+        return bool(self._inbox.pending)
+
+    def _hints(self) -> Any:
+        """What this loop's thread and its workers let each other know."""
+        return self._inbox.hints
+
+    def _drop_all(self) -> int:
+        """Forget all ready work and timers, when the loop closes."""
+        if cython.compiled:
+            self.spare_count = 0
+            self.spares = [None] * SPARE_HANDLES
+        for _ in range(DROPPED_AT_MOST):
+            self._ready.clear()
+            self._timers.clear()
+            self._inbox.items.clear()
+            if not (self._ready.size() or self._timers.size() or self._inbox.items):
+                break
+        self.driver = NO_DRIVER
+        self._inbox.driver = NO_DRIVER
+        return 0
+
+
+if cython.compiled:
+    # What `call_soon`, `call_later` and `call_at` are when called with arguments that need no parsing: see methods.h.
+
+    def quick_call_soon(scheduler: Scheduler, callback: Any, again: Any, args: Any, context: Any) -> Handle:
+        if scheduler._state or scheduler._debug or not callable(callback):
+            scheduler._check(callback, "call_soon")
+            scheduler._check_thread()
+        if scheduler._inbox.pending:
+            scheduler._take_posts()
+        handle = scheduler._new_handle(callback, args, context)
+        scheduler._ready.append(handle)
+        return handle
+
+    def quick_call_soon_threadsafe(scheduler: Scheduler, callback: Any, again: Any, args: Any, context: Any) -> Handle:
+        if scheduler._state or scheduler._debug or not callable(callback):
+            scheduler._check(callback, "call_soon_threadsafe")
+        handle = ThreadSafeHandle.__new__(ThreadSafeHandle)
+        handle._loop = scheduler
+        handle._callback = callback
+        handle._args = args
+        handle._context = copy_context() if context is None else context
+        if scheduler._debug:
+            handle._source_traceback = creation_stack()
+        if scheduler._thread_id is not None and cython.cast(cython.ulong, scheduler._thread_id) == this_thread():  # type: ignore # noqa: F821
+            scheduler._post_from_home(handle)
+        else:
+            inbox = scheduler._inbox
+            inbox.post(handle)
+            inbox.let_take()  # type: ignore[attr-defined]
+        return handle
+
+    def quick_call_later(scheduler: Scheduler, delay: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
+        if delay is None:
+            raise TypeError("call_later(): delay must be a number of seconds, got None")
+        return scheduler._new_timer(scheduler.later(seconds_of(delay)), callback, args, context, "call_later")  # type: ignore # noqa: F821
+
+    def quick_call_at(scheduler: Scheduler, when: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
+        if when is None:
+            raise TypeError("call_at(): when must be a number, in seconds of loop.time(), got None")
+        return scheduler._new_timer(seconds_of(when), callback, args, context, "call_at")  # type: ignore # noqa: F821
+
+    install_call_soon(Scheduler, cython.cast("void *", quick_call_soon))  # type: ignore # noqa: F821
+    install_call_soon_threadsafe(Scheduler, cython.cast("void *", quick_call_soon_threadsafe))  # type: ignore # noqa: F821
+    install_call_later(Scheduler, cython.cast("void *", quick_call_later))  # type: ignore # noqa: F821
+    install_call_at(Scheduler, cython.cast("void *", quick_call_at))  # type: ignore # noqa: F821
+
+
+def is_coroutine_like(callback: Any) -> bool:
+    """A coroutine or a coroutine function, which a callback must not be."""
+    from asyncio import coroutines
+    from inspect import iscoroutinefunction
+
+    return coroutines.iscoroutine(callback) or iscoroutinefunction(callback)

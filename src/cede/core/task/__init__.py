@@ -1,0 +1,1 @@
+"""Futures, tasks and handles: what is run, and what it waits for."""

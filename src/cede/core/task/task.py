@@ -1,0 +1,662 @@
+# cython: auto_pickle=False, boundscheck=False, nonecheck=False
+"""Task: a coroutine that the loop drives.
+
+Invariants
+----------
+* A task is in exactly one place: running, on the ready ring, parked (``waits_for`` is the future, which knows the task), or done.
+  ``waits_for`` stays set from the moment of parking until the step that follows.
+* A cancellation is counted first, then passed to what the task waits for; only if that refuses is the task marked (`DUE`),
+  and the mark is cleared when the error is delivered. So a request is delivered once, and none is lost.
+* A task in a cancelled scope is marked too (`PRESSED`), as long as it is in there: whenever it waits, its scope is asked what is to become
+  of that.
+* A pending task of our loop is known to asyncio, which keeps it alive; when it is done it is forgotten there, and nothing keeps it
+  but those who hold it. A failed task that nobody holds dies, and reports, at once.
+* A step enters the task's context and leaves it again, whatever happens in it.
+* Uncompiled, each method under which a coroutine runs lets go of its locals at its end. A traceback keeps the coroutine's frame, that
+  frame keeps the frames that called it, and their `self` would be the task: a cycle, and a failed task that is reported late.
+
+On a loop that is not ours the task works as well, by that loop's ``call_soon``.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import itertools
+import types
+from asyncio import base_tasks, coroutines, exceptions, futures
+from collections.abc import Awaitable
+from typing import Any
+
+from cede.core import stdlib
+from cede.core.task.cancel_request import tell, watch
+from cede.core.task.describe import nonsense, stands_still, task_text
+from cede.core.task.future import Future, loop_of_thread
+from cede.core.task.registry import enter_task, leave_task, put_back, register_weak, swap_current, unregister_weak
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from cede.core.pure import cython_shim as cython
+
+if not cython.compiled:
+    from cede.core.pure.shims import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, current_frame, monotonic, places
+    from cede.core.task.announce import announce, withdraw
+
+    DUE = 1
+    PRESSED = 2
+
+CancelledError = exceptions.CancelledError
+CoroutineType = types.CoroutineType
+GeneratorType = types.GeneratorType
+CO_ITERABLE_COROUTINE = inspect.CO_ITERABLE_COROUTINE
+
+if cython.compiled:
+    task_numbers = 0
+
+    def next_number() -> int:
+        global task_numbers  # noqa: PLW0603 - a C integer
+        task_numbers += 1
+        return task_numbers
+
+else:
+    next_number = itertools.count(1).__next__
+
+# Handles of a foreign loop, and wake-ups by foreign futures, run in this context; the step itself enters the task's own.
+_no_context = contextvars.Context
+
+
+class Task(Future):
+    """A coroutine, or a generator, run by an event loop. asyncio.Task's API, and ``isinstance(task, asyncio.Task)`` holds.
+
+    coro: a coroutine; an object with the methods of one; or a generator, whose bare ``yield`` gives way and whose
+    ``value = yield awaitable`` waits. Raises TypeError for anything else.
+    """
+
+    def __init__(
+        self, coro: Any, *, loop: Any = None, name: Any = None, context: Any = None, eager_start: bool = False
+    ) -> None:
+        self.refuse_second_birth()
+        if loop is None:
+            loop = loop_of_thread()
+        self.tells_if_destroyed = False
+        self.check_coroutine(coro)
+        self.start(loop)
+        self.name = None
+        self.waits_for = None
+        self.sends = None
+        self.must = 0
+        self.scope = None
+        self.asked = None
+        self.cancels = 0
+        self.launch(coro, name, context, eager_start)
+        if not cython.compiled:
+            coro = None
+            del self
+
+    if not cython.compiled:
+        # As in Future. `plain` is true where the turn may resume the coroutine by itself: a native coroutine on a loop of ours.
+        __slots__ = places(
+            "cancels",
+            "context",
+            "coro",
+            "gives_way",
+            "must",
+            "number",
+            "outcome",
+            "plain",
+            "tells_if_destroyed",
+            "waits_for",
+        )
+
+        coro: Any
+        waits_for: Any
+        is_task = True
+        name: Any = None
+        sends: Any = None
+        scope: Any = None
+        asked: Any = None
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            self: Any = Future.__new__(cls)
+            self.coro = self.context = self.waits_for = self.number = None
+            self.plain = self.gives_way = self.tells_if_destroyed = False
+            self.must = self.cancels = 0
+            return self
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return stdlib.Task if type(self) is Task else stdlib.class_of(self, stdlib.Task)
+
+    def check_coroutine(self, coro: Any) -> int:
+        if type(coro) is not CoroutineType:
+            if isinstance(coro, GeneratorType):
+                # A generator made by @types.coroutine follows asyncio's strict protocol; a plain one is free to give way.
+                self.gives_way = not coro.gi_code.co_flags & CO_ITERABLE_COROUTINE
+            elif not coroutines.iscoroutine(coro):
+                raise TypeError(f"a coroutine was expected, got {coro!r}")
+        return 0
+
+    def launch(self, coro: Any, name: Any, context: Any, eager_start: bool) -> int:
+        """The rest of the birth: the task is queued, or takes its first step."""
+        kernel = self.kernel
+        if cython.compiled:
+            self.is_task = True
+        else:
+            self.plain = type(coro) is CoroutineType and kernel is not None
+        if context is None:
+            self.context = copy_context()
+        elif isinstance(context, contextvars.Context):
+            self.context = context
+        else:
+            raise TypeError(f"a contextvars.Context was expected as context, got {context!r}")
+        if name is None:
+            # The number is drawn now, the text made when somebody reads it: most names are never read.
+            self.number = next_number()
+        else:
+            self.name = str(name)
+        self.coro = coro
+        self.tells_if_destroyed = True
+        if eager_start and self.loop.is_running():
+            if kernel is not None:
+                kernel._check_home()
+            self.step_eagerly()
+        elif kernel is not None:
+            if kernel._state:
+                kernel._refuse()
+            kernel._ready.append(self)
+            announce(self)
+        else:
+            self.loop.call_soon(self._step_on_foreign_loop, context=_no_context())
+            register_weak(self)
+        if not cython.compiled:
+            coro = None
+            del self
+        return 0
+
+    # -- asking
+
+    def get_coro(self) -> Any:
+        """The coroutine, or None where an eager task ended in its first step."""
+        return self.coro
+
+    def get_context(self) -> contextvars.Context:
+        """The context that the task runs in."""
+        return self.context
+
+    def get_name(self) -> str:
+        """The name of the task."""
+        if self.name is None:
+            self.name = f"Task-{self.number}"
+        return self.name
+
+    def set_name(self, value: object) -> None:
+        """Name the task."""
+        self.name = str(value)
+
+    def get_stack(self, *, limit: int | None = None) -> Any:
+        """The frames of the task's stack: where it waits, or, if it failed, the traceback's."""
+        return base_tasks._task_get_stack(self, limit)  # type: ignore[attr-defined,arg-type]
+
+    def print_stack(self, *, limit: int | None = None, file: Any = None) -> None:
+        """Print `get_stack` as a traceback, to stderr by default."""
+        base_tasks._task_print_stack(self, limit, file)  # type: ignore[attr-defined,arg-type]
+
+    def set_result(self, result: Any) -> None:
+        raise RuntimeError("Task does not support set_result operation")
+
+    def set_exception(self, exception: Any) -> None:
+        raise RuntimeError("Task does not support set_exception operation")
+
+    # -- cancelling
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Ask the task to stop: CancelledError is thrown in where it waits. False where it is done already.
+
+        The request is counted (`cancelling`), and taken back with `uncancel`.
+        """
+        self.need_loop()
+        self.log_traceback = False
+        if self.state != PENDING:
+            return False
+        if self.waits_for is not None and self.kernel is not None and self.kernel._debug:
+            self.kernel._check_thread()
+        self.cancels += 1
+        self.note_request(msg)
+        if self.waits_for is not None:
+            if self.waits_for.cancel(msg=msg):
+                return True
+        self.must |= DUE
+        self.cancel_message = msg
+        return True
+
+    def note_request(self, why: Any) -> int:
+        """Note who asks the task to stop: `cancel_request.py` makes words of it, if somebody wants to read them."""
+        by = None
+        kernel = self.kernel
+        if kernel is not None and kernel._shown is not None:
+            asker = kernel._shown
+            by = asker.number if asker.name is None else asker.name
+        frame = current_frame()
+        if frame is None:
+            self.asked = (by, monotonic(), why, None, 0)
+        else:
+            if not cython.compiled:
+                frame = frame.f_back
+                while frame.f_back is not None and frame.f_code.co_filename == __file__:
+                    frame = frame.f_back
+            self.asked = (by, monotonic(), why, frame.f_code, frame.f_lasti)
+        if kernel is not None and (kernel._debug or kernel.slow_cancel_duration is not None):
+            watch(self, self.asked)
+        return 0
+
+    def cancelling(self) -> int:
+        """How many requests to cancel were made and not taken back."""
+        return int(self.cancels)
+
+    def uncancel(self) -> int:
+        """Take one request back; returns how many remain. At none, a request that was not yet delivered is dropped."""
+        if self.cancels > 0:
+            self.cancels -= 1
+            if self.cancels == 0:
+                self.must &= ~DUE
+        return int(self.cancels)
+
+    # -- stepping
+
+    def run_ready(self) -> int:
+        """The ready ring's turn of this task."""
+        waited = self.waits_for
+        if waited is None:
+            if cython.compiled and self.state == PENDING and not self.must:
+                return self.go_on()
+            self.step(None)
+        else:
+            self.waits_for = None
+            if waited.state == FINISHED and waited.failure is None:
+                if self.gives_way:
+                    self.sends = waited.value
+                elif cython.compiled and self.state == PENDING and not self.must:
+                    return self.go_on()
+                self.step(None)
+            else:
+                self.step(failure_of_future(waited))
+        if not cython.compiled:
+            waited = None
+            del self
+        return 0
+
+    if cython.compiled:
+
+        def go_on(self) -> int:
+            """What `step` and `resume` come to where nothing is thrown in and nothing is sent: nearly each step."""
+            kernel = self.kernel
+            if kernel._shown is not self:
+                kernel.show(self)
+            if self.sends is not None:
+                return self.resume(None)
+            result = resume_plain(self.context, self.coro, cython.address(self.outcome))  # type: ignore # noqa: F821
+            if result is None and self.outcome == YIELDED and not self.must:
+                kernel._ready.append(self)
+                return 0
+            return self.settle(result)
+
+    def _wakeup(self, future: Any) -> None:
+        """A future that is not ours, or whose loop is not ours, is done."""
+        failure = None
+        self.waits_for = None
+        try:
+            value = future.result()
+        except BaseException as error:
+            failure = error
+        else:
+            if self.gives_way:
+                self.sends = value
+        try:
+            self.step(failure)
+        finally:
+            failure = future = value = None
+            if not cython.compiled:
+                del self
+
+    def wakeup_callback(self) -> Any:
+        """What this task adds to a future as its callback."""
+        return self._wakeup
+
+    def _step_on_foreign_loop(self) -> None:
+        self.step(None)
+        if not cython.compiled:
+            del self
+
+    def _step_with(self, error: Any) -> None:
+        self.step(error)
+        if not cython.compiled:
+            error = None
+            del self
+
+    def step(self, failure: Any) -> int:
+        """Resume the coroutine once, throwing `failure` where that is not None, and see to what comes of it."""
+        if self.state != PENDING:
+            return self.refuse_step()
+        if self.must & DUE:
+            if not isinstance(failure, CancelledError):
+                failure = self._make_cancelled_error()
+        if self.asked is not None and isinstance(failure, CancelledError):
+            if not hasattr(failure, "__notes__"):  # it may be that of another task, and tell of its own
+                tell(failure, self.asked)
+            self.asked = None
+        kernel = self.kernel
+        if kernel is not None:
+            if kernel._shown is not self:
+                kernel.show(self)
+            self.resume(failure)
+        else:
+            enter_task(self.loop, self)
+            try:
+                self.resume(failure)
+            finally:
+                leave_task(self.loop, self)
+        if not cython.compiled:
+            failure = None
+            del self
+        return 0
+
+    def refuse_step(self) -> int:
+        """Somebody finished the task behind its back (``Future.set_result(task, ...)``) while it was queued."""
+        self.leave()
+        error = exceptions.InvalidStateError(f"step(): already done: {self!r}")
+        if self.kernel is None:
+            raise error
+        self.loop.call_exception_handler({"message": "A task that is done was to go on", "exception": error, "task": self})
+        return 0
+
+    def step_eagerly(self) -> int:
+        """The first step, inside the constructor: the task that makes this one is interrupted, and current again afterwards."""
+        kernel = self.kernel
+        shown = None if kernel is None else kernel._shown
+        previous = swap_current(self.loop, self)
+        if kernel is not None:
+            kernel._shown = self
+        began = True
+        try:
+            announce(self)
+            self.resume(None)
+            began = self.outcome != RAISED or not stands_still(self.coro)
+        finally:
+            if kernel is not None:
+                kernel._shown = shown
+            put_back(self.loop, previous)  # a turn that was run by hand has left none
+            if self.state != PENDING:
+                self.coro = None
+                withdraw(self)
+            elif kernel is None:
+                # On a loop that is not ours a pending task is known weakly, as that loop's own are.
+                register_weak(self)
+                withdraw(self)
+        if not began:
+            self.refuse_context()
+        if not cython.compiled:
+            previous = shown = None
+            del self
+        return 0
+
+    def refuse_context(self) -> int:
+        """The context is entered already: the caller made a mistake, which is no failure of the coroutine's."""
+        self.log_traceback = False
+        raise self.failure
+
+    def resume(self, failure: Any) -> int:
+        if failure is not None:
+            self.must &= ~DUE  # here it is delivered; before, a signal's handler might raise, uncompiled, and the request would be lost
+        if cython.compiled:
+            if self.sends is not None and failure is None:
+                value = self.sends
+                self.sends = None
+                result = resume_step_with(self.context, self.coro, value, cython.address(self.outcome))  # type: ignore # noqa: F821
+            else:
+                result = resume_step(self.context, self.coro, failure, cython.address(self.outcome))  # type: ignore # noqa: F821
+        else:
+            # The interpreted twin of what call.h does, in place: that spares each step a call.
+            self.outcome = YIELDED
+            try:
+                if failure is not None:
+                    result = self.context.run(self.coro.throw, failure)
+                elif self.sends is None:
+                    result = self.context.run(self.coro.send, None)
+                else:
+                    value = self.sends
+                    self.sends = None
+                    result = self.context.run(self.coro.send, value)
+            except StopIteration as stop:
+                self.outcome = RETURNED
+                result = stop.value
+            except BaseException as error:
+                # This frame holds `failure`, which may be the very error: without the cut that is a reference cycle.
+                self.outcome = RAISED
+                result = error.with_traceback(error.__traceback__.tb_next)  # type: ignore[union-attr]
+
+        self.settle(result)
+        if not cython.compiled:
+            failure = result = None
+            del self
+        return 0
+
+    def settle(self, result: Any) -> int:
+        """See to what the coroutine yielded, returned or raised."""
+        if self.outcome == YIELDED:
+            if result is None and self.kernel is not None:
+                if self.must & PRESSED:
+                    self.scope.press_ready(self)
+                self.kernel._ready.append(self)
+            elif type(result) is Future or type(result) is Task:
+                self.park(result)
+            else:
+                self.park_elsewhere(result)
+        elif self.outcome == RETURNED:
+            if self.must & DUE:
+                # Cancelled by itself, or by what it called, in its last step.
+                self.must = 0
+                self.cancel_now(self.cancel_message)
+            else:
+                self.finish(result)
+            self.leave()
+        else:
+            self.end_by(result)
+        if not cython.compiled:
+            result = None
+            del self
+        return 0
+
+    def park(self, future: Any) -> int:
+        """Wait for a future of ours."""
+        if not future.blocking or future.loop is not self.loop or future is self or self.kernel is None:
+            return self.park_elsewhere(future)
+        future.blocking = False
+        self.waits_for = future
+        if future.state != PENDING:
+            self.kernel.push(self)
+        elif future.waiter is None and future.callbacks is None:
+            future.waiter = self
+        else:
+            # Somebody came before: the order of arrival decides. A task that waits is a callback like any other here.
+            future.add_done_callback(self._wakeup, context=_no_context())
+        if self.must:
+            self.pass_on(future)
+        return 0
+
+    def pass_on(self, future: Any) -> int:
+        """The task is marked, and waits for `future` now: that is cancelled, or what pressed the task decides."""
+        if self.must & DUE:
+            if future.cancel(msg=self.cancel_message):
+                self.must &= ~DUE
+        elif self.must & PRESSED:
+            self.scope.press(self)
+        return 0
+
+    def park_elsewhere(self, result: Any) -> int:
+        """Wait for whatever else a coroutine may yield, or tell it that it must not."""
+        try:
+            return self.park_foreign(result)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # What was yielded has code of its own, and that failed: no reason to leave the loop, nor to wait for ever.
+            self.waits_for = None
+            return self.step_soon(error)
+
+    def park_foreign(self, result: Any) -> int:
+        if result is None:
+            self.loop.call_soon(self._step_on_foreign_loop, context=_no_context())
+            return 0
+        blocking = getattr(result, "_asyncio_future_blocking", None)
+        error: Any = None
+        if blocking is not None:
+            if futures._get_loop(result) is not self.loop:  # type: ignore[attr-defined]
+                error = RuntimeError(f"Task {self!r} got Future {result!r} attached to a different loop")
+            elif blocking or self.gives_way:
+                if result is self:
+                    error = RuntimeError(f"Task cannot await on itself: {self!r}")
+                else:
+                    result._asyncio_future_blocking = False
+                    result.add_done_callback(self._wakeup, context=_no_context())
+                    self.waits_for = result
+                    if self.must:
+                        self.pass_on(result)
+                    return 0
+            else:
+                error = nonsense(self, result, True)
+        elif self.gives_way:
+            if isinstance(result, Awaitable) or coroutines.iscoroutine(result):
+                return self.wait_for_awaitable(result)
+            return self.step_soon(None)
+        else:
+            error = nonsense(self, result, False)
+        return self.step_soon(error)
+
+    def wait_for_awaitable(self, awaitable: Any) -> int:
+        """A generator task yielded an awaitable that is no future: it is driven by a task of its own."""
+        from cede.core.task.wrap import as_coroutine
+
+        child = Task(as_coroutine(awaitable), loop=self.loop, context=self.context)
+        child.add_done_callback(self._wakeup, context=_no_context())
+        self.waits_for = child
+        if self.must:
+            self.pass_on(child)
+        return 0
+
+    def step_soon(self, error: Any) -> int:
+        if error is None and self.kernel is not None:
+            self.kernel.push(self)
+        else:
+            self.loop.call_soon(self._step_with, error, context=_no_context())
+        return 0
+
+    def end_by(self, error: BaseException) -> int:
+        """The coroutine raised."""
+        if isinstance(error, CancelledError):
+            self._cancelled_exc = error
+            self.cancel_now(None)
+            self.leave()
+        elif isinstance(error, (KeyboardInterrupt, SystemExit)):
+            self.fail(error)
+            self.leave()
+            raise error
+        else:
+            self.fail(error)
+            self.leave()
+        return 0
+
+    def leave(self) -> int:
+        """The task is done: asyncio need not know it any more, and nothing but its holders keeps it."""
+        if self.kernel is not None:
+            withdraw(self)
+        else:
+            unregister_weak(self)
+        return 0
+
+    def forget(self) -> None:
+        """The loop is closed with this task pending: stop keeping it alive."""
+        withdraw(self)
+
+    # -- what libraries read
+
+    @property
+    def _coro(self) -> Any:
+        return self.coro
+
+    @property
+    def _context(self) -> Any:
+        return self.context
+
+    @property
+    def _name(self) -> str:
+        return self.get_name()
+
+    @property
+    def _fut_waiter(self) -> Any:
+        return self.waits_for
+
+    @property
+    def _log_destroy_pending(self) -> bool:
+        return bool(self.tells_if_destroyed)
+
+    @_log_destroy_pending.setter
+    def _log_destroy_pending(self, value: Any) -> None:
+        self.tells_if_destroyed = bool(value)
+
+    @_log_destroy_pending.deleter
+    def _log_destroy_pending(self) -> None:
+        raise AttributeError("_log_destroy_pending cannot be deleted")
+
+    @property
+    def _must_cancel(self) -> bool:
+        return bool(self.must & DUE)
+
+    @_must_cancel.setter
+    def _must_cancel(self, value: Any) -> None:
+        if value:
+            self.must |= DUE
+        else:
+            self.must &= ~DUE
+
+    @_must_cancel.deleter
+    def _must_cancel(self) -> None:
+        raise AttributeError("_must_cancel cannot be deleted")
+
+    @property
+    def _num_cancels_requested(self) -> int:
+        return int(self.cancels)
+
+    def __repr__(self) -> str:
+        if self.loop is None:
+            return f"<{type(self).__name__} (not initialized)>"
+        return task_text(self)
+
+    def __del__(self) -> None:
+        if self.loop is None:
+            return
+        if self.state == PENDING and self.tells_if_destroyed:
+            context = {"task": self, "message": "Task was destroyed but it is pending!"}
+            if self._source_traceback:
+                context["source_traceback"] = self._source_traceback
+            self.loop.call_exception_handler(context)
+        if self.log_traceback:
+            self.report_unfetched()
+
+
+def failure_of_future(future: Any) -> Any:
+    """The exception with which a future of ours ended, marked as fetched."""
+    if future.state == CANCELLED:
+        return future._make_cancelled_error()
+    future.log_traceback = False
+    return future.failure.with_traceback(future.trace)
+
+
+def has_to_tell(task: Task) -> bool:
+    """Whether the finalizer would report something."""
+    return task.log_traceback or (task.state == PENDING and task.tells_if_destroyed)
+
+
+if cython.compiled:
+    pool_task(Task)  # type: ignore # noqa: F821
+    finalize_task(Task, cython.cast("void *", has_to_tell))  # type: ignore # noqa: F821

@@ -1,0 +1,24 @@
+"""What is no awaitable of ours, wrapped: a coroutine around any awaitable, a future around one of concurrent.futures."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Awaitable
+from typing import Any
+
+from cede.core import stdlib
+
+
+async def as_coroutine(awaitable: Awaitable[Any]) -> Any:
+    """Await `awaitable`, which a generator task yielded."""
+    return await awaitable
+
+
+def wrap_future(future: Any, *, loop: Any = None) -> Any:
+    """Wrap a ``concurrent.futures.Future`` for this loop; a future of asyncio is returned as it is."""
+    if asyncio.isfuture(future):
+        return future
+    if not isinstance(future, concurrent.futures.Future):
+        raise TypeError(f"wrap_future(): future must be a concurrent.futures.Future, got {future!r}")
+    return stdlib.wrap_future(future, loop=loop)

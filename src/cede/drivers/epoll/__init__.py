@@ -1,0 +1,1 @@
+"""The driver of Linux: epoll, and system calls without Python in between."""

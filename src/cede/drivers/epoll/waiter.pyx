@@ -1,0 +1,382 @@
+"""The native driver's waiting: Linux epoll, system calls from C.
+
+What makes it fast, beyond the shared logic of `readiness`: an event leads to its channel through an array, a received message is
+copied once from a buffer that all streams share, and a system call that cannot block keeps the GIL. Giving it up costs little by itself,
+but each time a busy thread may take it and keep it for the whole switch interval, 5 ms, before the next byte is served.
+
+Invariants
+----------
+* `table[fd]` points at the channel that `channels` holds for that number, or is NULL; it owns nothing.
+* An event carries descriptor and generation. A channel that was closed, or another that took its number within the same batch,
+  has a different generation, and the event is dropped.
+* Events from `position` to `count` have not been told yet. They stay there when an interrupt leaves `tell`; they are those of poll number
+  `polls`. What user code does in between, a turn run by hand for one, may have told them, and collected others.
+* `events` has room for everything that is wanted: what is ready together is told together.
+* After a fork the child shares the parent's epoll instance: it may close its descriptor, and must not change its registrations.
+"""
+
+import os
+import socket
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_CLEAR
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from cede.core.scheduler.ports cimport COLLECTED, NO_BATCH, TELLING
+from cede.drivers.contract cimport READ, WRITE, Channel
+from cede.drivers.selector.streams cimport PortableDriver
+from cede.drivers.readiness cimport Watch
+from cede.drivers.epoll.sys_epoll cimport *
+
+plain_socket = socket.socket
+
+# How often this process is the result of a fork since the module was imported; a driver remembers the figure of its birth.
+cdef int forks = 0
+
+
+def _count_fork():
+    global forks
+    forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+cdef bint number_can_be_read() except -1:
+    """Whether a socket object keeps its descriptor where sys_epoll.h reads it. Otherwise every socket is served by its methods."""
+    with plain_socket() as one, plain_socket() as other:
+        if socket_number(one) != one.fileno() or socket_number(other) != other.fileno():
+            return False
+    return socket_number(one) == -1 and socket_number(other) == -1
+
+
+native = number_can_be_read()
+
+
+def reads_numbers():
+    """Whether descriptors are read from inside socket objects; if not, sockets are served by their methods."""
+    return bool(native)
+
+
+def number_of(sock):
+    """The descriptor of a plain socket, as the driver reads it."""
+    if not native or type(sock) is not plain_socket:
+        raise TypeError(f"number_of(): sock must be a socket.socket, got {sock!r}")
+    return socket_number(sock)
+
+
+cdef object os_error(int code):
+    return OSError(code, os.strerror(code))
+
+
+cdef class EpollWaiter(PortableDriver):
+    """Waits with epoll; `EpollDriver` adds what is done with what it learns."""
+
+    def __cinit__(self):
+        self.epoll = -1
+        self.bell = -1
+        self.ear = self.mouth = -1
+
+    def __init__(self):
+        PortableDriver.__init__(self)
+        if self.epoll >= 0 or self.closed:
+            raise RuntimeError("the driver's __init__() was called twice")
+        self.edges = True
+        self.born = forks
+        self.room = BATCH
+        self.events = <epoll_event *>PyMem_Malloc(BATCH * sizeof(epoll_event))
+        self.scratch = <char *>PyMem_Malloc(SCRATCH)
+        if self.events == NULL or self.scratch == NULL:
+            raise MemoryError()
+        self.epoll = epoll_create1(EPOLL_CLOEXEC)
+        if self.epoll < 0:
+            raise os_error(errno_now)
+        self.bell = make_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self.bell < 0:
+            raise os_error(errno_now)
+        self.listen(self.bell, BELL)
+        # Kernels before 5.11 and some seccomp filters have no epoll_pwait2: milliseconds then.
+        self.fine = wait_fine(self.epoll, self.events, BATCH, 0.0) >= 0
+
+    def __dealloc__(self):
+        self.give_back()
+        PyMem_Free(self.events)
+        PyMem_Free(self.scratch)
+        PyMem_Free(self.table)
+        Py_CLEAR(self.last)
+        Py_CLEAR(self.reserve)
+
+    cdef int give_back(self) noexcept:
+        if self.epoll >= 0:
+            c_close(self.epoll)
+            self.epoll = -1
+        if self.bell >= 0:
+            c_close(self.bell)
+            self.bell = -1
+        if self.mouth >= 0:
+            c_close(self.ear)
+            c_close(self.mouth)
+            self.ear = self.mouth = -1
+        return 0
+
+    cdef int listen(self, int fd, uint32_t mark) except -1:
+        cdef epoll_event event
+        set_event(&event, EPOLLIN, 0, mark)
+        if epoll_ctl(self.epoll, EPOLL_CTL_ADD, fd, &event) < 0:
+            raise os_error(errno_now)
+        return 0
+
+    # -- registrations
+
+    cdef int arm(self, Channel channel) except -1:
+        cdef epoll_event event
+        cdef int mask = channel.wanted
+        cdef uint32_t bits = 0
+        cdef int operation
+        if channel.edge:
+            # What is armed stays armed: it costs nothing until something happens, and then one event.
+            mask |= channel.armed
+            bits = EPOLLET
+        if mask & READ:
+            bits |= EPOLLIN | EPOLLRDHUP
+        if mask & WRITE:
+            bits |= EPOLLOUT
+        if not mask:
+            # A mask of nothing would still tell errors and hang-ups, for ever.
+            self.disarm(channel, True)
+            channel.armed = 0
+            return 0
+        if self.epoll < 0:
+            raise RuntimeError("the driver is closed")
+        if self.born != forks:
+            raise RuntimeError("the driver belongs to the parent process: make a new event loop in the child")
+        set_event(&event, bits, channel.generation, channel.fd)
+        operation = EPOLL_CTL_MOD if channel.armed else EPOLL_CTL_ADD
+        if epoll_ctl(self.epoll, operation, channel.fd, &event) < 0:
+            # The number may have been closed and opened again without a word: then the other operation is the right one.
+            if operation == EPOLL_CTL_MOD and errno_now == ENOENT:
+                operation = EPOLL_CTL_ADD
+            elif operation == EPOLL_CTL_ADD and errno_now == EEXIST:
+                operation = EPOLL_CTL_MOD
+            else:
+                raise os_error(errno_now)
+            if epoll_ctl(self.epoll, operation, channel.fd, &event) < 0:
+                raise os_error(errno_now)
+        channel.armed = mask
+        return 0
+
+    cdef int enroll(self, Channel channel) except -1:
+        cdef int fd = channel.fd
+        if fd >= self.capacity:
+            self.make_room(fd)
+        self.table[fd] = <PyObject *>channel
+        return 0
+
+    cdef int make_room(self, int fd) except -1:
+        """The number is larger than any before. It sizes memory, so the system is asked first whether it is a descriptor at all."""
+        cdef Py_ssize_t capacity = max(<Py_ssize_t>64, self.capacity)
+        cdef PyObject **table
+        if c_fcntl(fd, F_GETFD) < 0:
+            raise os_error(errno_now)
+        while capacity <= fd:
+            capacity *= 2
+        table = <PyObject **>PyMem_Realloc(self.table, <size_t>capacity * sizeof(PyObject *))
+        if table == NULL:
+            raise MemoryError(f"no memory for a table of {capacity} descriptors, which file descriptor {fd} needs")
+        memset(table + self.capacity, 0, <size_t>(capacity - self.capacity) * sizeof(PyObject *))
+        self.table = table
+        self.capacity = capacity
+        return 0
+
+    cdef int disarm(self, Channel channel, bint known) except -1:
+        cdef epoll_event event
+        if self.channels.get(channel.fd) is not channel and channel.fd < self.capacity:
+            if self.table[channel.fd] == <PyObject *>channel:
+                self.table[channel.fd] = NULL
+        if channel.armed and known and self.epoll >= 0 and self.born == forks:
+            # It fails where the descriptor was closed already, and then there is nothing to remove.
+            epoll_ctl(self.epoll, EPOLL_CTL_DEL, channel.fd, &event)
+        return 0
+
+    cdef Watch watch_socket(self, object sock, int fd):
+        cdef Watch watch
+        if 0 <= fd < self.capacity and self.table[fd] != NULL and type(<object>self.table[fd]) is Watch:
+            watch = <Watch>self.table[fd]
+            if watch.sock is not None and watch.sock() is sock:
+                return watch
+        return PortableDriver.watch_socket(self, sock, fd)
+
+    # -- waiting
+
+    cpdef int wait(self, double timeout) except -1:
+        cdef int count
+        if self.batch:
+            return 0
+        if self.epoll < 0:
+            raise RuntimeError("the driver is closed")
+        if self.interests > self.room:
+            self.widen()
+        self.acted = False
+        if timeout == 0.0:
+            count = wait_coarse(self.epoll, self.events, self.room, 0.0)
+        else:
+            self.asleep = True
+            with nogil:
+                if self.fine:
+                    count = wait_fine(self.epoll, self.events, self.room, timeout)
+                else:
+                    count = wait_coarse(self.epoll, self.events, self.room, timeout)
+            self.asleep = False
+        if count < 0:
+            self.acted = True  # nothing was seen
+            if errno_now != EINTR:
+                raise os_error(errno_now)
+            # Not waited for again here: the signal's handler may have given the kernel something to do.
+            PyErr_CheckSignals()
+            return 0
+        self.polls += 1
+        self.position = 0
+        self.count = self.sort_out(count)
+        if self.count or self.signals:
+            self.batch = COLLECTED
+        if self.signalled:
+            # Last: the handler may raise, or run anything, and the batch is safe.
+            self.signalled = False
+            PyErr_CheckSignals()
+        return count
+
+    cdef int widen(self) except -1:
+        cdef int room = 2 * self.interests
+        cdef epoll_event *events = <epoll_event *>PyMem_Realloc(self.events, room * sizeof(epoll_event))
+        if events != NULL:  # else the rest is told by the next poll
+            self.events = events
+            self.room = room
+        return 0
+
+    cdef int sort_out(self, int count) except -1:
+        """Hear the bell and the signals; how many events are left."""
+        cdef int index, kept = 0
+        cdef uint32_t fd
+        for index in range(count):
+            fd = <uint32_t>self.events[index].data.u64
+            if fd == BELL or fd == SIGNAL_PIPE:
+                self.hush(fd == SIGNAL_PIPE)
+                continue
+            if kept != index:
+                self.events[kept] = self.events[index]
+            kept += 1
+        return kept
+
+    cpdef int tell(self) except -1:
+        cdef unsigned int poll = self.polls
+        self.batch = TELLING
+        while self.polls == poll and (self.position < self.count or self.heard):
+            try:
+                if self.heard:
+                    self.tell_numbers()
+                self.dispatch(poll)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
+                self.report(error, "Error in the driver while an event was served")
+        if self.polls == poll and self.batch == TELLING:
+            self.batch = NO_BATCH
+        return 0
+
+    cdef int dispatch(self, unsigned int poll) except -1:
+        cdef epoll_event *event
+        cdef uint32_t fd, bits
+        cdef int mask
+        cdef Channel channel
+        while True:
+            if self.kernel._after_step:
+                self.kernel.end_step()
+            if self.polls != poll or self.position >= self.count:
+                return 0
+            event = &self.events[self.position]
+            self.position += 1
+            fd = <uint32_t>event.data.u64
+            bits = event.events
+            if <Py_ssize_t>fd >= self.capacity or self.table[fd] == NULL:
+                continue
+            channel = <Channel>self.table[fd]
+            if channel.generation != <uint32_t>(event.data.u64 >> 32):
+                continue
+            # An error or a hang-up is told to whoever waits, for whatever: the next system call says what it is.
+            mask = 0
+            if bits & ~<uint32_t>EPOLLOUT:
+                mask = READ
+            if bits & ~<uint32_t>(EPOLLIN | EPOLLRDHUP):
+                mask |= WRITE
+            if channel.stamp == poll:
+                mask = self.since_before(channel, mask)
+                if not mask:
+                    continue
+            if bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+                self.acted = True  # the end may be there behind the data that is told now
+            self.kernel.events += 1
+            if self.kernel._debug:
+                self.fire_timed(channel, mask)
+            else:
+                channel.fire(mask)
+
+    cpdef wake(self):
+        cdef uint64_t one = 1
+        if not self.rung:
+            self.rung = True
+            if self.bell >= 0:
+                c_write(self.bell, &one, sizeof(one))
+
+    cpdef int wakeup_fd(self) except -2:
+        if self.mouth < 0:
+            if self.epoll < 0:
+                raise RuntimeError("the driver is closed")
+            ear, mouth = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                self.listen(ear, SIGNAL_PIPE)
+            except BaseException:
+                os.close(ear)
+                os.close(mouth)
+                raise
+            self.ear = ear
+            self.mouth = mouth
+        return self.mouth
+
+    cdef int hush(self, bint signals) except -1:
+        cdef char drain[4096]
+        cdef Py_ssize_t size = sizeof(drain)
+        if signals:
+            while size == sizeof(drain):
+                size = c_read(self.ear, drain, sizeof(drain))
+                if size > 0 and self.signal_sink is not None:
+                    self.numbers += drain[:size]
+                    self.signals = True
+            self.signalled = True
+            return 0
+        c_read(self.bell, drain, 8)
+        # Only now: a bell rung between the two would be neither counted nor heard.
+        self.rung = False
+        return 0
+
+    cpdef int after_fork(self) except -1:
+        # `disarm` knows by `born` that the registrations are not this process's to change. Set here too: whose hook runs first
+        # after a fork depends on what was imported first.
+        self.born = -1
+        return self.close()
+
+    cpdef int close(self) except -1:
+        if not self.closed:
+            self.closed = True
+            self.position = self.count = 0
+            self.signals = self.heard = False
+            self.numbers = b""
+            self.batch = NO_BATCH
+            try:
+                self.forget_all()
+            finally:
+                self.give_back()
+                Py_CLEAR(self.last)
+        return 0

@@ -1,0 +1,1 @@
+"""The driver that runs everywhere: the standard library's selectors and socket objects."""

@@ -1,0 +1,6 @@
+from cede.core.scheduler.task_kernel cimport Spawner
+
+cdef object PLAIN
+
+cdef class Transfers(Spawner):
+    pass

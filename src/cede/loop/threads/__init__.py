@@ -1,0 +1,1 @@
+"""The threads of a loop's default executor."""

@@ -1,0 +1,1 @@
+"""Datagram transports: UDP and Unix sockets."""

@@ -1,0 +1,1 @@
+"""Transports over the ends of pipes, FIFOs and terminals."""

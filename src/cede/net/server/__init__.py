@@ -1,0 +1,1 @@
+"""Servers: what listens, and the limits it keeps."""

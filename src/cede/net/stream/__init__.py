@@ -1,0 +1,1 @@
+"""Stream transports: TCP and Unix sockets."""

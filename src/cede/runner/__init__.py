@@ -1,0 +1,1 @@
+"""How a program is started, stopped in bounded time, and put on cede."""

@@ -1,0 +1,1 @@
+"""Streams: readers and writers over connections, and child processes with them."""

@@ -1,0 +1,49 @@
+cimport cython
+from cede.core.task.awaitable cimport ENDED, SUSPENDED
+from cede.core.task.operation cimport OVER, PARKED, StreamOperation, begin
+from cede.sync.thread_lock cimport Guard
+
+cdef extern from "deque.h":
+    int prepare_deque "cede_prepare_deque"(object type) except -1
+    int append "cede_deque_append"(object items, object item) except -1
+    object popleft "cede_deque_popleft"(object items)
+
+cdef extern from "spare.h":
+    object take_spare "cede_take_spare"(int kind)
+    void keep_spare "cede_keep_spare"(int kind, object operation)
+
+cdef class Across(StreamOperation):
+    cdef bint at_once(self) except -1
+    cdef object in_turn(self)
+    cdef int over(self) except -1
+    cdef int step(self) except -1
+    cdef int release(self) except -1
+
+cdef class SendAcross(Across):
+    @cython.locals(exchange=Exchange)
+    cdef bint at_once(self) except -1
+    cdef object in_turn(self)
+    cdef int over(self) except -1
+
+cdef class ReceiveAcross(Across):
+    @cython.locals(exchange=Exchange)
+    cdef bint at_once(self) except -1
+    cdef object in_turn(self)
+    cdef int over(self) except -1
+
+cdef class NextAcross(ReceiveAcross):
+    cdef object in_turn(self)
+    cdef int over(self) except -1
+
+@cython.trashcan(True)
+cdef class Exchange:
+    cdef readonly object capacity
+    cdef Py_ssize_t bound
+    cdef readonly Guard guard
+    cdef readonly object buffer
+    cdef readonly object getters
+    cdef readonly object putters
+    cdef public bint closed
+    cdef object __weakref__
+    cdef bint put_at_once(self, object item) except -1
+    cdef object take_at_once(self)

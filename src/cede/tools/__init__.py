@@ -1,1 +1,0 @@
-"""The toolbox that a program imports."""
