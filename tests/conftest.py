@@ -108,6 +108,14 @@ def run(loop_factory: LoopFactory) -> Callable[..., Any]:
     return run_main
 
 
+@pytest.fixture(params=["asyncio", "cede"])
+def ns(request: pytest.FixtureRequest) -> Any:
+    """Whose functions and classes are used: cede's, and asyncio's own as the oracle."""
+    import cede
+
+    return {"asyncio": asyncio, "cede": cede}[request.param]
+
+
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     """Two connected sockets that do not block."""

@@ -15,12 +15,6 @@ import cede
 Run = Callable[..., Any]
 
 
-@pytest.fixture(params=["asyncio", "cede"])
-def ns(request: pytest.FixtureRequest) -> Any:
-    """The functions: cede's, and asyncio's own as the oracle."""
-    return {"asyncio": asyncio, "cede": cede}[request.param]
-
-
 class Turns:
     """A task that counts the turns of the loop, and says in which one something happened."""
 

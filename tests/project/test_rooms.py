@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# What is about no room in particular. Each folder's line here is what belongs into it.
-OTHERS = {
-    "conformance": "the suites of CPython, uvloop and AnyIO, run against cede",
-    "differential": "random programs, on asyncio and on cede",
-    "examples": "the programs of examples/, at work",
-    "fuzz": "calls and programs drawn at random",
-    "leaks": "the same work again and again, with the number of objects flat",
-    "libraries": "libraries at work on cede",
-    "matrix": "every Python at hand",
-    "nightly": "what takes hours",
-    "order": "in which turn things happen, in whatever room; asyncio says when",
-    "project": "the project itself: floors, rooms, the build, what is installed, the benchmark, the suite",
-    "regressions": "what users of event loops reported",
-    "shortage": "no memory, no descriptors, no stack, numbers that are far too large",
-    "soak": "servers under load and faults, for a long time",
-    "suites": "libraries' own suites, run on cede",
-    "support": "what several tests share",
-    "surface": "what cede's public names are to whoever looks at them: their kinds, their classes, asyncio's private ones",
-}
+README = (ROOT / "tests" / "README.md").read_text()
+# What is about no room in particular: the table in the tests' README.
+OTHERS = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
 
 
 def rooms(package: Path) -> set[str]:
@@ -52,6 +37,11 @@ def untested(root: Path) -> list[str]:
 def test_each_folder_is_named_as_a_room_or_on_the_list() -> None:
     assert list(wrong_places(ROOT)) == []
     assert {name for name in OTHERS if not (ROOT / "tests" / name).is_dir()} == set()
+
+
+def test_the_example_is_a_test() -> None:
+    (example,) = re.findall(r"```python\n.*?(def test_.*?)```", README, re.DOTALL)
+    assert example in (ROOT / "tests" / "sync" / "test_primitives.py").read_text()
 
 
 def test_each_floor_has_tests() -> None:

@@ -22,12 +22,6 @@ Run = Callable[..., Any]
 ours_only = pytest.mark.parametrize("ns", [cede], ids=["cede"])
 
 
-@pytest.fixture(params=[asyncio, cede], ids=["asyncio", "cede"])
-def ns(request: pytest.FixtureRequest) -> Any:
-    """Whose primitives."""
-    return request.param
-
-
 async def turns(count: int = 5) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
@@ -48,6 +42,25 @@ def blockers(ns: Any) -> list[tuple[Any, Callable[[], Any]]]:
         (full, full.join),
         (barrier, barrier.wait),
     ]
+
+
+def test_waiters_wake_in_order(run: Callable[..., Any], ns: Any) -> None:
+    async def main() -> list[int]:
+        event = ns.Event()
+        woken: list[int] = []
+
+        async def wait(number: int) -> None:
+            await event.wait()
+            woken.append(number)
+
+        tasks = [asyncio.create_task(wait(number)) for number in range(3)]
+        await asyncio.sleep(0)  # each has run to its wait: a turn, not a time
+        tasks[0].cancel()
+        event.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return woken
+
+    assert run(main) == [1, 2]
 
 
 def test_waiting_is_lazy_and_cancellable_in_each_way(ns: Any, run: Run) -> None:

@@ -20,12 +20,6 @@ from cede.core.task.cancel_request import request_of
 Run = Callable[..., Any]
 
 
-@pytest.fixture(params=["asyncio", "cede"])
-def ns(request: pytest.FixtureRequest) -> Any:
-    """The functions: cede's, and asyncio's own as the oracle."""
-    return {"asyncio": asyncio, "cede": cede}[request.param]
-
-
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     gc.collect()
