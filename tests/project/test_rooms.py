@@ -44,6 +44,36 @@ def test_the_example_is_a_test() -> None:
     assert example in (ROOT / "tests" / "sync" / "test_primitives.py").read_text()
 
 
+# Where tests are named by their paths or as modules. What ends in an underscore is made longer there.
+NAMED = re.compile(r"(?<![\w/.-])(tests(?:/[\w*.-]+)+)|-m (tests(?:\.\w+)+)")
+
+
+def named(root: Path) -> Iterator[tuple[str, str]]:
+    for pattern in (
+        "Makefile",
+        "pyproject.toml",
+        ".ci/run",
+        "*.md",
+        "docs/*.md",
+        "benchmarks/*.md",
+        "tests/**/*.md",
+        "tests/**/*.toml",
+        "tests/*/steps.py",
+    ):
+        for file in sorted(root.glob(pattern)):
+            for path, module in NAMED.findall(file.read_text()):
+                name = path.rstrip(".") or module.replace(".", "/")
+                yield str(file.relative_to(root)), name + "*" if name.endswith("_") else name
+
+
+def test_each_path_that_is_named_is_there() -> None:
+    found = list(named(ROOT))
+    assert {"Makefile", "docs/guarantees.md", "tests/conformance/ledgers/cpython.toml", "tests/nightly/steps.py"} <= {
+        file for file, _ in found
+    }
+    assert [f"{file}: {name}" for file, name in found if not any(ROOT.glob(name)) and not any(ROOT.glob(f"{name}.py"))] == []
+
+
 def test_each_floor_has_tests() -> None:
     assert untested(ROOT) == []
 
