@@ -48,11 +48,11 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
     "polls skipped": [
         (
             "core/scheduler/kernel.py",
-            "(driver.acted or (not told and self._look_is_due()))",
-            "(not told and self._look_is_due())",
+            "(driver.acted or (not told and self._poll_is_due()))",
+            "(not told and self._poll_is_due())",
         ),
         # An uncompiled turn takes longer than a compiled one: skipped is what those would skip.
-        ("core/scheduler/kernel.py", "LOOK_WITHIN = 50e-6", "LOOK_WITHIN = 1.0"),
+        ("core/scheduler/kernel.py", "POLL_WITHIN = 50e-6", "POLL_WITHIN = 1.0"),
     ],
     "handle resolved late": [
         (

@@ -29,17 +29,17 @@ def test_quiet_while_nothing_is_wanted(world: World) -> None:
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
         driver = loop.driver
-        assert driver.quiet
+        assert driver.idle
         protocol = Notes()
         transport, far = await connect(protocol)
         await turns(2)
-        assert not driver.quiet
+        assert not driver.idle
         transport.pause_reading()
-        assert driver.quiet
+        assert driver.idle
         transport.resume_reading()
-        assert not driver.quiet
+        assert not driver.idle
         transport.close()
-        assert driver.quiet
+        assert driver.idle
         await protocol.lost
         far.setblocking(False)
         one, other = socket.socketpair()
@@ -47,14 +47,14 @@ def test_quiet_while_nothing_is_wanted(world: World) -> None:
         other.setblocking(False)
         waiting = asyncio.create_task(loop.sock_recv(one, 10))
         await turns(2)
-        assert not driver.quiet
+        assert not driver.idle
         await loop.sock_sendall(other, b"x")
         assert await waiting == b"x"
-        assert driver.quiet  # though the socket stays registered
+        assert driver.idle  # though the socket stays registered
         loop.add_reader(one, print)
-        assert not driver.quiet
+        assert not driver.idle
         loop.remove_reader(one)
-        assert driver.quiet
+        assert driver.idle
         for sock in (one, other, far):
             sock.close()
         del sock, one, other
@@ -228,7 +228,7 @@ def test_what_cannot_be_watched(world: World, tmp_path: Any) -> None:
         with pytest.raises(OSError, match="Bad file descriptor"):
             loop.add_reader(10**6, print)
         assert not loop.driver.channels
-        assert loop.driver.quiet
+        assert loop.driver.idle
 
     world.run(main)
 

@@ -351,7 +351,7 @@ def test_no_interrupt_holds_up_the_threads_of_a_loop(driver: str) -> None:
                 loop.run_forever()
             futures[0].cancel()
             if loop._default_executor is not None:
-                loop._default_executor.crew.told()
+                loop._default_executor.pool.told()
 
         try:
             interrupter.during(hand_in)
@@ -367,7 +367,7 @@ def test_no_interrupt_holds_up_the_threads_of_a_loop(driver: str) -> None:
             assert not left
         assert all(ran.count(number) <= 1 for number in range(3)), ran
         assert all(number in ran for number, future in enumerate(futures) if not future.cancelled())
-        crew = loop._default_executor.crew
+        crew = loop._default_executor.pool
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_default_executor(), 10))
         counts = crew.told()
         assert counts["busy"] == counts["queued"] == 0, counts
@@ -398,7 +398,7 @@ def test_threads_that_are_told_to_go_while_an_interrupt_comes_go() -> None:
             threads.shutdown(wait=False, cancel_futures=True)
         for future in waiting:
             assert future.cancelled() or future.result(10) == 0
-        for thread in list(threads.crew.threads):
+        for thread in list(threads.pool.threads):
             thread.join(10)
             assert not thread.is_alive()
         loop.close()

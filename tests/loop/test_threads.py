@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import cede
-from cede.core.scheduler.gil_hints import Hints
-from cede.loop.threads.pool import Crew, ThreadJob
+from cede.core.scheduler.gil_hints import GilHints
+from cede.loop.threads.pool import ThreadJob, WorkerPool
 
 
 def job(function: Callable[..., Any], *args: Any) -> tuple[ThreadJob, concurrent.futures.Future[Any]]:
@@ -61,7 +61,7 @@ def test_errors_of_concurrent_futures_become_asyncios(run: Callable[..., Any]) -
 
 
 def test_more_jobs_than_threads_begin_in_order() -> None:
-    crew = Crew(2, "crew", Hints())
+    crew = WorkerPool(2, "crew", GilHints())
     gate, begun = threading.Semaphore(0), []
 
     def work(number: int) -> int:

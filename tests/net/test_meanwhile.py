@@ -267,11 +267,11 @@ def test_more_arrived_than_there_is_room_for() -> None:
 
             abort = close
 
-        from cede.net.tls.lower_protocol import TLSPort
+        from cede.net.tls.lower_protocol import LowerProtocol
         from cede.net.tls.transport import TLSTransport
 
         transport = TLSTransport(loop, Listener(), client_context(), server_hostname="localhost")
-        port = TLSPort(transport)
+        port = LowerProtocol(transport)
         port.connection_made(Under())
         assert len(port.get_buffer(-1)) > 0
         for count in (-1, 10**9, 2**40):

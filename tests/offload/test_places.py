@@ -1,4 +1,4 @@
-"""Places under any order of asking, leaving and cancelling: what Hypothesis draws, a model judges."""
+"""CapacityLimiter under any order of asking, leaving and cancelling: what Hypothesis draws, a model judges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cede.offload.pool import Pool
-from cede.sync.limiter import Places
+from cede.sync.limiter import CapacityLimiter
 
 examples = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -102,7 +102,7 @@ def test_a_pool_loses_no_place_and_gives_none_twice(run, size: int, program: lis
 @given(wishes=st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_size=20))
 def test_places_of_different_size(run, wishes: list[tuple[int, bool]]) -> None:
     async def main() -> None:
-        places = Places()
+        places = CapacityLimiter()
         served: list[int] = []
         widest = max(size for size, _ in wishes)
 

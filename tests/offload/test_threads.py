@@ -339,10 +339,10 @@ def test_a_pool_is_closed_with_its_loop(run) -> None:
 
 def test_nothing_of_a_limit_is_left(run) -> None:
     async def main() -> None:
-        from cede.offload.loop_state import keeper_of
+        from cede.offload.loop_state import loop_state_of
 
         for _ in range(3):
             await cede.to_thread(lambda: None, limit=1)
-        assert not keeper_of(asyncio.get_running_loop()).places
+        assert not loop_state_of(asyncio.get_running_loop()).places
 
     run(main)

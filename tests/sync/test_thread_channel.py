@@ -258,7 +258,7 @@ def test_subclasses_and_references(run: Run) -> None:
 
 
 def test_a_finalizer_uses_the_channel_that_it_interrupts() -> None:
-    """As a signal's handler may, on the thread that holds the guard: it waits for nobody, and what would have to is refused."""
+    """As a signal's handler may, on the thread that holds the lock: it waits for nobody, and what would have to is refused."""
     import gc
     import subprocess
     import sys
@@ -304,13 +304,13 @@ def test_a_finalizer_uses_the_channel_that_it_interrupts() -> None:
 
 
 def test_a_guard_that_its_own_thread_takes_again() -> None:
-    from cede.sync.thread_lock import new_guard
+    from cede.sync.thread_lock import new_thread_lock
 
-    guard = new_guard()
-    with guard:
-        assert not guard.is_nested()
-        with guard:
-            assert guard.is_nested()
-        assert not guard.is_nested()
+    lock = new_thread_lock()
+    with lock:
+        assert not lock.is_nested()
+        with lock:
+            assert lock.is_nested()
+        assert not lock.is_nested()
     with pytest.raises(RuntimeError):
-        guard.release()
+        lock.release()

@@ -54,12 +54,12 @@ async def to_cluster(function: Any, /, *args: Any, retries: int | None = None, *
     if "limit" not in kwargs:
         return await here.run(function, *args, retries=retries, **kwargs)
     from cede.offload.limits import enter, take_limit
-    from cede.offload.loop_state import keeper_of
+    from cede.offload.loop_state import loop_state_of
 
     limit = take_limit(function, kwargs)
     if limit is None:
         return await here.run(function, *args, retries=retries, **kwargs)
-    leave = await enter(keeper_of(asyncio.get_running_loop()), "to_cluster", function, limit)
+    leave = await enter(loop_state_of(asyncio.get_running_loop()), "to_cluster", function, limit)
     try:
         return await here.run(function, *args, retries=retries, **kwargs)
     finally:

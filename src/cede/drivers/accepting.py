@@ -78,7 +78,7 @@ class ListenAcceptor(Acceptor):
         if self.closed:
             raise RuntimeError("cannot accept connections: the listening socket is closed")
         if self.retry is None:
-            self.driver.want(self, READ)
+            self.driver.set_interest(self, READ)
         return 0
 
     def stop(self) -> int:
@@ -86,20 +86,20 @@ class ListenAcceptor(Acceptor):
             self.retry.cancel()
             self.retry = None
         if not self.closed:
-            self.driver.want(self, 0)
+            self.driver.set_interest(self, 0)
         return 0
 
     def close(self) -> int:
         if not self.closed:
             self.stop()
             self.closed = True
-            self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            self.driver.remove(self, self.sock.fileno() == self.fd)
             self.sock.close()
         return 0
 
     def fire(self, events: int) -> int:
         if not events & self.wanted:
-            return self.driver.arm(self)
+            return self.driver.apply_interest(self)
         return self.accept_some()
 
     def accept_some(self) -> int:
@@ -177,7 +177,7 @@ class ListenAcceptor(Acceptor):
         return 0
 
     def back_off(self, error: OSError) -> int:
-        self.driver.want(self, 0)
+        self.driver.set_interest(self, 0)
         self.retry = self.driver.kernel.call_later(RETRY_SECONDS, self.try_again)
         if not self.warned:
             self.warned = True
@@ -193,7 +193,7 @@ class ListenAcceptor(Acceptor):
     def try_again(self) -> None:
         self.retry = None
         if not self.closed:
-            self.driver.want(self, READ)
+            self.driver.set_interest(self, READ)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "accepting" if self.wanted else "stopped"

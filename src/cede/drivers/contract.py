@@ -23,7 +23,7 @@ Invariants
   poll; an edge is asked for once more.
 * `acted` is set wherever something is done that another descriptor of this loop may tell of, and wherever a descriptor that was told of
   may have more to tell: data that one receive did not take, or the end behind the data.
-* `quiet` is true exactly while no channel wants anything.
+* `idle` is true exactly while no channel wants anything.
 * Each event is a step: `Kernel.events` counts it before it is told, and what it left (`Kernel.end_step`) is done before the next one is
   picked, for that may run the program.
 """

@@ -2,11 +2,11 @@ cimport cython
 from cede.core.native.call cimport PENDING
 from cede.core.task.future cimport Future
 from cede.core.task.handle cimport Handle
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 from cede.drivers.contract cimport READ, WRITE, Channel, Driver, Owned, Sink
 
 cdef class ReadinessDriver(Driver):
-    cdef readonly Spawner kernel
+    cdef readonly TaskKernel kernel
     cdef readonly dict channels
     cdef readonly int interests
     cdef readonly bint edges
@@ -16,23 +16,23 @@ cdef class ReadinessDriver(Driver):
     cdef bytes numbers
     @cython.locals(owned=Owned)
     cdef int fire_timed(self, Channel channel, int events) except -1
-    cdef int arm(self, Channel channel) except -1
-    cdef int enroll(self, Channel channel) except -1
-    cdef int dismiss(self, Channel channel, bint known) except -1
+    cdef int apply_interest(self, Channel channel) except -1
+    cdef int on_added(self, Channel channel) except -1
+    cdef int remove(self, Channel channel, bint known) except -1
     cdef int disarm(self, Channel channel, bint known) except -1
     cdef int mark(self, Channel channel, int mask) except -1
     cdef int since_before(self, Channel channel, int events) except -1
     cdef int tell_numbers(self) except -1
     @cython.locals(before=int)
-    cdef int want(self, Channel channel, int mask) except -1
+    cdef int set_interest(self, Channel channel, int mask) except -1
     @cython.locals(before=int)
     cdef inline int count(self, Channel channel, int mask) except -1
     @cython.locals(mask=int)
     cdef int make_wanted(self, Channel channel, int before) except -1
     @cython.locals(fd=int, watch=Watch)
-    cdef int admit(self, Channel channel) except -1
+    cdef int add(self, Channel channel) except -1
     @cython.locals(fd=int, watch=Watch, owned=Owned, sink=Sink)
-    cdef int evict(self, Channel channel) except -1
+    cdef int drop_stale(self, Channel channel) except -1
     @cython.locals(watch=Watch)
     cdef Watch watch_number(self, int fd)
     @cython.locals(watch=Watch)

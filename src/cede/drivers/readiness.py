@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Any
 
 from cede.core.scheduler.slow_steps import Events, report_if_slow
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.future import Future
 from cede.core.task.handle import Handle
 from cede.drivers.contract import Channel, Driver, Owned, Sink
@@ -41,7 +41,7 @@ if not cython.compiled:
 
 
 class ReadinessDriver(Driver):
-    """Keeps the table of channels. A subclass tells the kernel about them (`arm`) and waits."""
+    """Keeps the table of channels. A subclass tells the kernel about them (`apply_interest`) and waits."""
 
     kernel: Any
     channels: dict[int, Channel]
@@ -53,17 +53,17 @@ class ReadinessDriver(Driver):
     numbers: bytes  # of signals that came with the batch
 
     def __init__(self) -> None:
-        self.quiet = True
+        self.idle = True
         self.kernel = None
         self.channels = {}
         self.interests = 0
-        self.edges = False  # whether `arm` honours Channel.edge
+        self.edges = False  # whether `apply_interest` honours Channel.edge
         self.generations = 0
         self.polls = 0
         self.writing = 0
         self.numbers = b""
 
-    def attach(self, kernel: Spawner) -> int:
+    def attach(self, kernel: TaskKernel) -> int:
         """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
         self.kernel = kernel
         return 0
@@ -86,11 +86,11 @@ class ReadinessDriver(Driver):
 
     # -- what a subclass does
 
-    def arm(self, channel: Channel) -> int:
+    def apply_interest(self, channel: Channel) -> int:
         """Make the kernel's registration of the channel what `wanted` says (0: none), and set `armed`. Raises OSError."""
         raise NotImplementedError
 
-    def enroll(self, channel: Channel) -> int:
+    def on_added(self, channel: Channel) -> int:
         """The channel has entered the table. Raises OSError where its number is no descriptor, and the channel leaves again."""
         return 0
 
@@ -100,7 +100,7 @@ class ReadinessDriver(Driver):
 
     # -- the table
 
-    def admit(self, channel: Channel) -> int:
+    def add(self, channel: Channel) -> int:
         """Enter a channel that owns its descriptor."""
         fd = channel.fd
         if fd < 0:
@@ -118,7 +118,7 @@ class ReadinessDriver(Driver):
                     )
             elif holds(there, fd):
                 raise RuntimeError(f"File descriptor {fd} is used by transport {self.stream_owner(fd) or there!r}")
-            self.evict(there)  # which tells somebody, who may register the number again
+            self.drop_stale(there)  # which tells somebody, who may register the number again
         self.generations += 1
         channel.generation = self.generations
         channel.wanted = 0
@@ -127,25 +127,25 @@ class ReadinessDriver(Driver):
         channel.fresh = 0
         self.channels[fd] = channel
         try:
-            self.enroll(channel)
+            self.on_added(channel)
         except BaseException:
             del self.channels[fd]
             raise
         return 0
 
-    def evict(self, channel: Channel) -> int:
+    def drop_stale(self, channel: Channel) -> int:
         """The number has been found to belong to somebody else, or is about to: tell whoever still counts on it."""
         fd = channel.fd
         if isinstance(channel, Watch):
             watch = channel
-            self.dismiss(watch, not watch.stale())
+            self.remove(watch, not watch.stale())
             watch.fail(OSError(errno.EBADF, f"the socket with descriptor {fd} was closed while it was waited on"))
             return 0
         sink: Sink | None = None
         if isinstance(channel, Owned):
             owned = channel
             sink = owned.owner()
-        self.dismiss(channel, False)
+        self.remove(channel, False)
         error = OSError(errno.EBADF, f"the socket with descriptor {fd} was closed by somebody other than its transport")
         if sink is not None:
             sink.read_failed(error)
@@ -153,7 +153,7 @@ class ReadinessDriver(Driver):
             self.report(error, "a listening socket was closed by somebody other than its server")
         return 0
 
-    def dismiss(self, channel: Channel, known: bool) -> int:
+    def remove(self, channel: Channel, known: bool) -> int:
         """The channel leaves the table, if it is there. Must not raise: it is part of closing."""
         self.acted = True
         if self.channels.get(channel.fd) is channel:
@@ -163,13 +163,13 @@ class ReadinessDriver(Driver):
                     self.writing -= 1
                 channel.wanted = 0
                 self.interests -= 1
-                self.quiet = self.interests == 0
+                self.idle = self.interests == 0
             self.disarm(channel, known)
             channel.armed = 0
             channel.let_sink_go()
         return 0
 
-    def want(self, channel: Channel, mask: int) -> int:
+    def set_interest(self, channel: Channel, mask: int) -> int:
         """From now on `mask` is wanted of the channel; the kernel is told where that is more than it knows."""
         before = channel.wanted
         if mask == before:
@@ -194,17 +194,17 @@ class ReadinessDriver(Driver):
             self.writing += 1 if mask & WRITE else -1
         if before == 0:
             self.interests += 1
-            self.quiet = False
+            self.idle = False
         elif mask == 0:
             self.interests -= 1
-            self.quiet = self.interests == 0
+            self.idle = self.interests == 0
         return 0
 
     def make_wanted(self, channel: Channel, before: int) -> int:
         """Have what is wanted of the channel, and was not before, told. May be called again."""
         mask = channel.wanted
         if mask & ~channel.armed:
-            self.arm(channel)
+            self.apply_interest(channel)
         if mask & ~before:
             self.mark(channel, mask & ~before)
         if before == 0:
@@ -224,7 +224,7 @@ class ReadinessDriver(Driver):
         """Those of `events` that were wanted of the channel when the poll brought them. The others are not lost."""
         if channel.stamp == self.polls and events & channel.fresh:
             if channel.edge:
-                self.arm(channel)  # an edge is told once: to ask anew has it told again
+                self.apply_interest(channel)  # an edge is told once: to ask anew has it told again
             return events & ~channel.fresh
         return events
 
@@ -262,9 +262,9 @@ class ReadinessDriver(Driver):
                     return watch
             elif holds(channel, fd):
                 raise RuntimeError(f"File descriptor {fd} is used by transport {self.stream_owner(fd) or channel!r}")
-            self.evict(channel)
+            self.drop_stale(channel)
         watch = Watch(self, fd)
-        self.admit(watch)
+        self.add(watch)
         return watch
 
     def watch_socket(self, sock: Any, fd: int) -> Watch:
@@ -293,7 +293,7 @@ class ReadinessDriver(Driver):
         else:
             watch.writers.append(future)
         try:
-            self.want(watch, watch.wanted | direction)
+            self.set_interest(watch, watch.wanted | direction)
         except BaseException:
             self.unpark(fd, future, direction)
             raise
@@ -342,7 +342,7 @@ class ReadinessDriver(Driver):
         """Empty the table when the driver closes: those who wait are cancelled, streams are silent from now on."""
         channels = list(self.channels.values())
         for channel in channels:
-            self.dismiss(channel, True)
+            self.remove(channel, True)
             if isinstance(channel, Watch):
                 watch = channel
                 watch.sock = None
@@ -391,12 +391,12 @@ class Watch(Channel):
         return mask
 
     def update(self) -> int:
-        return self.driver.want(self, self.needs())
+        return self.driver.set_interest(self, self.needs())
 
     def fire(self, events: int) -> int:
         if not events & self.wanted:
             # Nobody waits for it any more. An edge is told once; a level would be told for ever, so it is withdrawn here.
-            return 0 if self.edge else self.driver.arm(self)
+            return 0 if self.edge else self.driver.apply_interest(self)
         reader = self.reader if events & READ else None
         writer = self.writer if events & WRITE else None
         if events & READ and self.readers:
@@ -438,7 +438,7 @@ class Watch(Channel):
         """
         self.edge = False
         if self.armed:
-            self.driver.arm(self)
+            self.driver.apply_interest(self)
         return 0
 
     def swap_handle(self, direction: int, handle: Handle | None) -> Handle | None:
@@ -458,7 +458,7 @@ class Watch(Channel):
         self.update()
         if self.wanted == 0:
             # The user may close the descriptor next and never come back with it: keep nothing registered on a bare number.
-            self.driver.dismiss(self, not self.stale())
+            self.driver.remove(self, not self.stale())
         return True
 
     def fail(self, error: BaseException) -> int:
@@ -478,7 +478,7 @@ class Watch(Channel):
     def socket_died(self, reference: Any) -> None:
         """The socket object is gone, and its descriptor with it. May be called on any thread."""
         if self.driver.channels.get(self.fd) is self:
-            self.driver.dismiss(self, False)
+            self.driver.remove(self, False)
             self.fail(OSError(errno.EBADF, f"the socket with descriptor {self.fd} was closed while it was waited on"))
 
 

@@ -19,7 +19,7 @@ from cede.flows.flow import Flow, Steps, reading
 from cede.flows.progress import shown
 from cede.flows.pump import zipped
 from cede.flows.source import Source, end
-from cede.sync.limited_coroutine import Gate
+from cede.sync.limited_coroutine import CoroutineLimiter
 from cede.tasks.cancel_scope import ask_unless_shielded
 
 
@@ -40,7 +40,7 @@ def map(
         raise TypeError(f"map(): fn must be callable, got {fn!r}")
     if not iterables:
         raise TypeError("map(): at least one iterable is needed")
-    Gate(limit, "map()")  # says what is wrong with it
+    CoroutineLimiter(limit, "map()")  # says what is wrong with it
     iterators = [reading(each) for each in iterables]
     results = mapped(fn, iterators, limit, ordered)
     if progress:

@@ -6,14 +6,14 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 
 if TYPE_CHECKING:
     import weakref
     from collections.abc import AsyncGenerator
 
 
-class AsyncgensPart(Part):
+class AsyncgensMixin(LoopMixin):
     """What the interpreter's two hooks call, which are installed for as long as the loop runs."""
 
     _asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]]

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.net import happy_eyeballs
 from cede.net.resolver import resolver
 from cede.net.tls import options as tls_options
@@ -22,7 +22,7 @@ logger = logging.getLogger("asyncio")
 Factory = Callable[[], Any]
 
 
-class ConnectingPart(Part):
+class ConnectingMixin(LoopMixin):
     """Outgoing connections, and accepted sockets that come from elsewhere."""
 
     async def create_connection(  # type: ignore[override]

@@ -8,7 +8,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.loop.serving import remove_stale_socket, set_reuse_port
 from cede.net.datagram.transport import DatagramTransport
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncio")
 
 
-class DatagramsPart(Part):
+class DatagramsMixin(LoopMixin):
     """UDP, and datagrams over Unix sockets."""
 
     async def create_datagram_endpoint(  # type: ignore[override]

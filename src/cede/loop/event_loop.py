@@ -11,48 +11,48 @@ from typing import Any
 
 from cede.core.scheduler.coop import Budget
 from cede.core.scheduler.kernel import COMPILED, Kernel
-from cede.loop.asyncgens import AsyncgensPart
+from cede.loop.asyncgens import AsyncgensMixin
 from cede.loop.config import choose_limit, choose_task_factory, make_driver
-from cede.loop.connecting import ConnectingPart
-from cede.loop.datagrams import DatagramsPart
-from cede.loop.exception_handler import FailuresPart
-from cede.loop.executor import ExecutorPart
-from cede.loop.forking import ForkingPart
-from cede.loop.names import NamingPart
-from cede.loop.pipes import PipesPart
-from cede.loop.readers_writers import WatchingPart
+from cede.loop.connecting import ConnectingMixin
+from cede.loop.datagrams import DatagramsMixin
+from cede.loop.exception_handler import FailuresMixin
+from cede.loop.executor import ExecutorMixin
+from cede.loop.forking import ForkingMixin
+from cede.loop.names import NamingMixin
+from cede.loop.pipes import PipesMixin
+from cede.loop.readers_writers import WatchingMixin
 from cede.loop.run_state import Borrowed, on_main_thread
-from cede.loop.running import RunningPart
-from cede.loop.sendfile import SendfilePart
-from cede.loop.serving import ServingPart
-from cede.loop.signals import SignalsPart
-from cede.loop.socket_transfer import Transfers
-from cede.loop.sockets import SocketsPart
-from cede.loop.statistics import StatisticsPart
-from cede.loop.streaming import StreamingPart
-from cede.loop.subprocesses import ChildrenPart
+from cede.loop.running import RunningMixin
+from cede.loop.sendfile import SendfileMixin
+from cede.loop.serving import ServingMixin
+from cede.loop.signals import SignalsMixin
+from cede.loop.socket_transfer import SocketTransfer
+from cede.loop.sockets import SocketsMixin
+from cede.loop.statistics import StatisticsMixin
+from cede.loop.streaming import StreamingMixin
+from cede.loop.subprocesses import ChildrenMixin
 
 
 class EventLoop(  # type: ignore[misc]
     # The kernel stands first: each call of a compiled method looks for its class along this line.
-    Transfers,
-    RunningPart,
-    FailuresPart,
-    AsyncgensPart,
-    ExecutorPart,
-    NamingPart,
-    ConnectingPart,
-    ServingPart,
-    StreamingPart,
-    SocketsPart,
-    SendfilePart,
-    WatchingPart,
-    DatagramsPart,
-    PipesPart,
-    ChildrenPart,
-    SignalsPart,
-    ForkingPart,
-    StatisticsPart,
+    SocketTransfer,
+    RunningMixin,
+    FailuresMixin,
+    AsyncgensMixin,
+    ExecutorMixin,
+    NamingMixin,
+    ConnectingMixin,
+    ServingMixin,
+    StreamingMixin,
+    SocketsMixin,
+    SendfileMixin,
+    WatchingMixin,
+    DatagramsMixin,
+    PipesMixin,
+    ChildrenMixin,
+    SignalsMixin,
+    ForkingMixin,
+    StatisticsMixin,
     asyncio.AbstractEventLoop,
 ):
     """An asyncio event loop with cede's own kernel, tasks, futures and transports.
@@ -106,7 +106,7 @@ class EventLoop(  # type: ignore[misc]
         if driver is None or isinstance(driver, str):
             # Not before there is a loop: where both are garbage the collector sees the older one first, and the loop closes the driver.
             driver = make_driver(driver)
-        Transfers.__init__(self, driver)
+        SocketTransfer.__init__(self, driver)
         driver.attach(self)
         self._task_factory = task_factory
         self._budget = Budget(self, limit) if limit else None

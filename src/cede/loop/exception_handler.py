@@ -8,7 +8,7 @@ import traceback
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncio")
 
 
-class FailuresPart(Part):
+class FailuresMixin(LoopMixin):
     """``call_exception_handler`` and its friends, logging to the ``asyncio`` logger."""
 
     _exception_handler: Callable[[Any, dict[str, Any]], object] | None = None

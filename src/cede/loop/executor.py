@@ -13,7 +13,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from cede.core.interpreters import DAEMONS
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.loop.threads.executor import LoopThreads
 from cede.loop.unfinished import busy_threads
 
@@ -33,7 +33,7 @@ def _describe_busy(pool: ThreadPoolExecutor) -> str:
     return "; ".join(lines)
 
 
-class ExecutorPart(Part):
+class ExecutorMixin(LoopMixin):
     """The default executor and what asyncio offers around it."""
 
     _default_executor: Any = None
@@ -62,7 +62,7 @@ class ExecutorPart(Part):
                 executor = self._default_executor = LoopThreads(self)  # type: ignore[arg-type]
             if type(executor) is LoopThreads:
                 future = self.create_future()
-                executor.crew.call(self, future, func, args)  # type: ignore[arg-type]
+                executor.pool.call(self, future, func, args)  # type: ignore[arg-type]
                 return future
         else:
             try:

@@ -20,7 +20,7 @@ from typing import Any
 from cede.core.scheduler import coop
 from cede.core.scheduler.run_queue import CLOSED, FORKED, OPEN
 from cede.drivers.contract import Owned
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.process.pipes import ChildInput
 
 _open_loops: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -45,7 +45,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_finish_steps, after_in_child=_disown_in_child)
 
 
-class ForkingPart(Part):
+class ForkingMixin(LoopMixin):
     """Knows the process that made the loop."""
 
     _home_pid = 0

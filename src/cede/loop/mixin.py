@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from cede.loop.run_state import Borrowed
 
-    class Part(AbstractEventLoop):
+    class LoopMixin(AbstractEventLoop):
         """A loop as its parts see it: asyncio's methods, and what the kernel below adds to them."""
 
         # The kernel's.
@@ -65,5 +65,5 @@ if TYPE_CHECKING:
 
 else:
 
-    class Part:
+    class LoopMixin:
         """An idea of the loop in a file of its own; `EventLoop` puts them together."""

@@ -7,19 +7,19 @@ import logging
 import socket
 from typing import Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.net.resolver import resolver
-from cede.net.resolver.cache import RememberedNames
+from cede.net.resolver.cache import NameCache
 from cede.net.resolver.literals import numeric_answer
 
 logger = logging.getLogger("asyncio")
 
 
-class NamingPart(Part):
+class NamingMixin(LoopMixin):
     """Host names and addresses."""
 
-    _name_pool: resolver.NamePool | None = None
-    _remembered: RememberedNames | None = None
+    _name_pool: resolver.ResolverPool | None = None
+    _remembered: NameCache | None = None
 
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:
         """What ``socket.getaddrinfo`` says, without blocking the loop.
@@ -47,9 +47,9 @@ class NamingPart(Part):
         What was kept before is forgotten. Errors are not kept, and nothing is where ``socket.getaddrinfo`` was replaced.
         Raises TypeError or ValueError for bounds that are none. asyncio has nothing like it.
         """
-        self._remembered = None if seconds is None else RememberedNames(seconds, size)
+        self._remembered = None if seconds is None else NameCache(seconds, size)
 
-    async def _look_up_once(self, remembered: RememberedNames, *question: Any) -> list[Any]:
+    async def _look_up_once(self, remembered: NameCache, *question: Any) -> list[Any]:
         answer = remembered.get(question, self.time())
         if answer is None:
             ask = self._timed_getaddrinfo if self._debug else socket.getaddrinfo
@@ -68,7 +68,7 @@ class NamingPart(Part):
     def _look_up(self, function: Any, *args: Any) -> asyncio.Future[Any]:
         pool = self._name_pool
         if pool is None:
-            pool = self._name_pool = resolver.NamePool()
+            pool = self._name_pool = resolver.ResolverPool()
         return asyncio.wrap_future(pool.submit(function, *args), loop=self)
 
     def _timed_getaddrinfo(self, host: Any, port: Any, family: int, type: int, proto: int, flags: int) -> list[Any]:

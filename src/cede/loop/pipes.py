@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.net.pipe.read_pipe import ReadPipeTransport
 from cede.net.pipe.write_pipe import WritePipeTransport
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncio")
 
 
-class PipesPart(Part):
+class PipesMixin(LoopMixin):
     """Pipes, FIFOs, sockets as pipes, terminals and other character devices."""
 
     async def connect_read_pipe(self, protocol_factory: Callable[[], Any], pipe: Any) -> tuple[Any, Any]:  # type: ignore[override]

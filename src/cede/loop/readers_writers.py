@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from cede.core.task.handle import Handle
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def number_of(fileobj: Any) -> int:
     return fd
 
 
-class WatchingPart(Part):
+class WatchingMixin(LoopMixin):
     """Callbacks for descriptors that no transport owns."""
 
     # Number -> weak reference to the object that was watched by it: once closed, the object cannot tell any more, and is known by itself.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cede.core.scheduler.run_queue import CLOSED, FORKED, OPEN
 from cede.core.task.registry import unregister
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.loop.run_state import Borrowed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _StopWhenDone:
         future.get_loop().stop()
 
 
-class RunningPart(Part):
+class RunningMixin(LoopMixin):
     """One run after another on one thread at a time, until `close`."""
 
     _borrowed: Borrowed

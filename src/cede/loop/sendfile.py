@@ -10,7 +10,7 @@ import socket
 from asyncio import constants
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -109,7 +109,7 @@ class _WriteGate(asyncio.Protocol):
                 self._outer.resume_writing()
 
 
-class SendfilePart(Part):
+class SendfileMixin(LoopMixin):
     """Sending files."""
 
     async def sendfile(self, transport: Any, file: Any, offset: int = 0, count: int | None = None, *, fallback: bool = True) -> int:

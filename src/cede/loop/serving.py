@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.net import happy_eyeballs
 from cede.net.server.limits import WINDOW, Limits
 from cede.net.server.server import Server
@@ -55,7 +55,7 @@ def remove_stale_socket(path: Any) -> None:
         logger.error("Unable to check or remove stale UNIX socket %r: %r", path, error)
 
 
-class ServingPart(Part):
+class ServingMixin(LoopMixin):
     """Listening sockets."""
 
     async def create_server(  # type: ignore[override]

@@ -21,7 +21,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from cede.core.task.handle import Handle
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.loop.run_state import on_main_thread
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def check_signal(sig: Any) -> None:
         raise ValueError(f"invalid signal number {sig}")
 
 
-class SignalsPart(Part):
+class SignalsMixin(LoopMixin):
     """``add_signal_handler``; the wake-up descriptor is among what a run borrows (`run_state`)."""
 
     _signal_handlers: dict[int, Handle]

@@ -1,6 +1,6 @@
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 
 cdef object PLAIN
 
-cdef class Transfers(Spawner):
+cdef class SocketTransfer(TaskKernel):
     pass

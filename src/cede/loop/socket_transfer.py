@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.coroutine_methods import coroutine_methods
 from cede.loop import socket_coroutines
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLAIN = socket.socket
 
 
-class Transfers(Spawner):
+class SocketTransfer(TaskKernel):
     """Receiving and sending on sockets that no transport owns."""
 
     def sock_recv(self, sock: socket.socket, n: int) -> Awaitable[bytes]:
@@ -44,7 +44,7 @@ class Transfers(Spawner):
 
 
 coroutine_methods(
-    Transfers,
+    SocketTransfer,
     sock_recv=socket_coroutines.sock_recv,
     sock_recv_into=socket_coroutines.sock_recv_into,
     sock_sendall=socket_coroutines.sock_sendall,

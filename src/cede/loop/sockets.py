@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cede.core.task.coroutine_methods import coroutine_methods
 from cede.loop import socket_coroutines
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.net.resolver.literals import is_numeric
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _INTERNET = {socket.AF_INET, getattr(socket, "AF_INET6", socket.AF_INET)}
 _family_of = vars(_PLAIN.__mro__[1])["family"].__get__
 
 
-class SocketsPart(Part):
+class SocketsMixin(LoopMixin):
     """Operations on sockets that no transport owns. In debug mode each raises ValueError for a blocking socket."""
 
     def _check_sock(self, sock: Any) -> None:
@@ -86,7 +86,7 @@ class SocketsPart(Part):
 
 
 coroutine_methods(
-    SocketsPart,
+    SocketsMixin,
     sock_recvfrom=socket_coroutines.sock_recvfrom,
     sock_recvfrom_into=socket_coroutines.sock_recvfrom_into,
     sock_sendto=socket_coroutines.sock_sendto,

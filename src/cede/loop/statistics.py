@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cede.core.scheduler.coop import Budget, GreedyPlace
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.loop.unfinished import open_transports
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class LoopStatistics(NamedTuple):
     greedy: tuple[GreedyPlace, ...]
 
 
-class StatisticsPart(Part):
+class StatisticsMixin(LoopMixin):
     """Counts."""
 
     _budget: Budget | None

@@ -17,7 +17,7 @@ import asyncio
 import time
 from typing import Any
 
-from cede.loop.unfinished import Cut, Leftovers, busy_threads, open_transports, unfinished_tasks
+from cede.loop.unfinished import Cut, Unfinished, busy_threads, open_transports, unfinished_tasks
 from cede.net.server.idle import waits_for_data
 
 # How often is looked whether a connection has become idle, or a thread has ended, which nobody tells: in seconds.
@@ -36,7 +36,7 @@ class Stopping:
         """Seconds left, never below 0."""
         return max(0.0, self.deadline - time.monotonic())
 
-    async def run(self) -> Leftovers:
+    async def run(self) -> Unfinished:
         """All phases. Returns what was still at work when the time was up; empty where all ended."""
         await self._let_servers_finish()
         tasks = await self._end_tasks([])
@@ -45,7 +45,7 @@ class Stopping:
         threads = await self._end_threads()
         transports = await self._end_transports()
         # What took its time may have come to an end since.
-        return Leftovers(
+        return Unfinished(
             [task for task in tasks if not task.done()],
             [thread for thread in threads if thread in self._busy()],
             transports,

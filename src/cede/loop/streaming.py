@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.net.stream.metered import MeteredTransport
 from cede.net.stream.transport import StreamTransport
 from cede.net.tls import options as tls_options
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
-class StreamingPart(Part):
+class StreamingMixin(LoopMixin):
     """Makes stream transports."""
 
     def _start_stream(
@@ -44,7 +44,7 @@ class StreamingPart(Part):
         transport = tls.TLSTransport(
             self, protocol, context, waiter, server_side, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
         )
-        kind(self, sock, lower_protocol.TLSPort(transport), None, extra, None, transport.own_context())  # type: ignore[arg-type]
+        kind(self, sock, lower_protocol.LowerProtocol(transport), None, extra, None, transport.own_context())  # type: ignore[arg-type]
         if server is not None:
             transport.attach_to(server)
         return transport
@@ -98,7 +98,7 @@ class StreamingPart(Part):
         transport.pause_reading()
         if server_side:
             hand_over(reader, upgraded)
-        port = lower_protocol.TLSPort(upgraded)
+        port = lower_protocol.LowerProtocol(upgraded)
         transport.set_protocol(port)
         begin = self.call_soon(port.connection_made, transport, context=upgraded.own_context().copy())
         resume = self.call_soon(transport.resume_reading)

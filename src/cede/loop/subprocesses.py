@@ -6,7 +6,7 @@ import subprocess
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
-from cede.loop.mixin import Part
+from cede.loop.mixin import LoopMixin
 from cede.process.spawn import check_options, spawn
 from cede.process.transport import SubprocessTransport
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PIPE = subprocess.PIPE
 
 
-class ChildrenPart(Part):
+class ChildrenMixin(LoopMixin):
     """Starts child processes, and gives each a transport."""
 
     # Those that run: what they hold is given back when the loop closes, and in a forked child.

@@ -32,7 +32,7 @@ class Cut:
 
 
 @dataclass
-class Leftovers:
+class Unfinished:
     """What was still at work."""
 
     tasks: list[Any] = field(default_factory=list)
@@ -128,7 +128,7 @@ def _place(filename: str, number: int, name: str) -> list[str]:
 def busy_threads(executor: Any) -> list[threading.Thread]:
     """The threads of a ThreadPoolExecutor that are inside a job; none for an executor of another kind."""
     if isinstance(executor, LoopThreads):
-        return executor.crew.busy_threads()
+        return executor.pool.busy_threads()
     frames = sys._current_frames()
     busy = []
     for thread in list(getattr(executor, "_threads", None) or ()):

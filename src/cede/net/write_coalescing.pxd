@@ -5,7 +5,7 @@ from cede.net.write_buffer cimport keep, keep_rest
 from cede.net.stream.state cimport StreamState
 
 cdef enum:
-    HABIT = 2
+    STREAK = 2
     FORGIVEN = 64
     BARRED = 1024
     MOST = 65536
@@ -17,7 +17,7 @@ cdef double NOT_YET
 cdef class BurstState(StreamState):
     cdef long long step
     cdef int writes
-    cdef int habit
+    cdef int multi_write_streak
     cdef list held
     cdef Py_ssize_t held_size
     cdef double held_since

@@ -7,7 +7,7 @@ only where that is known to pay, and never longer than the step.
 
 Invariants
 ----------
-* A connection holds the first piece of a step only when each of the HABIT steps before it that wrote at all wrote more than once. What is
+* A connection holds the first piece of a step only when each of the STREAK steps before it that wrote at all wrote more than once. What is
   held leaves when the step is over (`Kernel.call_after_step`), connections in the order in which they began to hold.
 * Held in vain (nothing followed), it must show that habit FORGIVEN times longer; held in a step that went on for longer than TOO_LONG,
   BARRED times: that step had something else to do, and a peer waited for it. ("times": of steps that wrote more than once.)
@@ -36,7 +36,7 @@ if not cython.compiled:
     from cede.core.pure.shims import is_this_thread
     from cede.net.write_buffer import keep, keep_rest
 
-    HABIT = 2  # steps in a row that wrote more than once
+    STREAK = 2  # steps in a row that wrote more than once
     FORGIVEN = 64
     BARRED = 1024
     MOST = 64 * 1024  # bytes that are held; more go out at once
@@ -51,7 +51,7 @@ class BurstState(StreamState):
 
     step: int  # in which was written last
     writes: int  # in that step
-    habit: int  # steps in a row that wrote more than once, HABIT at most; below 0 after a lesson
+    multi_write_streak: int  # steps in a row that wrote more than once, STREAK at most; below 0 after a lesson
     held: list[Any] | None
     held_size: int
     held_since: float
@@ -67,15 +67,15 @@ class BurstState(StreamState):
             self.writes += 1
             return self.held is not None
         if self.writes > 1:
-            if self.habit < HABIT:
-                self.habit += 1
-        elif self.habit > 0:
-            self.habit = 0
+            if self.multi_write_streak < STREAK:
+                self.multi_write_streak += 1
+        elif self.multi_write_streak > 0:
+            self.multi_write_streak = 0
         self.step = step
         self.writes = 1
         if self.held is not None:
             return True
-        return self.habit == HABIT and size <= MOST and size <= self.high and not kernel.driver.asleep
+        return self.multi_write_streak == STREAK and size <= MOST and size <= self.high and not kernel.driver.asleep
 
     def hold(self, pieces: list[Any]) -> int:
         """Hold what was written; what is too much goes out, all in one."""
@@ -113,9 +113,9 @@ class BurstState(StreamState):
             pieces, self.held = self.held, None
             if pieces is not None:  # else the clock has looked
                 if late:
-                    self.habit = HABIT - BARRED
+                    self.multi_write_streak = STREAK - BARRED
                 elif self.writes < 2:
-                    self.habit = HABIT - FORGIVEN
+                    self.multi_write_streak = STREAK - FORGIVEN
                 if not self.lost:
                     self.send_all(pieces, self.held_size, between)
         return 0

@@ -27,12 +27,12 @@ async def to_thread(function: Callable[..., T], /, *args: Any, **kwargs: Any) ->
     """
     if "limit" in kwargs:
         from cede.offload.limits import enter, take_limit
-        from cede.offload.loop_state import keeper_of
+        from cede.offload.loop_state import loop_state_of
         from cede.offload.threads import in_thread
 
         limit = take_limit(function, kwargs)
         if limit is not None:
-            leave = await enter(keeper_of(asyncio.get_running_loop()), "to_thread", function, limit)
+            leave = await enter(loop_state_of(asyncio.get_running_loop()), "to_thread", function, limit)
             return await in_thread(None, function, args, kwargs, leave)  # type: ignore[no-any-return]
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(None, functools.partial(contextvars.copy_context().run, function, *args, **kwargs))
@@ -66,22 +66,22 @@ async def to_interpreter(function: Callable[..., T], /, *args: Any, **kwargs: An
 async def in_default_pool(kind: type[Pool], verb: str, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """By the pool of that kind which everybody on this loop shares."""
     from cede.offload.limits import enter, take_limit
-    from cede.offload.loop_state import keeper_of
+    from cede.offload.loop_state import loop_state_of
 
-    keeper = keeper_of(asyncio.get_running_loop())
-    pool = keeper.default(kind)
+    loop_state = loop_state_of(asyncio.get_running_loop())
+    pool = loop_state.default(kind)
     limit = take_limit(function, kwargs) if "limit" in kwargs else None
-    leave = None if limit is None else await enter(keeper, verb, function, limit)
+    leave = None if limit is None else await enter(loop_state, verb, function, limit)
     return await pool.call(function, args, kwargs, leave)
 
 
 def pools() -> tuple[PoolStatistics, ...]:
     """What the pools of the running loop do at this moment, its default executor among them. Raises RuntimeError where no loop runs."""
     from cede.offload.executor import executor_statistics
-    from cede.offload.loop_state import keeper_of
+    from cede.offload.loop_state import loop_state_of
 
     loop = asyncio.get_running_loop()
-    found = [pool.statistics() for pool in keeper_of(loop).pools]
+    found = [pool.statistics() for pool in loop_state_of(loop).pools]
     threads = executor_statistics(loop)
     if threads is not None:
         found.append(threads)

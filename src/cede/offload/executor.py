@@ -12,7 +12,7 @@ from typing import Any
 from cede.loop.threads.executor import LoopThreads
 from cede.loop.unfinished import busy_threads
 from cede.offload.pool import PoolStatistics
-from cede.offload.threads import Errand
+from cede.offload.threads import ThreadCall
 
 
 def executor_statistics(loop: asyncio.AbstractEventLoop) -> PoolStatistics | None:
@@ -22,7 +22,7 @@ def executor_statistics(loop: asyncio.AbstractEventLoop) -> PoolStatistics | Non
     """
     executor: Any = getattr(loop, "_default_executor", None)
     if isinstance(executor, LoopThreads):
-        told = executor.crew.told()
+        told = executor.pool.told()
         waiting = Counter(called(function, args) for function, args in told.pop("waiting"))
         return PoolStatistics(name="default", kind="thread", refused=0, callers=tuple(waiting.most_common()), **told)
     if not isinstance(executor, ThreadPoolExecutor):
@@ -49,7 +49,7 @@ def called(function: Any, args: Any) -> str:
     while True:
         if isinstance(function, functools.partial):
             function, args = function.func, (*function.args, *(args or ()))
-        elif isinstance(function, Errand):
+        elif isinstance(function, ThreadCall):
             function, args = function.function, function.args
         elif isinstance(getattr(function, "__self__", None), contextvars.Context) and args:
             function, args = args[0], args[1:]

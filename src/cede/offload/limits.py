@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 from cede.offload.call_site import calling_line
-from cede.offload.loop_state import Keeper
+from cede.offload.loop_state import LoopState
 from cede.offload.pool import checked_count
-from cede.sync.limiter import Places
+from cede.sync.limiter import CapacityLimiter
 
 # The exits of limiters, which nobody waits for, until they are over.
 _leaving: set[asyncio.Task[Any]] = set()
@@ -42,13 +42,13 @@ def take_limit(function: Any, kwargs: dict[str, Any]) -> Any:
     return None if takes_limit(function) else kwargs.pop("limit")
 
 
-async def enter(keeper: Keeper, verb: str, function: Any, limit: Any) -> Callable[[], None]:
+async def enter(loop_state: LoopState, verb: str, function: Any, limit: Any) -> Callable[[], None]:
     """Wait until `limit` lets the call in. Returns what is to be called once, on the loop, when its work has stopped.
 
     Raises TypeError or ValueError for a limit that is none.
     """
     if isinstance(limit, int):
-        return await enter_counted(keeper, verb, function, checked_count(limit, "limit"))
+        return await enter_counted(loop_state, verb, function, checked_count(limit, "limit"))
     if hasattr(limit, "acquire_on_behalf_of"):
         token = object()
         await limit.acquire_on_behalf_of(token)
@@ -62,28 +62,28 @@ async def enter(keeper: Keeper, verb: str, function: Any, limit: Any) -> Callabl
     raise TypeError(f"{verb}(): limit must be a whole number, or an async context manager such as a semaphore, got {limit!r}")
 
 
-async def enter_counted(keeper: Keeper, verb: str, function: Any, size: int) -> Callable[[], None]:
+async def enter_counted(loop_state: LoopState, verb: str, function: Any, size: int) -> Callable[[], None]:
     """One of `size` places for calls of `function`."""
     target = function
     while isinstance(target, functools.partial):
         target = target.func
     try:
         key = (verb, target)
-        places = keeper.places.get(key)
+        places = loop_state.places.get(key)
     except TypeError:
         raise TypeError(
             f"{verb}(): a number as limit counts the calls of one function, and {target!r} cannot be hashed: use a semaphore"
         ) from None
     if places is None:
-        places = keeper.places[key] = Places()
+        places = loop_state.places[key] = CapacityLimiter()
 
     def leave() -> None:
         places.leave()
         forget()
 
     def forget() -> None:
-        if not places.busy and not places.waiters and keeper.places.get(key) is places:
-            del keeper.places[key]
+        if not places.busy and not places.waiters and loop_state.places.get(key) is places:
+            del loop_state.places[key]
 
     if not places.take(size):
         try:

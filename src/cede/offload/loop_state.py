@@ -13,16 +13,16 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cede.sync.limiter import Places
+    from cede.sync.limiter import CapacityLimiter
 
 
-class Keeper:
+class LoopState:
     """Of one loop, to which it holds no reference."""
 
     def __init__(self) -> None:
         self.pools: weakref.WeakSet[Any] = weakref.WeakSet()  # what a program makes, it keeps
         self.defaults: dict[type, Any] = {}
-        self.places: dict[Any, Places] = {}
+        self.places: dict[Any, CapacityLimiter] = {}
         self.closing: list[Any] = []  # pools that are asked to close and have not yet
 
     async def aclose(self) -> None:
@@ -46,15 +46,15 @@ class Keeper:
         return pool
 
 
-_keepers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Keeper] = weakref.WeakKeyDictionary()
+_keepers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopState] = weakref.WeakKeyDictionary()
 
 
-def keeper_of(loop: asyncio.AbstractEventLoop) -> Keeper:
+def loop_state_of(loop: asyncio.AbstractEventLoop) -> LoopState:
     """What belongs to `loop`, which runs."""
-    keeper = _keepers.get(loop)
-    if keeper is None:
-        keeper = _keepers[loop] = Keeper()
+    loop_state = _keepers.get(loop)
+    if loop_state is None:
+        loop_state = _keepers[loop] = LoopState()
         to_be_closed = sys.get_asyncgen_hooks().firstiter
         if to_be_closed is not None:
-            to_be_closed(keeper)  # type: ignore[arg-type]
-    return keeper
+            to_be_closed(loop_state)  # type: ignore[arg-type]
+    return loop_state

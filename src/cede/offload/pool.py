@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from cede.offload.call_site import calling_line
-from cede.offload.loop_state import keeper_of
-from cede.sync.limiter import Places
+from cede.offload.loop_state import loop_state_of
+from cede.sync.limiter import CapacityLimiter
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -79,7 +79,7 @@ class Pool:
         self._queue_limit = None if queue is None else checked_count(queue, "queue")
         self._name = self.kind if name is None else str(name)
         self._loop: weakref.ref[asyncio.AbstractEventLoop] | None = None
-        self._places = Places()
+        self._places = CapacityLimiter()
         self._done = self._failed = self._cancelled = self._refused = 0
         self._waits = 0
         self._waited = self._longest = 0.0
@@ -163,7 +163,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = weakref.ref(loop)
-            keeper_of(loop).pools.add(self)
+            loop_state_of(loop).pools.add(self)
         elif self._loop() is not loop:
             raise RuntimeError(f"{self!r} is used by another event loop: make a pool for each")
 

@@ -14,7 +14,7 @@ from cede.offload.pool import Pool
 WAITING, RUNNING, OVER = range(3)
 
 
-class Errand:
+class ThreadCall:
     """A call on its way through a thread, in a copy of its caller's context.
 
     Exactly one side says that nothing is under way any more: the caller, unless it gives the errand up while it runs; then the thread
@@ -65,7 +65,7 @@ async def in_thread(executor: Any, function: Any, args: Any, kwargs: Any, over: 
     """Call it on a thread of `executor` (None: the loop's own). `over` is called once, when nothing is under way any more."""
     try:
         loop = asyncio.get_running_loop()
-        errand = Errand(loop, function, args, kwargs)
+        errand = ThreadCall(loop, function, args, kwargs)
         job = loop.run_in_executor(executor, errand)
     except BaseException:
         over()

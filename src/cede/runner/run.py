@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cede.loop.event_loop import EventLoop
 from cede.loop.stopping import Stopping
-from cede.loop.unfinished import Leftovers, open_transports, unfinished_tasks
+from cede.loop.unfinished import Unfinished, open_transports, unfinished_tasks
 from cede.runner.watchdog import Watchdog, give_up, leave, say
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ class ShutdownError(RuntimeError):
     cleaning up was cut off.
     """
 
-    def __init__(self, message: str, leftovers: Leftovers) -> None:
+    def __init__(self, message: str, unfinished: Unfinished) -> None:
         super().__init__(message)
-        self.tasks = leftovers.tasks
-        self.threads = leftovers.threads
-        self.transports = leftovers.transports
-        self.generators = [cut.generator for cut in leftovers.generators]
-        self.pools = leftovers.pools
+        self.tasks = unfinished.tasks
+        self.threads = unfinished.threads
+        self.transports = unfinished.transports
+        self.generators = [cut.generator for cut in unfinished.generators]
+        self.pools = unfinished.pools
 
 
 def new_event_loop(
@@ -195,7 +195,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
         if self._deadline is None:
             self._begin_to_stop()
         assert self._deadline is not None
-        left = Leftovers()
+        left = Unfinished()
         try:
             left = loop.run_until_complete(Stopping(loop, self._deadline).run())
             if left:
@@ -216,7 +216,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
         self._loop = None
         self._state = asyncio.runners._State.CLOSED  # type: ignore[attr-defined]
 
-    def _abandon(self, loop: Any, left: Leftovers) -> None:
+    def _abandon(self, loop: Any, left: Unfinished) -> None:
         """Leave nothing that the rest of the close would wait for."""
         for task in left.tasks:
             task._log_destroy_pending = False  # it has been told of
@@ -229,7 +229,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
     def _leave_blocked_loop(self) -> None:
         """The loop's thread does not come back. Runs on the watchdog's."""
         loop: Any = self._loop  # type: ignore[attr-defined]
-        left = Leftovers([], [threading.main_thread()], [])
+        left = Unfinished([], [threading.main_thread()], [])
         try:
             left.tasks, left.transports = unfinished_tasks(loop), open_transports(loop)
         except Exception as error:  # they may change while we look, and something is better than nothing

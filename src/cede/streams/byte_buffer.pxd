@@ -35,7 +35,7 @@ cdef extern from *:
     Py_ssize_t search_pile "cede_search_pile"(bytearray text, Py_ssize_t start, bytes separator) noexcept
     bytes head_of "cede_head"(bytearray text, Py_ssize_t count)
 
-cdef class ByteStore(Attributed):
+cdef class ByteBuffer(Attributed):
     cdef Py_ssize_t taken
     cdef Py_ssize_t start
     cdef bytes chunk

@@ -1,4 +1,4 @@
-"""ByteStore: bytes that came in and were not asked for yet.
+"""ByteBuffer: bytes that came in and were not asked for yet.
 
 Most of the time one chunk comes in and one reader asks for all of it: then the very object that came in is handed out. Only
 when a second chunk meets the rest of a first are the two piled up in a bytearray, which stays in use until it is empty.
@@ -34,7 +34,7 @@ if not cython.compiled:
             return bytes(view[:count])
 
 
-class ByteStore(Attributed):
+class ByteBuffer(Attributed):
     """A queue of bytes."""
 
     if not cython.compiled:

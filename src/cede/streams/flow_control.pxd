@@ -3,7 +3,7 @@ from cede.core.task.awaitable cimport ENDED, FAILED
 from cede.net.flow_control cimport FlowControl
 from cede.net.stream.transport cimport StreamTransport
 from cede.core.task.attributed cimport Attributed
-from cede.streams.read_buffer cimport Inflow
+from cede.streams.read_buffer cimport ReadBuffer
 from cede.core.task.operation cimport StreamOperation, begin, new_waiter, wake
 
 cdef class FlowControlMixin(Attributed):
@@ -17,10 +17,10 @@ cdef class FlowControlMixin(Attributed):
     cdef object new_close_waiter(self)
     cdef int lose(self, object error) except -1
 
-cdef class Outflow(Attributed):
+cdef class WriteFlow(Attributed):
     cdef public object _transport
     cdef public object _reader
-    cdef Inflow inflow
+    cdef ReadBuffer inflow
     cdef object failure(self)
     @cython.locals(flow=FlowControl)
     cdef int let_out(self) except -1
@@ -28,7 +28,7 @@ cdef class Outflow(Attributed):
     cdef bint closing(self) except -1
 
 cdef class Drain(StreamOperation):
-    @cython.locals(flow=FlowControlMixin, outflow=Outflow)
+    @cython.locals(flow=FlowControlMixin, outflow=WriteFlow)
     cdef int step(self) except -1
     @cython.locals(flow=FlowControlMixin)
     cdef int release(self) except -1

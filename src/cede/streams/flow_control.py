@@ -104,7 +104,7 @@ class FlowControlMixin(Attributed):
         return waiter
 
 
-class Outflow(Attributed):
+class WriteFlow(Attributed):
     """The transport that a writer writes to, and the reader that knows how the connection fares."""
 
     if not cython.compiled:
@@ -134,7 +134,7 @@ class Outflow(Attributed):
 
 
 class Drain(StreamOperation):
-    """``writer.drain()``: `owner` is the FlowControlMixin, `argument` an Outflow if a writer asks; `number` is 1 after giving way."""
+    """``writer.drain()``: `owner` is the FlowControlMixin, `argument` an WriteFlow if a writer asks; `number` is 1 after giving way."""
 
     def step(self) -> int:
         flow = self.owner

@@ -1,10 +1,10 @@
-from cede.streams.read_buffer cimport Inflow
+from cede.streams.read_buffer cimport ReadBuffer
 from cede.streams.flow_control cimport FlowControlMixin
 from cede.streams.reader cimport StreamReader
 
 cdef class StreamReaderProtocol(FlowControlMixin):
     cdef readonly object _stream_reader
-    cdef Inflow inflow
+    cdef ReadBuffer inflow
     cdef public object _client_connected_cb
     cdef public object _transport
     cdef public object _task

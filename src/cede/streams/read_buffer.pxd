@@ -1,11 +1,11 @@
 cimport cython
-from cede.core.scheduler.task_kernel cimport Spawner
-from cede.streams.byte_buffer cimport ByteStore
+from cede.core.scheduler.task_kernel cimport TaskKernel
+from cede.streams.byte_buffer cimport ByteBuffer
 from cede.core.task.operation cimport wake
 
-cdef class Inflow(ByteStore):
+cdef class ReadBuffer(ByteBuffer):
     cdef readonly object _loop
-    cdef Spawner spawner
+    cdef TaskKernel spawner
     cdef public object _exception
     cdef public object _transport
     cdef public object _waiter

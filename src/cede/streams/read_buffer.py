@@ -1,5 +1,5 @@
 # cython: auto_pickle=False
-"""Inflow: where a connection's bytes arrive, who waits for them, and when the transport is told to stop and go on.
+"""ReadBuffer: where a connection's bytes arrive, who waits for them, and when the transport is told to stop and go on.
 
 Invariants
 ----------
@@ -13,9 +13,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.operation import wake
-from cede.streams.byte_buffer import ByteStore
+from cede.streams.byte_buffer import ByteBuffer
 
 try:
     import cython
@@ -23,7 +23,7 @@ except ModuleNotFoundError:
     from cede.core.pure import cython_shim as cython
 
 
-class Inflow(ByteStore):
+class ReadBuffer(ByteBuffer):
     """A byte store with a transport that fills it and at most one operation that waits for it."""
 
     if not cython.compiled:
@@ -57,7 +57,7 @@ class Inflow(ByteStore):
 
     def set_loop(self, loop: Any) -> int:
         self._loop = loop
-        self.spawner = loop if isinstance(loop, Spawner) else None
+        self.spawner = loop if isinstance(loop, TaskKernel) else None
         return 0
 
     def receive(self, data: Any) -> int:

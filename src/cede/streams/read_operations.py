@@ -36,7 +36,7 @@ def as_size(label: str, n: Any) -> int:
 
 
 class ReadOperation(StreamOperation):
-    """An operation on an Inflow, its `owner`."""
+    """An operation on an ReadBuffer, its `owner`."""
 
     def finish(self, count: int) -> int:
         """End with the next `count` bytes."""

@@ -16,7 +16,7 @@ from cede.core.task.coroutine_methods import coroutine_methods
 from cede.core.task.handle import creation_stack
 from cede.core.task.operation import begin
 from cede.streams import coroutines as stream_coroutines
-from cede.streams.read_buffer import Inflow
+from cede.streams.read_buffer import ReadBuffer
 from cede.streams.read_operations import NextLine, Read, ReadExactly, ReadLine, ReadUntil, WaitForData
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT = 64 * 1024
 
 
-class StreamReader(Inflow):
+class StreamReader(ReadBuffer):
     """The reading half of a connection. asyncio.StreamReader's API, and ``isinstance(reader, asyncio.StreamReader)`` holds.
 
     `limit` is the longest line, in bytes, that `readline` and `readuntil` accept; twice the limit may be held before the

@@ -1,7 +1,7 @@
 from cede.core.task.operation cimport begin
-from cede.streams.flow_control cimport Drain, FlowControlMixin, Outflow, WaitClosed
+from cede.streams.flow_control cimport Drain, FlowControlMixin, WriteFlow, WaitClosed
 
-cdef class StreamWriter(Outflow):
+cdef class StreamWriter(WriteFlow):
     cdef public object _protocol
     cdef readonly object _loop
     cdef FlowControlMixin flow

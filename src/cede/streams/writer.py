@@ -12,24 +12,24 @@ from cede.core import stdlib
 from cede.core.task.coroutine_methods import coroutine_methods
 from cede.core.task.operation import begin
 from cede.streams import coroutines as stream_coroutines
-from cede.streams.flow_control import Drain, FlowControlMixin, Outflow, WaitClosed
+from cede.streams.flow_control import Drain, FlowControlMixin, WaitClosed, WriteFlow
 from cede.streams.foreign import drain_foreign, start_tls, wait_closed_foreign
-from cede.streams.read_buffer import Inflow
+from cede.streams.read_buffer import ReadBuffer
 
 
-class StreamWriter(Outflow):
+class StreamWriter(WriteFlow):
     """The writing half of a connection. asyncio.StreamWriter's API, and ``isinstance(writer, asyncio.StreamWriter)`` holds."""
 
     # Kept here, because at the end of the process the names of modules may go before the last writer does.
     _interpreter_ends = staticmethod(sys.is_finalizing)
 
     def __init__(self, transport: Any, protocol: Any, reader: Any, loop: Any) -> None:
-        if reader is not None and not isinstance(reader, (Inflow, stdlib.StreamReader)):
+        if reader is not None and not isinstance(reader, (ReadBuffer, stdlib.StreamReader)):
             raise TypeError(f"StreamWriter(): reader must be a StreamReader or None, got {reader!r}")
         self._transport = transport
         self._protocol = protocol
         self._reader = reader
-        self.inflow = reader if isinstance(reader, Inflow) else None
+        self.inflow = reader if isinstance(reader, ReadBuffer) else None
         self._loop = loop
         # A protocol of asyncio's, or anybody's, is asked through its methods instead.
         self.flow = protocol if issubclass(type(protocol), FlowControlMixin) else None

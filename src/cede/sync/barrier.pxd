@@ -2,7 +2,7 @@ cimport cython
 from cede.core.task.awaitable cimport ENDED
 from cede.core.task.operation cimport begin
 from cede.sync.loop_bound cimport LoopBound
-from cede.sync.parking_lot cimport CompiledWaiters, Waiting
+from cede.sync.parking_lot cimport CompiledParkingLot, Waiting
 
 cdef class BarrierWait(Waiting):
     @cython.locals(barrier=Barrier)
@@ -21,8 +21,8 @@ cdef class Barrier(LoopBound):
     cdef readonly Py_ssize_t _count
     cdef readonly Py_ssize_t _open
     cdef str state
-    cdef CompiledWaiters inside
-    cdef CompiledWaiters outside
+    cdef CompiledParkingLot inside
+    cdef CompiledParkingLot outside
     cdef object waiting(self)
     cdef object changing(self, object broken)
     cdef int trip(self) except -1

@@ -23,7 +23,7 @@ from cede.sync import coroutines
 from cede.sync.completed import DONE
 from cede.sync.errors import BrokenBarrierError
 from cede.sync.loop_bound import LoopBound
-from cede.sync.parking_lot import Waiters, Waiting
+from cede.sync.parking_lot import ParkingLot, Waiting
 
 try:
     import cython
@@ -123,8 +123,8 @@ class Barrier(LoopBound):
         self._count = 0
         self._open = 0
         self.state = FILLING
-        self.inside = Waiters()
-        self.outside = Waiters()
+        self.inside = ParkingLot()
+        self.outside = ParkingLot()
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:

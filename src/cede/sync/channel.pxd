@@ -2,7 +2,7 @@ cimport cython
 from cede.core.task.awaitable cimport ENDED, FAILED
 from cede.core.task.operation cimport begin
 from cede.sync.loop_bound cimport LoopBound
-from cede.sync.parking_lot cimport CompiledWaiters, Waiting
+from cede.sync.parking_lot cimport CompiledParkingLot, Waiting
 
 cdef extern from "deque.h":
     int prepare_deque "cede_prepare_deque"(object type) except -1
@@ -40,8 +40,8 @@ cdef class Channel(LoopBound):
     cdef object buffer
     cdef readonly object capacity
     cdef Py_ssize_t bound
-    cdef CompiledWaiters senders
-    cdef CompiledWaiters receivers
+    cdef CompiledParkingLot senders
+    cdef CompiledParkingLot receivers
     cdef readonly Py_ssize_t open_senders
     cdef readonly Py_ssize_t open_receivers
     cdef bint has_room(self) except -1

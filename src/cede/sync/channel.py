@@ -24,7 +24,7 @@ from cede.sync import coroutines, pure
 from cede.sync.completed import DONE
 from cede.sync.errors import BrokenResourceError, ClosedResourceError, EndOfChannel, WouldBlock
 from cede.sync.loop_bound import LoopBound
-from cede.sync.parking_lot import Waiters, Waiting
+from cede.sync.parking_lot import ParkingLot, Waiting
 
 try:
     import cython
@@ -183,8 +183,8 @@ class Channel(LoopBound):
             self.bound = min(capacity, sys.maxsize)
         self.capacity = capacity
         self.buffer: deque[Any] = deque()
-        self.senders = Waiters()
-        self.receivers = Waiters()
+        self.senders = ParkingLot()
+        self.receivers = ParkingLot()
         self.open_senders = 0
         self.open_receivers = 0
 

@@ -2,7 +2,7 @@ cimport cython
 from cede.core.task.awaitable cimport ENDED, FAILED, SUSPENDED
 from cede.core.native.call cimport defined_in_python
 from cede.core.task.operation cimport OVER, PARKED, begin
-from cede.sync.waitable cimport Lined
+from cede.sync.waitable cimport Waitable
 from cede.sync.lock cimport Lock, acquiring
 from cede.sync.parking_lot cimport Waiting, woken
 
@@ -22,7 +22,7 @@ cdef class ConditionWait(Waiting):
     @cython.locals(condition=Condition, lock=Lock)
     cdef int release(self) except -1
 
-cdef class Condition(Lined):
+cdef class Condition(Waitable):
     cdef readonly object _lock
     @cython.locals(lock=Lock)
     cdef bint is_held(self) except -1

@@ -22,7 +22,7 @@ from cede.sync.lock import Lock
 from cede.sync.loop_bound import described
 from cede.sync.parking_lot import Waiting
 from cede.sync.pure import wait_for_notification
-from cede.sync.waitable import Lined
+from cede.sync.waitable import Waitable
 
 try:
     import cython
@@ -141,7 +141,7 @@ class ConditionWait(Waiting):
         return 0
 
 
-class Condition(Lined):
+class Condition(Waitable):
     """asyncio.Condition's API: a lock, and a place to wait for what others do under it. Not thread-safe.
 
     lock: the lock to use, a new one by default.

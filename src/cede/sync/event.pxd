@@ -1,7 +1,7 @@
 cimport cython
 from cede.core.task.awaitable cimport ENDED
 from cede.core.task.operation cimport begin
-from cede.sync.waitable cimport Lined
+from cede.sync.waitable cimport Waitable
 from cede.sync.parking_lot cimport Waiting
 
 cdef extern from "spare.h":
@@ -14,7 +14,7 @@ cdef class EventWait(Waiting):
     @cython.locals(event=Event)
     cdef int release(self) except -1
 
-cdef class Event(Lined):
+cdef class Event(Waitable):
     cdef public bint _value
     cdef object kept(self)
     cdef int raise_flag(self) except -1

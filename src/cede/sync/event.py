@@ -15,7 +15,7 @@ from cede.core.task.operation import NAMES, begin
 from cede.sync import pure
 from cede.sync.loop_bound import described
 from cede.sync.parking_lot import Waiting
-from cede.sync.waitable import Lined
+from cede.sync.waitable import Waitable
 
 try:
     import cython
@@ -58,7 +58,7 @@ if cython.compiled:
         return begin(EventWait.__new__(EventWait) if spare is None else spare, event, True)
 
 
-class Event(Lined):
+class Event(Waitable):
     """A flag that tasks can wait for: asyncio.Event's API. Not thread-safe. It starts down."""
 
     if not cython.compiled:

@@ -1,4 +1,4 @@
-"""Gate: `limit=` of what runs coroutines: at most so many at a time, the others in order of arrival.
+"""CoroutineLimiter: `limit=` of what runs coroutines: at most so many at a time, the others in order of arrival.
 
 Invariant
 ---------
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator
 from typing import Any
 
-from cede.sync.limiter import Places
+from cede.sync.limiter import CapacityLimiter
 
 
-class Gate:
+class CoroutineLimiter:
     """`limit` places. Raises TypeError or ValueError, in the name of `caller`, for a limit that is no whole number above 0."""
 
     def __init__(self, limit: Any, caller: str) -> None:
@@ -22,7 +22,7 @@ class Gate:
         if limit < 1:
             raise ValueError(f"{caller}: limit must be 1 or more, got {limit!r}")
         self.limit = limit
-        self.places = Places()
+        self.places = CapacityLimiter()
 
     async def enter(self) -> None:
         """Take a place, when it is our turn."""
@@ -34,10 +34,10 @@ class Gate:
         self.places.leave()
 
 
-class InTurn(Coroutine[Any, Any, Any]):
+class LimitedCoroutine(Coroutine[Any, Any, Any]):
     """The coroutine `coro`, which begins when the gate lets it in. It passes for a coroutine itself."""
 
-    def __init__(self, gate: Gate, coro: Any) -> None:
+    def __init__(self, gate: CoroutineLimiter, coro: Any) -> None:
         self.coro = coro
         self.entered = False  # the line
         self.begun = False  # its work
@@ -45,7 +45,7 @@ class InTurn(Coroutine[Any, Any, Any]):
         self.__name__ = getattr(coro, "__name__", type(coro).__name__)
         self.__qualname__ = getattr(coro, "__qualname__", self.__name__)
 
-    async def run(self, gate: Gate) -> Any:
+    async def run(self, gate: CoroutineLimiter) -> Any:
         self.entered = True
         try:
             await gate.enter()

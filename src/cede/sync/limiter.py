@@ -1,4 +1,4 @@
-"""Places: so many at once, and a line of those who wait. What every `limit=` is made of.
+"""CapacityLimiter: so many at once, and a line of those who wait. What every `limit=` is made of.
 
 Invariants
 ----------
@@ -26,7 +26,7 @@ class Waiter:
         self.since = time.monotonic()
 
 
-class Places:
+class CapacityLimiter:
     """How many are taken, and who waits. How many there are is told by whoever asks for one."""
 
     def __init__(self) -> None:

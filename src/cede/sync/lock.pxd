@@ -2,7 +2,7 @@ cimport cython
 from cede.core.task.awaitable cimport ENDED
 from cede.core.native.call cimport defined_in_python
 from cede.core.task.operation cimport begin
-from cede.sync.waitable cimport Lined
+from cede.sync.waitable cimport Waitable
 from cede.sync.parking_lot cimport Waiting
 
 cdef extern from "spare.h":
@@ -15,7 +15,7 @@ cdef class Acquire(Waiting):
     @cython.locals(lock=Lock)
     cdef int release(self) except -1
 
-cdef class Lock(Lined):
+cdef class Lock(Waitable):
     cdef public bint _locked
     cdef object kept(self)
     cdef bint free(self) except -1

@@ -20,7 +20,7 @@ from cede.sync.completed import DONE
 from cede.sync.coroutines import acquire_for_body, release_after_body
 from cede.sync.loop_bound import described
 from cede.sync.parking_lot import Waiting
-from cede.sync.waitable import Lined
+from cede.sync.waitable import Waitable
 
 try:
     import cython
@@ -66,7 +66,7 @@ if cython.compiled:
         return begin(Acquire.__new__(Acquire) if spare is None else spare, lock, result)
 
 
-class Lock(Lined):
+class Lock(Waitable):
     """A mutual exclusion lock for tasks: asyncio.Lock's API. Not thread-safe.
 
     Those who wait get it in the order in which they asked, and nobody who comes later gets in between.
@@ -112,7 +112,7 @@ class Lock(Lined):
 
     def free(self) -> bool:
         """Whether a newcomer may take the lock."""
-        return not self._locked and (self.waiting is None or self.waiting.idle())
+        return not self._locked and (self.waiting is None or self.waiting.nobody_waits())
 
     def let_go(self) -> int:
         if not self._locked:

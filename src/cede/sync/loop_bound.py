@@ -7,7 +7,7 @@ import threading
 from asyncio import events
 from typing import Any
 
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.attributed import Attributed
 
 try:
@@ -65,7 +65,7 @@ class LoopBound(Attributed):
     def _loop(self, loop: Any) -> None:
         self.loop = loop
         if cython.compiled:
-            self.kernel = loop if isinstance(loop, Spawner) else None
+            self.kernel = loop if isinstance(loop, TaskKernel) else None
 
     def __reduce__(self) -> Any:
         raise TypeError(f"cannot pickle {type(self).__name__!r} object")

@@ -5,12 +5,12 @@ from cede.core.task.future cimport Future
 from cede.core.task.operation cimport OVER, StreamOperation, begin
 
 cdef class Waiting(StreamOperation):
-    cdef int stand(self, object waiter, CompiledWaiters line) except -1
-    cdef int stand_again(self, object waiter, CompiledWaiters line) except -1
+    cdef int stand(self, object waiter, CompiledParkingLot line) except -1
+    cdef int stand_again(self, object waiter, CompiledParkingLot line) except -1
     @cython.locals(future=Future)
     cdef int check(self) except -1
 
-cdef class CompiledWaiters:
+cdef class CompiledParkingLot:
     cdef StreamOperation first
     cdef StreamOperation last
     cdef StreamOperation cursor
@@ -25,7 +25,7 @@ cdef class CompiledWaiters:
     @cython.locals(operation=StreamOperation)
     cdef bint wake_first(self) except -1
     cdef int wake_all(self) except -1
-    cdef bint idle(self) except -1
+    cdef bint nobody_waits(self) except -1
     @cython.locals(operation=StreamOperation)
     cdef StreamOperation first_alive(self)
     @cython.locals(operation=StreamOperation, behind=StreamOperation)
@@ -33,7 +33,7 @@ cdef class CompiledWaiters:
 
 cdef Py_ssize_t NOWHERE
 
-@cython.locals(line=CompiledWaiters)
+@cython.locals(line=CompiledParkingLot)
 cpdef int wake_one_of(object waiters) except -1
 @cython.locals(future=Future)
 cdef bint finish(object waiter) except -1

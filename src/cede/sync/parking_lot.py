@@ -1,5 +1,5 @@
 # cython: auto_pickle=False
-"""Waiters: who waits for a primitive, in the order of arrival.
+"""ParkingLot: who waits for a primitive, in the order of arrival.
 
 Invariants
 ----------
@@ -68,7 +68,7 @@ class Waiting(StreamOperation):
         return 0
 
 
-class CompiledWaiters:
+class CompiledParkingLot:
     """A line of operations. To Python code it is a sequence of the futures they wait on."""
 
     def add(self, operation: Any) -> int:
@@ -154,7 +154,7 @@ class CompiledWaiters:
             operation = behind
         return 0
 
-    def idle(self) -> bool:
+    def nobody_waits(self) -> bool:
         """Whether nobody waits here, but for those who are cancelled and do not know it yet."""
         return self.first_alive() is None
 
@@ -228,7 +228,7 @@ class CompiledWaiters:
         tickets: int
 
 
-class DequeOfWaiters(deque[Any]):
+class PureParkingLot(deque[Any]):
     """The same of an uncompiled cede.
 
     Those who are cancelled leave it when they come to its head, which may be before they know of it: until then `gone` has them.
@@ -309,7 +309,7 @@ class DequeOfWaiters(deque[Any]):
         # The futures do not say whose they are. One that is woken for nothing waits on in its place.
         return self.wake_all()
 
-    def idle(self) -> bool:
+    def nobody_waits(self) -> bool:
         return self.first_alive() is None
 
     def append(self, waiter: Any) -> None:
@@ -317,12 +317,12 @@ class DequeOfWaiters(deque[Any]):
         waiter.add_done_callback(self.discard)
 
 
-Waiters: Any = CompiledWaiters if cython.compiled else DequeOfWaiters
+ParkingLot: Any = CompiledParkingLot if cython.compiled else PureParkingLot
 
 
 def wake_one_of(waiters: Any) -> int:
     """Wake the first of a line of ours, or of any deque of futures."""
-    if isinstance(waiters, Waiters):
+    if isinstance(waiters, ParkingLot):
         line = waiters
         line.wake_next()
         return 0

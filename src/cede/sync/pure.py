@@ -37,13 +37,13 @@ def fairly(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     async def fair(*args: Any) -> Any:
-        if coop.spent():
-            coop.told()
+        if coop.budget_exhausted():
+            coop.record_forced_yield()
             await one_turn()
         try:
             return await method(*args)
         finally:
-            coop.ended()
+            coop.record_await()
 
     return fair
 
@@ -58,7 +58,7 @@ def take_part(owner: type, *names: str) -> None:
 async def acquire_lock(self: Any) -> bool:
     """Wait until the lock is free and take it; the result is True."""
     line = self.waiting
-    if self._locked or (line and not line.idle()):
+    if self._locked or (line and not line.nobody_waits()):
         line = self.line()
         waiter = self.new_waiter()
         line.add_bare(waiter)
@@ -77,7 +77,7 @@ async def acquire_lock(self: Any) -> bool:
 async def acquire_semaphore(self: Any) -> bool:
     """Wait for a permit and take it; the result is True."""
     line = self.waiting
-    if self._value and not (line and not line.idle()):
+    if self._value and not (line and not line.nobody_waits()):
         self._value -= 1
         return True
     line = self.line()

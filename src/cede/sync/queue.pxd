@@ -4,7 +4,7 @@ from cede.core.native.call cimport defined_in_python
 from cede.core.task.operation cimport begin
 from cede.sync.loop_bound cimport LoopBound
 from cede.sync.event cimport Event, EventWait
-from cede.sync.parking_lot cimport CompiledWaiters, Waiting, wake_one_of
+from cede.sync.parking_lot cimport CompiledParkingLot, Waiting, wake_one_of
 
 cdef extern from "deque.h":
     int prepare_deque "cede_prepare_deque"(object type) except -1
@@ -36,8 +36,8 @@ cdef class Queue(LoopBound):
     cdef public object _queue
     cdef object given_maxsize
     cdef Py_ssize_t room
-    cdef CompiledWaiters getters
-    cdef CompiledWaiters putters
+    cdef CompiledParkingLot getters
+    cdef CompiledParkingLot putters
     cdef public Py_ssize_t _unfinished_tasks
     cdef readonly Event _finished
     cdef public bint _is_shutdown

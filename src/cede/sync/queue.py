@@ -29,7 +29,7 @@ from cede.sync import pure
 from cede.sync.errors import QueueEmpty, QueueFull, QueueShutDown
 from cede.sync.event import Event, EventWait
 from cede.sync.loop_bound import LoopBound
-from cede.sync.parking_lot import Waiters, Waiting, wake_one_of
+from cede.sync.parking_lot import ParkingLot, Waiting, wake_one_of
 
 try:
     import cython
@@ -147,8 +147,8 @@ class Queue(LoopBound):
 
     def __init__(self, maxsize: int = 0) -> None:
         self.set_maxsize(maxsize)
-        self.getters = Waiters()
-        self.putters = Waiters()
+        self.getters = ParkingLot()
+        self.putters = ParkingLot()
         self._unfinished_tasks = 0
         self._finished = Event()
         self._finished._value = True

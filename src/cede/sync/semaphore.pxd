@@ -2,7 +2,7 @@ cimport cython
 from cede.core.task.awaitable cimport ENDED
 from cede.core.native.call cimport defined_in_python
 from cede.core.task.operation cimport begin
-from cede.sync.waitable cimport Lined
+from cede.sync.waitable cimport Waitable
 from cede.sync.parking_lot cimport Waiting, woken
 
 cdef extern from "spare.h":
@@ -15,7 +15,7 @@ cdef class TakePermit(Waiting):
     @cython.locals(semaphore=Semaphore)
     cdef int release(self) except -1
 
-cdef class Semaphore(Lined):
+cdef class Semaphore(Waitable):
     cdef public object _value
     cdef object kept(self)
     cdef bint closed(self) except -1

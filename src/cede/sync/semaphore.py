@@ -21,7 +21,7 @@ from cede.sync.completed import DONE
 from cede.sync.coroutines import acquire_for_body, release_after_body
 from cede.sync.loop_bound import described
 from cede.sync.parking_lot import Waiting
-from cede.sync.waitable import Lined
+from cede.sync.waitable import Waitable
 
 try:
     import cython
@@ -71,7 +71,7 @@ if cython.compiled:
         return begin(TakePermit.__new__(TakePermit) if spare is None else spare, semaphore, result)
 
 
-class Semaphore(Lined):
+class Semaphore(Waitable):
     """A number of permits for tasks: asyncio.Semaphore's API. Not thread-safe.
 
     value: how many permits there are at first, 1 by default. Raises ValueError where that is negative.
@@ -115,7 +115,7 @@ class Semaphore(Lined):
             return DONE
 
     def closed(self) -> bool:
-        return self._value == 0 or (self.waiting is not None and not self.waiting.idle())
+        return self._value == 0 or (self.waiting is not None and not self.waiting.nobody_waits())
 
     def give_back(self) -> int:
         self._value += 1

@@ -2,8 +2,8 @@
 
 Invariants
 ----------
-* Everything here is touched under `guard`, which is never held while anybody waits.
-* A finalizer or a signal's handler may come in between, on the thread that holds the guard: a count that was taken before is not trusted
+* Everything here is touched under `lock`, which is never held while anybody waits.
+* A finalizer or a signal's handler may come in between, on the thread that holds the lock: a count that was taken before is not trusted
   further than to the next call, and who would have to wait there, for what it has interrupted, is refused.
 * An item is put, or taken, in the moment in which the call ends: one that is cancelled, or times out, has done nothing.
 * A ticket leaves its line when it is woken. Whoever was woken for nothing goes back to the head; whoever gives up after it was woken
@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from cede.core.scheduler.coop import any_fair
 from cede.sync.completed import PASSING
 from cede.sync.errors import ClosedResourceError, EndOfChannel, WouldBlock
-from cede.sync.thread_channel_fast import COUNTS, Exchange
+from cede.sync.thread_channel_fast import COUNTS, FastThreadChannel
 
 
 class ThreadChannelStatistics(NamedTuple):
@@ -68,7 +68,7 @@ def go_on(waiter: Any) -> None:
         waiter.set_result(None)
 
 
-class ThreadChannel(Exchange):
+class ThreadChannel(FastThreadChannel):
     """A channel between threads and event loops. Any method may be called in any thread.
 
     Threads call `put`, `get` and their kin, which block; tasks await `send`, `receive` and theirs. Both take batches, which is what to
@@ -103,7 +103,7 @@ class ThreadChannel(Exchange):
 
     def put_nowait(self, item: Any) -> None:
         """Put `item` now. Raises WouldBlock where there is no room, ClosedResourceError where the channel was closed."""
-        with self.guard:
+        with self.lock:
             if self.place([item], 0) == 0:
                 raise WouldBlock
 
@@ -117,7 +117,7 @@ class ThreadChannel(Exchange):
     def get_nowait(self) -> Any:
         """The next item, now. Raises WouldBlock where there is none, EndOfChannel where the channel was closed too."""
         taken: list[Any] = []
-        with self.guard:
+        with self.lock:
             if not self.take(taken, 1):
                 raise WouldBlock
         return taken[0]
@@ -170,7 +170,7 @@ class ThreadChannel(Exchange):
 
     def close(self) -> None:
         """Take no more. What is there can still be got; then whoever gets, or waits, hears EndOfChannel."""
-        with self.guard:
+        with self.lock:
             self.closed = True
             for line in (self.getters, self.putters):
                 while line:
@@ -184,14 +184,14 @@ class ThreadChannel(Exchange):
 
     def statistics(self) -> ThreadChannelStatistics:
         """Counts, as they were at one moment."""
-        with self.guard:
+        with self.lock:
             return ThreadChannelStatistics(len(self.buffer), self.capacity, len(self.putters), len(self.getters))
 
     def __repr__(self) -> str:
         held = f"{len(self.buffer)} items of {self.capacity}"
         return f"<{type(self).__name__} {'closed' if self.closed else 'open'}, {held}, at {id(self):#x}>"
 
-    # -- under the guard
+    # -- under the lock
 
     def place(self, batch: list[Any], done: int) -> int:
         """Put what fits of ``batch[done:]``; how many are in then."""
@@ -251,13 +251,13 @@ class ThreadChannel(Exchange):
     # -- waiting
 
     def block(self, name: str, line: deque[Any], work: Callable[[], bool], timeout: float | None) -> None:
-        """Call `work` under the guard until it succeeds, in turn with the others of `line`."""
-        with self.guard:
+        """Call `work` under the lock until it succeeds, in turn with the others of `line`."""
+        with self.lock:
             if (not line or self.closed) and self.attempt(work):
                 return
             if events._get_running_loop() is not None:  # type: ignore[attr-defined]
                 raise RuntimeError(f"{name}() would block the event loop of this thread: await send() or receive() there")
-            if self.guard.is_nested():
+            if self.lock.is_nested():
                 raise RuntimeError(f"{name}() would block, in a finalizer or a signal handler, what that has interrupted")
             ticket = ThreadTicket()
             line.append(ticket)
@@ -267,10 +267,10 @@ class ThreadChannel(Exchange):
             try:
                 ticket.gate.acquire(timeout=min(left, threading.TIMEOUT_MAX))
             except BaseException:
-                with self.guard:
+                with self.lock:
                     self.give_up(line, ticket)
                 raise
-            with self.guard:
+            with self.lock:
                 woken = ticket not in line
                 if woken and self.attempt(work):
                     return
@@ -284,7 +284,7 @@ class ThreadChannel(Exchange):
         """The same for tasks. `counted`: whether a fair loop knows of it already."""
         if any_fair() and not counted:
             await PASSING
-        with self.guard:
+        with self.lock:
             if (not line or self.closed) and self.attempt(work):
                 return
             ticket = TaskTicket()
@@ -293,10 +293,10 @@ class ThreadChannel(Exchange):
             try:
                 await ticket.waiter
             except BaseException:
-                with self.guard:
+                with self.lock:
                     self.give_up(line, ticket)
                 raise
-            with self.guard:
+            with self.lock:
                 if self.attempt(work):
                     return
                 ticket = TaskTicket()

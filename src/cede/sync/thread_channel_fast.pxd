@@ -1,7 +1,7 @@
 cimport cython
 from cede.core.task.awaitable cimport ENDED, SUSPENDED
 from cede.core.task.operation cimport OVER, PARKED, StreamOperation, begin
-from cede.sync.thread_lock cimport Guard
+from cede.sync.thread_lock cimport ThreadLock
 
 cdef extern from "deque.h":
     int prepare_deque "cede_prepare_deque"(object type) except -1
@@ -12,34 +12,34 @@ cdef extern from "spare.h":
     object take_spare "cede_take_spare"(int kind)
     void keep_spare "cede_keep_spare"(int kind, object operation)
 
-cdef class Across(StreamOperation):
+cdef class FastOperation(StreamOperation):
     cdef bint at_once(self) except -1
     cdef object in_turn(self)
     cdef int over(self) except -1
     cdef int step(self) except -1
     cdef int release(self) except -1
 
-cdef class SendAcross(Across):
-    @cython.locals(exchange=Exchange)
+cdef class FastSend(FastOperation):
+    @cython.locals(exchange=FastThreadChannel)
     cdef bint at_once(self) except -1
     cdef object in_turn(self)
     cdef int over(self) except -1
 
-cdef class ReceiveAcross(Across):
-    @cython.locals(exchange=Exchange)
+cdef class FastReceive(FastOperation):
+    @cython.locals(exchange=FastThreadChannel)
     cdef bint at_once(self) except -1
     cdef object in_turn(self)
     cdef int over(self) except -1
 
-cdef class NextAcross(ReceiveAcross):
+cdef class FastNext(FastReceive):
     cdef object in_turn(self)
     cdef int over(self) except -1
 
 @cython.trashcan(True)
-cdef class Exchange:
+cdef class FastThreadChannel:
     cdef readonly object capacity
     cdef Py_ssize_t bound
-    cdef readonly Guard guard
+    cdef readonly ThreadLock lock
     cdef readonly object buffer
     cdef readonly object getters
     cdef readonly object putters

@@ -1,12 +1,12 @@
 # cython: auto_pickle=False
-"""Exchange: the part of a channel between threads that nobody has to wait for.
+"""FastThreadChannel: the part of a channel between threads that nobody has to wait for.
 
 Nearly every `put` finds room, and nearly every `get` an item. This file is that way and no more: an item goes in, or comes out, under the
-guard, in compiled code. Where somebody would have to wait, and where somebody waits already, it goes on in thread_channel.py.
+lock, in compiled code. Where somebody would have to wait, and where somebody waits already, it goes on in thread_channel.py.
 
 Invariants
 ----------
-* Everything is touched under `guard` alone. Which thread, and whether there is a GIL, does not matter.
+* Everything is touched under `lock` alone. Which thread, and whether there is a GIL, does not matter.
 * Whoever comes does not pass those who wait: with a line of its kind nothing is done at once.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from cede.core.task.coroutine_methods import coroutine_methods
 from cede.core.task.operation import NAMES, StreamOperation, begin
 from cede.sync import pure
-from cede.sync.thread_lock import new_guard
+from cede.sync.thread_lock import new_thread_lock
 
 try:
     import cython
@@ -41,10 +41,10 @@ NOTHING = pure.NOTHING
 # Whether what a task awaits here counts on a fair loop by itself, as operations do and coroutines do not.
 COUNTS: bool = cython.compiled
 
-NAMES.update(SendAcross="ThreadChannel.send", ReceiveAcross="ThreadChannel.receive", NextAcross="ThreadChannel.__anext__")
+NAMES.update(FastSend="ThreadChannel.send", FastReceive="ThreadChannel.receive", FastNext="ThreadChannel.__anext__")
 
 
-class Across(StreamOperation):
+class FastOperation(StreamOperation):
     """What a task awaits: at once where that can be, or else a coroutine that waits in turn, which is then the `waiter`."""
 
     def at_once(self) -> bool:
@@ -96,7 +96,7 @@ class Across(StreamOperation):
         return value
 
 
-class SendAcross(Across):
+class FastSend(FastOperation):
     """``channel.send(item)``; `argument` is the item."""
 
     def at_once(self) -> bool:
@@ -114,7 +114,7 @@ class SendAcross(Across):
         return ENDED
 
 
-class ReceiveAcross(Across):
+class FastReceive(FastOperation):
     """``channel.receive()``."""
 
     def at_once(self) -> bool:
@@ -132,7 +132,7 @@ class ReceiveAcross(Across):
         return ENDED
 
 
-class NextAcross(ReceiveAcross):
+class FastNext(FastReceive):
     """``async for item in channel``."""
 
     def in_turn(self) -> Any:
@@ -147,7 +147,7 @@ class NextAcross(ReceiveAcross):
 
 @cython.trashcan(True)
 @cython.cclass
-class Exchange:
+class FastThreadChannel:
     """The base of ThreadChannel, which does what is said here of waiting.
 
     capacity: how many items may lie in it before whoever puts has to wait; math.inf for no limit.
@@ -160,7 +160,7 @@ class Exchange:
             raise ValueError(f"thread_channel(): capacity must be 1 or more, got {capacity}")
         self.capacity = capacity
         self.bound = sys.maxsize if capacity == math.inf else min(capacity, sys.maxsize)
-        self.guard = new_guard()
+        self.lock = new_thread_lock()
         self.buffer: deque[Any] = deque()
         self.getters: deque[Any] = deque()
         self.putters: deque[Any] = deque()
@@ -193,16 +193,16 @@ class Exchange:
         def send(self, item: Any) -> Coroutine[Any, Any, None]:
             """As `put`, for tasks."""
             spare = take_spare(0)  # type: ignore # noqa: F821
-            return begin(SendAcross.__new__(SendAcross) if spare is None else spare, self, item)  # type: ignore[no-any-return]
+            return begin(FastSend.__new__(FastSend) if spare is None else spare, self, item)  # type: ignore[no-any-return]
 
         def receive(self) -> Coroutine[Any, Any, Any]:
             """As `get`, for tasks."""
             spare = take_spare(1)  # type: ignore # noqa: F821
-            return begin(ReceiveAcross.__new__(ReceiveAcross) if spare is None else spare, self, None)  # type: ignore[no-any-return]
+            return begin(FastReceive.__new__(FastReceive) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
         def __anext__(self) -> Coroutine[Any, Any, Any]:
             spare = take_spare(2)  # type: ignore # noqa: F821
-            return begin(NextAcross.__new__(NextAcross) if spare is None else spare, self, None)  # type: ignore[no-any-return]
+            return begin(FastNext.__new__(FastNext) if spare is None else spare, self, None)  # type: ignore[no-any-return]
 
     def __aiter__(self) -> Any:
         return self
@@ -211,7 +211,7 @@ class Exchange:
 
     def put_at_once(self, item: Any) -> bool:
         """Put `item`, where there is room and nobody waits for some. Whether it is put."""
-        self.guard.acquire()
+        self.lock.acquire()
         try:
             if self.closed or len(self.putters) or len(self.buffer) >= self.bound:
                 return False
@@ -220,11 +220,11 @@ class Exchange:
                 self.wake(self.getters)
             return True
         finally:
-            self.guard.release()
+            self.lock.release()
 
     def take_at_once(self) -> Any:
         """The next item, where there is one and nobody waits for it, or NOTHING."""
-        self.guard.acquire()
+        self.lock.acquire()
         try:
             if len(self.getters) or not len(self.buffer):
                 return NOTHING
@@ -233,14 +233,14 @@ class Exchange:
                 self.wake(self.putters)
             return item
         finally:
-            self.guard.release()
+            self.lock.release()
 
     # -- what ThreadChannel does
 
     if not cython.compiled:
 
         def wake(self, line: deque[Any]) -> None:
-            """Wake the first of `line`. Under the guard."""
+            """Wake the first of `line`. Under the lock."""
             raise NotImplementedError
 
         def put_in_turn(self, item: Any, timeout: float | None) -> None:
@@ -259,4 +259,4 @@ class Exchange:
             raise NotImplementedError
 
 
-coroutine_methods(Exchange, send=pure.send_across, receive=pure.receive_across, __anext__=pure.next_across)
+coroutine_methods(FastThreadChannel, send=pure.send_across, receive=pure.receive_across, __anext__=pure.next_across)

@@ -5,7 +5,7 @@ from cpython.pythread cimport (
 )
 
 @cython.final
-cdef class Guard:
+cdef class ThreadLock:
     cdef PyThread_type_lock lock
     cdef unsigned long owner
     cdef int depth

@@ -1,5 +1,5 @@
 # cython: auto_pickle=False
-"""Guard: the lock of what threads share, for code that holds it for some dozen instructions.
+"""ThreadLock: the lock of what threads share, for code that holds it for some dozen instructions.
 
 It is the interpreter's own lock without the object around it: to take a free one is an atomic instruction, not the call of a method.
 Whoever has to wait lets go of the GIL for it. Who waits for a guard is not interrupted by signals, so nobody may wait for anything while
@@ -25,7 +25,7 @@ if not cython.compiled:
     import threading
 
 
-class Guard:
+class ThreadLock:
     """A lock, as `threading.RLock` is one: ``with guard:``, or `acquire` and `release`."""
 
     depth: int
@@ -98,4 +98,4 @@ class Guard:
 
 
 # What to make one by.
-new_guard: Any = Guard
+new_thread_lock: Any = ThreadLock

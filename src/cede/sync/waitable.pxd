@@ -1,7 +1,7 @@
 from cede.sync.loop_bound cimport LoopBound
-from cede.sync.parking_lot cimport CompiledWaiters
+from cede.sync.parking_lot cimport CompiledParkingLot
 
-cdef class Lined(LoopBound):
-    cdef CompiledWaiters waiting
-    cdef CompiledWaiters line(self)
+cdef class Waitable(LoopBound):
+    cdef CompiledParkingLot waiting
+    cdef CompiledParkingLot line(self)
     cdef object kept(self)

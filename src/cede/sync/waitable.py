@@ -1,12 +1,12 @@
 # cython: auto_pickle=False
-"""Lined: a primitive with one line of those who wait. The line is made when somebody first has to."""
+"""Waitable: a primitive with one line of those who wait. The line is made when somebody first has to."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cede.sync.loop_bound import LoopBound
-from cede.sync.parking_lot import Waiters
+from cede.sync.parking_lot import ParkingLot
 
 try:
     import cython
@@ -14,7 +14,7 @@ except ModuleNotFoundError:
     from cede.core.pure import cython_shim as cython
 
 
-class Lined(LoopBound):
+class Waitable(LoopBound):
     """The base of locks, semaphores, events and conditions. It can be copied and pickled where `kept` says what is to be kept."""
 
     if not cython.compiled:
@@ -22,7 +22,7 @@ class Lined(LoopBound):
 
     def line(self) -> Any:
         if self.waiting is None:
-            self.waiting = Waiters()
+            self.waiting = ParkingLot()
         return self.waiting
 
     @property
@@ -42,7 +42,7 @@ class Lined(LoopBound):
         return rebuilt, (type(self), fields, self.__dict__ or None)
 
 
-def rebuilt(kind: type[Lined], fields: dict[str, Any], attributes: dict[str, Any] | None) -> Lined:
+def rebuilt(kind: type[Waitable], fields: dict[str, Any], attributes: dict[str, Any] | None) -> Waitable:
     """For copies and pickles."""
     primitive = kind.__new__(kind)
     for name, value in fields.items():

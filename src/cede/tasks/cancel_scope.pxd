@@ -1,6 +1,6 @@
 cimport cython
 from cede.core.native.call cimport PENDING, monotonic
-from cede.core.task.task cimport DUE, PRESSED, Task
+from cede.core.task.task cimport PENDING_CANCEL, IN_CANCELLED_SCOPE, Task
 from cede.tasks.deadline cimport clear_deadline, set_deadline
 from cede.tasks.task_group cimport PatientFuture
 from cede.tasks.timeouts cimport requests_of, task_on

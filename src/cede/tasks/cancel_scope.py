@@ -5,8 +5,8 @@ A scope is entered and left with ``with``. Inside it may be scopes, time limits 
 belong to that scope. Cancelling works as in trio and AnyIO, by level: a coroutine that catches the CancelledError and waits again gets
 another one.
 
-Nobody polls. A task in a cancelled scope is marked (`PRESSED`), and the step in which it waits for something new asks its scope, which
-cancels that wait. A task that goes on being stubborn is asked at once `AT_ONCE` times, and then less and less often, down to every
+Nobody polls. A task in a cancelled scope is marked (`IN_CANCELLED_SCOPE`), and the step in which it waits for something new asks its scope,
+which cancels that wait. A task that goes on being stubborn is asked at once `AT_ONCE` times, and then less and less often, down to every
 `SLOWEST` seconds: there is no busy loop either. Tasks that are not cede's cannot be marked; they are looked at as often.
 
 Invariants
@@ -48,7 +48,7 @@ except ModuleNotFoundError:
 
 if not cython.compiled:
     from cede.core.pure.shims import PENDING, monotonic
-    from cede.core.task.task import DUE, PRESSED
+    from cede.core.task.task import IN_CANCELLED_SCOPE, PENDING_CANCEL
 
 # Where AnyIO keeps the innermost of its own scopes for each task on asyncio's kind of loops.
 ANYIO = "anyio._backends._asyncio"
@@ -319,9 +319,9 @@ class CancelScope:
             return 0
         own = task
         if not cancelled:
-            own.must &= ~PRESSED
-        elif own.state == PENDING and not own.must & PRESSED:
-            own.must |= PRESSED
+            own.cancel_flags &= ~IN_CANCELLED_SCOPE
+        elif own.state == PENDING and not own.cancel_flags & IN_CANCELLED_SCOPE:
+            own.cancel_flags |= IN_CANCELLED_SCOPE
             if own.waits_for is not None:
                 self.deliver(own)
             elif task_on(self.loop) is not own and getattr(own.coro, "cr_suspended", False):
@@ -332,9 +332,9 @@ class CancelScope:
         """A marked task gives way."""
         own = task
         if not sheltered(task, self.effective()):
-            own.must |= DUE
+            own.cancel_flags |= PENDING_CANCEL
 
-    def press(self, task: Any) -> None:
+    def redeliver(self, task: Any) -> None:
         """A marked task waits for something new."""
         if sheltered(task, self.effective()):
             # Only a shield that is taken away has to be looked out for: whoever leaves it comes here by itself.
@@ -364,7 +364,7 @@ class CancelScope:
         if sheltered(task, scope):
             return 0
         if waited.cancel(msg=None):
-            own.asked = (None, monotonic(), "its cancel scope was cancelled" if scope.reason is None else scope.reason, None, 0)
+            own.cancel_request = (None, monotonic(), "its cancel scope was cancelled" if scope.reason is None else scope.reason, None, 0)
         return 0
 
     # -- tasks that are not cede's
@@ -426,7 +426,7 @@ def put(task: Any, scope: Any) -> int:
     elif isinstance(task, Task):
         own = task
         own.scope = None
-        own.must &= ~PRESSED
+        own.cancel_flags &= ~IN_CANCELLED_SCOPE
     else:
         elsewhere.pop(task, None)
     return 0

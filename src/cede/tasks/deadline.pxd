@@ -1,7 +1,7 @@
 cimport cython
 from cede.core.task.handle cimport creation_stack, report_failure
 from cede.core.scheduler.kernel cimport Kernel
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 from cede.core.scheduler.timers cimport TimerHandle
 
 cdef extern from "pool.h":
@@ -15,6 +15,6 @@ cdef class DeadlineTimer(TimerHandle):
 
 cpdef object set_deadline(object loop, double when, object limit, bint is_later)
 @cython.locals(timer=DeadlineTimer)
-cpdef object set_on_kernel(Spawner kernel, double when, object limit, bint is_later)
+cpdef object set_on_kernel(TaskKernel kernel, double when, object limit, bint is_later)
 @cython.locals(own=DeadlineTimer)
 cpdef int clear_deadline(object timer) except -1

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.scheduler.timers import TimerHandle
 from cede.core.task.handle import creation_stack, report_failure
 
@@ -53,14 +53,14 @@ def overdue_of(limit: Any) -> None:
 
 def set_deadline(loop: Any, when: float, limit: Any, is_later: bool) -> Any:
     """Call ``limit.overdue()`` when `loop` says it is `when`; `is_later` where that is known to lie ahead. Returns the timer."""
-    if not isinstance(loop, Spawner):
+    if not isinstance(loop, TaskKernel):
         if not is_later and when <= loop.time():
             return loop.call_soon(overdue_of, limit)
         return loop.call_at(when, overdue_of, limit)
     return set_on_kernel(loop, when, limit, is_later)
 
 
-def set_on_kernel(kernel: Spawner, when: float, limit: Any, is_later: bool) -> Any:
+def set_on_kernel(kernel: TaskKernel, when: float, limit: Any, is_later: bool) -> Any:
     """`set_deadline` on a loop that is known to be cede's."""
     if kernel._state:
         kernel._refuse()

@@ -1,7 +1,7 @@
 cimport cython
 from cede.core.native.call cimport CANCELLED, FINISHED, PENDING, only_in_tuple
 from cede.core.task.future cimport Future
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 from cede.core.task.task cimport Task
 from cede.tasks.timeouts cimport task_on
 
@@ -29,5 +29,5 @@ cdef class Gathering(Future):
 
 cdef object result_of(object child)
 
-@cython.locals(gathering=Gathering, kernel=Spawner, task=Task, alone=bint, made=dict, children=list, early=list)
+@cython.locals(gathering=Gathering, kernel=TaskKernel, task=Task, alone=bint, made=dict, children=list, early=list)
 cpdef object gather_all(tuple coros_or_futures, bint return_exceptions, object limit)

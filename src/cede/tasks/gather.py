@@ -22,10 +22,10 @@ from types import CoroutineType
 from typing import Any
 
 from cede.core import stdlib
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.future import Future
 from cede.core.task.task import Task
-from cede.sync.limited_coroutine import Gate, InTurn
+from cede.sync.limited_coroutine import CoroutineLimiter, LimitedCoroutine
 from cede.tasks.timeouts import task_on
 from cede.tasks.wait import ensure_future
 
@@ -192,10 +192,10 @@ def gather_all(coros_or_futures: tuple[Any, ...], return_exceptions: bool, limit
         outer.set_result([])
         return outer
     if limit is not None:
-        gate = Gate(limit, "gather()")
+        gate = CoroutineLimiter(limit, "gather()")
         coros_or_futures = limited(gate, coros_or_futures)
     made: dict[Any, Any] = {}
-    kernel = loop if isinstance(loop, Spawner) and loop._task_factory is None and not loop._state else None
+    kernel = loop if isinstance(loop, TaskKernel) and loop._task_factory is None and not loop._state else None
     children = []
     early = []
     gathering = None
@@ -239,10 +239,10 @@ def gather_all(coros_or_futures: tuple[Any, ...], return_exceptions: bool, limit
     return gathering
 
 
-def limited(gate: Gate, awaitables: tuple[Any, ...]) -> tuple[Any, ...]:
+def limited(gate: CoroutineLimiter, awaitables: tuple[Any, ...]) -> tuple[Any, ...]:
     """Each coroutine behind the gate; the same one, given twice, once."""
     behind: dict[Any, Any] = {}
     for each in awaitables:
         if each not in behind:
-            behind[each] = InTurn(gate, each) if asyncio.iscoroutine(each) else each
+            behind[each] = LimitedCoroutine(gate, each) if asyncio.iscoroutine(each) else each
     return tuple(behind[each] for each in awaitables)

@@ -1,6 +1,6 @@
 cimport cython
 from cede.core.task.awaitable cimport ENDED
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 from cede.core.scheduler.waking_timer cimport WakingTimer, set_waking_timer
 from cede.core.task.operation cimport StreamOperation, begin, wake
 
@@ -9,7 +9,7 @@ cdef extern from "methods.h":
 
 cdef class Sleep(StreamOperation):
     cdef bint may_give_way(self) noexcept
-    @cython.locals(kernel=Spawner, timer=WakingTimer, seconds=double)
+    @cython.locals(kernel=TaskKernel, timer=WakingTimer, seconds=double)
     cdef int arm(self, object delay) except -1
     cdef int step(self) except -1
     cdef int release(self) except -1

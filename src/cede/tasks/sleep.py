@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task import coroutines
 from cede.core.task.coroutine_methods import coroutine_function
 from cede.core.task.operation import StreamOperation, begin, wake
@@ -49,7 +49,7 @@ class Sleep(StreamOperation):
         if delay != delay:
             raise ValueError("Invalid delay: NaN (not a number)")
         loop = get_running_loop()
-        if not isinstance(loop, Spawner):
+        if not isinstance(loop, TaskKernel):
             waiter = loop.create_future()
             self.argument = loop.call_later(delay, wake, waiter, None)
             return self.park(waiter)

@@ -3,7 +3,7 @@ from cede.core.task.awaitable cimport ENDED, SUSPENDED
 from cede.core.native.call cimport FINISHED, PENDING
 from cede.core.task.future cimport Future
 from cede.core.task.handle cimport Runnable
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 from cede.core.task.task cimport Task
 from cede.tasks.completed cimport Instant, instant
 from cede.tasks.timeouts cimport task_on
@@ -37,7 +37,7 @@ cdef class TaskGroup(Runnable):
     cdef public object _parent_task
     cdef public object _base_error
     cdef public object _on_completed_fut
-    cdef Spawner kernel
+    cdef TaskKernel kernel
     cdef object scope
     cdef object propagated
     cdef object came_late
@@ -80,5 +80,5 @@ cdef bint is_base_error(object error)
 @cython.locals(own=Task)
 cdef object scope_around(object task)
 
-@cython.locals(task=Task, kernel=Spawner)
+@cython.locals(task=Task, kernel=TaskKernel)
 cdef object quick_create_task(TaskGroup group, object coro, object name, object context)

@@ -23,13 +23,13 @@ from types import CoroutineType, GenericAlias
 from typing import Any
 
 from cede.core import stdlib
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.coroutine_methods import coroutine_methods
 from cede.core.task.future import Future
 from cede.core.task.handle import Runnable
 from cede.core.task.operation import NAMES, StreamOperation, begin, new_waiter
 from cede.core.task.task import Task
-from cede.sync.limited_coroutine import Gate, InTurn
+from cede.sync.limited_coroutine import CoroutineLimiter, LimitedCoroutine
 from cede.tasks import blocks
 from cede.tasks.completed import Instant, instant
 from cede.tasks.foreign_scopes import scopes as elsewhere
@@ -112,7 +112,7 @@ class TaskGroup(Runnable):
         self.scope: Any = None
         self.propagated: BaseException | None = None
         self.came_late: BaseException | None = None
-        self.gate = None if limit is None else Gate(limit, "TaskGroup()")
+        self.gate = None if limit is None else CoroutineLimiter(limit, "TaskGroup()")
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -143,7 +143,7 @@ class TaskGroup(Runnable):
         if parent is None:
             raise RuntimeError(f"TaskGroup {self!r} cannot determine the parent task")
         self._parent_task = parent
-        if isinstance(self._loop, Spawner):
+        if isinstance(self._loop, TaskKernel):
             self.kernel = self._loop
         self.scope = scope_around(parent)
         self._entered = True
@@ -232,7 +232,7 @@ class TaskGroup(Runnable):
         if not self._entered or self._aborting or (self._exiting and not self.members):
             self.refuse(coro)
         if self.gate is not None:
-            coro = InTurn(self.gate, coro)
+            coro = LimitedCoroutine(self.gate, coro)
         if options:
             task = self._loop.create_task(coro, name=name, context=context, **options)
         elif self.kernel is not None and self.kernel._task_factory is None:

@@ -1,7 +1,7 @@
 cimport cython
 from cede.core.native.call cimport monotonic, seconds_of
 from cede.core.scheduler.kernel cimport Kernel
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 from cede.core.task.task cimport Task
 from cede.tasks.deadline cimport clear_deadline, set_deadline, set_on_kernel
 from cede.tasks.completed cimport Instant, instant
@@ -17,7 +17,7 @@ cdef object CancelledError
 cdef object get_running_loop
 
 cpdef object task_on(object loop)
-cdef object task_of(Spawner kernel)
+cdef object task_of(TaskKernel kernel)
 @cython.locals(own=Task)
 cpdef Py_ssize_t requests_of(object task) except -1
 
@@ -39,7 +39,7 @@ cdef class Timeout:
     cdef bint known_later
     cdef Py_ssize_t requests
     cdef object until
-    cdef Spawner kernel
+    cdef TaskKernel kernel
     cdef object loop
     cdef object task
     cdef object timer
@@ -50,7 +50,7 @@ cdef class Timeout:
 @cython.locals(entering=EnteringTimeout)
 cdef EnteringTimeout entering_timeout(Timeout limit)
 
-@cython.locals(kernel=Spawner, made=Timeout, seconds=double)
+@cython.locals(kernel=TaskKernel, made=Timeout, seconds=double)
 cpdef Timeout timeout(object delay)
 @cython.locals(made=Timeout)
 cpdef Timeout timeout_at(object when)

@@ -16,7 +16,7 @@ from types import GenericAlias
 from typing import Any
 
 from cede.core import stdlib
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.coroutine_methods import coroutine_methods
 from cede.core.task.task import Task
 from cede.tasks import blocks
@@ -47,15 +47,15 @@ get_running_loop = events.get_running_loop
 
 def task_on(loop: Any) -> Any:
     """The task that runs now on `loop`, which is the running one; None in a callback."""
-    if isinstance(loop, Spawner):
+    if isinstance(loop, TaskKernel):
         return task_of(loop)
     return asyncio.current_task(loop)
 
 
-def task_of(kernel: Spawner) -> Any:
+def task_of(kernel: TaskKernel) -> Any:
     """The same on a loop of ours."""
-    if kernel._shown is not None and kernel._task_factory is None:
-        return kernel._shown
+    if kernel._announced_task is not None and kernel._task_factory is None:
+        return kernel._announced_task
     # A task of asyncio's own, or of somebody's factory, is known to asyncio alone.
     return asyncio.current_task(kernel)  # type: ignore[arg-type]
 
@@ -73,7 +73,7 @@ def ask_to_stop(task: Any, why: str) -> int:
     task.cancel()
     if type(task) is Task:
         own = task
-        own.asked = (None, monotonic(), why, None, 0)
+        own.cancel_request = (None, monotonic(), why, None, 0)
     return 0
 
 
@@ -267,7 +267,7 @@ def timeout(delay: float | None) -> Timeout:
     if delay is None:
         return made
     seconds = seconds_of(delay)
-    if isinstance(loop, Spawner):
+    if isinstance(loop, TaskKernel):
         kernel = loop
         made.kernel = kernel
         made.until = kernel.now() + seconds

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from cede.sync.limited_coroutine import Gate
+from cede.sync.limited_coroutine import CoroutineLimiter
 
 FIRST_COMPLETED = asyncio.FIRST_COMPLETED
 FIRST_EXCEPTION = asyncio.FIRST_EXCEPTION
@@ -220,7 +220,7 @@ class AsCompletedInTurn(AsCompleted):
     def __init__(self, aws: Iterable[Any], timeout: float | None, limit: int) -> None:
         self.unbegun: deque[Any] = deque()
         self.begun: set[Any] = set()
-        Gate(limit, "as_completed()")  # says what is wrong with it
+        CoroutineLimiter(limit, "as_completed()")  # says what is wrong with it
         self.limit = limit
         self.listener = functools.partial(tell_weakly, weakref.ref(self))
         super().__init__(aws, timeout)

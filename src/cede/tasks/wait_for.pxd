@@ -4,7 +4,7 @@ from cede.core.native.call cimport RAISED, RETURNED, YIELDED, send_to
 from cede.core.scheduler.coop cimport door
 from cede.core.task.future cimport Future
 from cede.core.scheduler.kernel cimport Kernel
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 from cede.tasks.deadline cimport clear_deadline, set_deadline
 from cede.tasks.timeouts cimport ask_to_stop, requests_of, task_on
 from cede.core.task.operation cimport FRESH, OVER, PARKED
@@ -38,7 +38,7 @@ cdef class WaitFor:
     cdef object value
     cdef object __weakref__
     cdef int advance(self) except -1
-    @cython.locals(kernel=Spawner)
+    @cython.locals(kernel=TaskKernel)
     cdef int start(self) except -1
     cdef int go_on(self, object result) except -1
     cpdef overdue(self)

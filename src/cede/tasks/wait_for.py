@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Coroutine
 from types import CoroutineType
 from typing import Any
 
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.coroutine_methods import coroutine_function
 from cede.core.task.future import Future
 from cede.tasks import wait_for_pure
@@ -88,7 +88,7 @@ class WaitFor:
                     raise RuntimeError("wait_for() should be used inside a task")
                 self.requests = requests_of(self.task)
                 self.loop = loop
-                if isinstance(loop, Spawner):
+                if isinstance(loop, TaskKernel):
                     kernel = loop
                     self.until = kernel.now() + self.seconds
                 else:

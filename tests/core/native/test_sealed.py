@@ -60,12 +60,12 @@ def test_a_kernel_without_a_driver_is_refused_in_words() -> None:
 import asyncio, cede
 from cede.core.scheduler.kernel import Kernel
 from cede.core.scheduler.coop import Budget
-from cede.loop.socket_transfer import Transfers
+from cede.loop.socket_transfer import SocketTransfer
 loop = cede.new_event_loop()
 async def main():
     await asyncio.sleep(0)
 # In the loop: from Python 3.14 on nobody is the current task of a loop that does not run.
-loop.call_soon(lambda: Transfers().run_one(task))
+loop.call_soon(lambda: SocketTransfer().run_one(task))
 task = loop.create_task(main())
 for refused in (Kernel().run_until_stopped, Kernel()._run_once, Budget(None, 1).open):
     try:

@@ -22,10 +22,10 @@ COMPILED = not (timers.__file__ or "").endswith(".py")
 class Asleep(DriverPort):
     """A world in which nothing happens but the passing of time: it moves the clock by what the loop wants to sleep."""
 
-    quiet = True
+    idle = True
 
     def __init__(self) -> None:
-        self.quiet = True
+        self.idle = True
         self.now = 0.0
         self.slept: list[float] = []
         self.current: list[Any] = []  # the task that asyncio took for the running one, at each sleep

@@ -218,7 +218,7 @@ def test_slow_look_ups_are_logged_in_debug_mode(run: Callable[..., Any], monkeyp
 
 
 def test_the_pool_starts_threads_as_they_are_needed() -> None:
-    pool = resolver_module.NamePool(limit=3)
+    pool = resolver_module.ResolverPool(limit=3)
     gate = threading.Event()
     ready = threading.Semaphore(0)
 
@@ -240,7 +240,7 @@ def test_the_pool_starts_threads_as_they_are_needed() -> None:
 
 
 def test_one_thread_is_enough_for_one_after_the_other() -> None:
-    pool = resolver_module.NamePool()
+    pool = resolver_module.ResolverPool()
     for _ in range(50):
         # The thread rests a moment after its answer is out; whether it already does must not change what is answered.
         assert pool.submit(pow, 2, 3).result() == 8
@@ -249,7 +249,7 @@ def test_one_thread_is_enough_for_one_after_the_other() -> None:
 
 
 def test_the_pool_hands_errors_on_and_goes_on() -> None:
-    pool = resolver_module.NamePool(limit=1)
+    pool = resolver_module.ResolverPool(limit=1)
     with pytest.raises(ZeroDivisionError):
         pool.submit(divmod, 1, 0).result()
     assert pool.submit(int).result() == 0
@@ -257,7 +257,7 @@ def test_the_pool_hands_errors_on_and_goes_on() -> None:
 
 
 def test_a_cancelled_job_is_left_out() -> None:
-    pool = resolver_module.NamePool(limit=1)
+    pool = resolver_module.ResolverPool(limit=1)
     gate = threading.Event()
     first = pool.submit(gate.wait)
     ran: list[int] = []
@@ -272,7 +272,7 @@ def test_a_cancelled_job_is_left_out() -> None:
 
 
 def test_a_closed_pool_cancels_what_waits_and_takes_no_more() -> None:
-    pool = resolver_module.NamePool(limit=1)
+    pool = resolver_module.ResolverPool(limit=1)
     gate = threading.Event()
     began = threading.Event()
 
@@ -305,7 +305,7 @@ def test_interleaving_takes_turns_among_families() -> None:
 
 def test_the_queue_of_the_pool_is_bounded() -> None:
     """CVE-2026-34513: a cache of names without bounds."""
-    pool = resolver_module.NamePool(limit=1, queue=2)
+    pool = resolver_module.ResolverPool(limit=1, queue=2)
     gate = threading.Event()
     began = threading.Event()
 

@@ -211,7 +211,7 @@ def test_paused_and_hung_up_costs_no_turns(world: World) -> None:
             await asyncio.sleep(0.05)
             looks = loop.steps - before  # type: ignore[attr-defined]
             assert looks < 10
-            assert loop.driver.quiet  # type: ignore[attr-defined]
+            assert loop.driver.idle  # type: ignore[attr-defined]
         transport.abort()
         await protocol.lost
 
@@ -539,6 +539,6 @@ def test_random_abuse(world: World, rng: random.Random) -> None:
             assert told.count("eof") <= 1
             flow = [word for word in told if word in ("pause", "resume")]
             assert flow == (["pause", "resume"] * len(flow))[: len(flow)]
-        assert asyncio.get_running_loop().driver.quiet  # type: ignore[attr-defined]
+        assert asyncio.get_running_loop().driver.idle  # type: ignore[attr-defined]
 
     world.run(main)

@@ -375,7 +375,7 @@ def test_a_cancelled_sock_sendfile_tells_how_far_it_came(world: World, file: Any
         assert received == DATA[: len(received)]
         if world.ours:  # asyncio notices only when there is room again
             assert file.tell() == len(received)
-            assert loop.driver.quiet
+            assert loop.driver.idle
 
     world.run(main)
 

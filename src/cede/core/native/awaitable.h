@@ -126,13 +126,13 @@ static CEDE_COLD PyObject *
 cede_iternext_fairly(PyObject *self)
 {
     int counts = cede_may_give_way(self);
-    if (counts && cede_fair->spent()) {
-        cede_fair->told();
+    if (counts && cede_fair->budget_exhausted()) {
+        cede_fair->record_forced_yield();
         Py_RETURN_NONE;
     }
     int outcome = cede_advance(self);
     if (counts && outcome != CEDE_SUSPENDED)
-        cede_fair->ended();
+        cede_fair->record_await();
     return cede_go_on(self, outcome);
 }
 

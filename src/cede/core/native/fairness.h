@@ -7,9 +7,9 @@
 
 typedef struct {
     Py_ssize_t loops;     /* how many open loops are fair */
-    int (*spent)(void);   /* whether the running task has used up what it may do in this step */
-    void (*told)(void);   /* it gives way now */
-    void (*ended)(void);  /* an await has ended */
+    int (*budget_exhausted)(void);   /* whether the running task has used up what it may do in this step */
+    void (*record_forced_yield)(void);   /* it gives way now */
+    void (*record_await)(void);  /* an await has ended */
 } cede_door;
 
 #endif

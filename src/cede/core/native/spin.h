@@ -29,25 +29,25 @@ enum { CEDE_SPINNING = 0, CEDE_SLEEPING = 1, CEDE_ROUSED = 2 };
 typedef struct {
     int step;
     int left;
-} cede_patience;
+} cede_backoff;
 
 static inline int
-cede_may_spin(cede_patience *patience)
+cede_may_spin(cede_backoff *backoff)
 {
-    if (patience->left <= 0) /* below: two threads that share it have counted at once */
+    if (backoff->left <= 0) /* below: two threads that share it have counted at once */
         return 1;
-    patience->left--;
+    backoff->left--;
     return 0;
 }
 
 static inline void
-cede_has_spun(cede_patience *patience, int came)
+cede_has_spun(cede_backoff *backoff, int came)
 {
     if (came)
-        patience->step = 0;
-    else if (patience->step < CEDE_MOST_LEFT_OUT)
-        patience->step = patience->step == 0 ? 1 : 2 * patience->step;
-    patience->left = patience->step;
+        backoff->step = 0;
+    else if (backoff->step < CEDE_MOST_LEFT_OUT)
+        backoff->step = backoff->step == 0 ? 1 : 2 * backoff->step;
+    backoff->left = backoff->step;
 }
 
 static inline int64_t
@@ -85,48 +85,48 @@ cede_changes(int *flag, int value, int64_t within)
 
 /* The loop's side: whether something was posted within so many nanoseconds. */
 static inline int
-cede_spin_for_post(int *posted, int *away, int *released, int64_t within, cede_patience *patience)
+cede_spin_for_post(int *posted, int *away, int *released, int64_t within, cede_backoff *backoff)
 {
     int came;
-    if (!cede_may_spin(patience))
+    if (!cede_may_spin(backoff))
         return 0;
     __atomic_store_n(away, 1, __ATOMIC_RELEASE);
     came = cede_changes(posted, 0, within);
     if (came)
         cede_changes(released, 0, CEDE_LETTING_GO);
     __atomic_store_n(away, 0, __ATOMIC_RELEASE);
-    cede_has_spun(patience, came);
+    cede_has_spun(backoff, came);
     return came;
 }
 
 /* The side of a thread that posts without a pause: until the loop has taken the posts, for so many nanoseconds. */
 static inline void
-cede_spin_until_taken(int *posted, int64_t within, cede_patience *patience)
+cede_spin_until_taken(int *posted, int64_t within, cede_backoff *backoff)
 {
-    if (cede_may_spin(patience))
-        cede_has_spun(patience, cede_changes(posted, 1, within));
+    if (cede_may_spin(backoff))
+        cede_has_spun(backoff, cede_changes(posted, 1, within));
 }
 
 /* The worker's side: returns when it was roused. Spins for so many nanoseconds, then sleeps. */
 static inline void
-cede_lie_down(int *state, PyThread_type_lock bed, int *away, int *released, int64_t spin, cede_patience *patience)
+cede_park(int *state, PyThread_type_lock parker, int *away, int *released, int64_t spin, cede_backoff *backoff)
 {
     int spinning = CEDE_SPINNING;
     __atomic_store_n(released, 1, __ATOMIC_RELEASE);
-    if (spin > 0 && cede_may_spin(patience))
-        cede_has_spun(patience, cede_changes(state, CEDE_SPINNING, spin));
+    if (spin > 0 && cede_may_spin(backoff))
+        cede_has_spun(backoff, cede_changes(state, CEDE_SPINNING, spin));
     if (__atomic_compare_exchange_n(state, &spinning, CEDE_SLEEPING, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        PyThread_acquire_lock(bed, WAIT_LOCK);
+        PyThread_acquire_lock(parker, WAIT_LOCK);
     else
         cede_changes(away, 0, CEDE_LETTING_GO);
 }
 
 /* The other half, under the interpreter lock; once for each rest. */
 static inline void
-cede_get_up(int *state, PyThread_type_lock bed)
+cede_unpark(int *state, PyThread_type_lock parker)
 {
     if (__atomic_exchange_n(state, CEDE_ROUSED, __ATOMIC_ACQ_REL) == CEDE_SLEEPING)
-        PyThread_release_lock(bed);
+        PyThread_release_lock(parker);
 }
 
 #endif

@@ -22,7 +22,7 @@ from cede.core.scheduler.timers import TimerHandle
 from cede.core.task.future import Future, may_go_straight
 from cede.core.task.handle import Handle, creation_stack
 from cede.core.task.registry import register, swap_current, unregister
-from cede.core.task.task import DUE, PRESSED, Task, failure_of_future, next_number
+from cede.core.task.task import IN_CANCELLED_SCOPE, PENDING_CANCEL, Task, failure_of_future, next_number
 from cede.core.task.threadsafe_handle import ThreadSafeHandle
 
 resume = CoroutineType.send
@@ -63,7 +63,7 @@ def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None
     task.value = task.failure = task.waiter = task.callbacks = task.waits_for = None
     task.state = PENDING
     task.blocking = task.log_traceback = task.gives_way = False
-    task.must = task.cancels = 0
+    task.cancel_flags = task.cancels = 0
     task.plain = task.tells_if_destroyed = True
     task.coro = coro
     task.context = copy_context() if context is None else context
@@ -119,11 +119,11 @@ def turn(kernel: Any) -> int:
             del ring[0]
             kind = type(item)
             if kind is Task:
-                if not item.plain or item.state or item.must:
+                if not item.plain or item.state or item.cancel_flags:
                     item.run_ready()
                     continue
-                if kernel._shown is not item:
-                    kernel._shown = item  # first: the end of an interrupted run makes it good
+                if kernel._announced_task is not item:
+                    kernel._announced_task = item  # first: the end of an interrupted run makes it good
                     swap_current(kernel, item)
                 waited = item.waits_for
                 if waited is not None:
@@ -136,9 +136,9 @@ def turn(kernel: Any) -> int:
                 try:
                     result = item.context.run(resume, item.coro, None)
                 except StopIteration as stop:
-                    if item.must & DUE:
+                    if item.cancel_flags & PENDING_CANCEL:
                         # Cancelled by itself, or by what it called, in its last step.
-                        item.must = 0
+                        item.cancel_flags = 0
                         item.cancel_now(item.cancel_message)
                     else:
                         item.value = stop.value
@@ -174,7 +174,7 @@ def turn(kernel: Any) -> int:
                     item.end_by(error.with_traceback(error.__traceback__.tb_next))  # type: ignore[union-attr]
                 else:
                     if result is None:
-                        if item.must & PRESSED:
+                        if item.cancel_flags & IN_CANCELLED_SCOPE:
                             item.scope.press_ready(item)
                         ring.append(item)
                     elif type(result) is Future or type(result) is Task:
@@ -185,7 +185,7 @@ def turn(kernel: Any) -> int:
                             and result.loop is kernel
                             and result.state == PENDING
                             and result is not item
-                            and not item.must
+                            and not item.cancel_flags
                         ):
                             result.blocking = False
                             item.waits_for = result
@@ -197,9 +197,9 @@ def turn(kernel: Any) -> int:
                         item.park_elsewhere(result)
                         result = None
                 continue
-            if kernel._shown is not None and not item.is_task:
+            if kernel._announced_task is not None and not item.is_task:
                 swap_current(kernel, None)
-                kernel._shown = None
+                kernel._announced_task = None
             if kind is Handle or kind is TimerHandle:
                 begun = True
                 if not item._cancelled:

@@ -5,13 +5,13 @@ cimport cython
 cdef extern from "fairness.h":
     ctypedef struct cede_door:
         Py_ssize_t loops
-        int (*spent)() noexcept
-        void (*told)() noexcept
-        void (*ended)() noexcept
+        int (*budget_exhausted)() noexcept
+        void (*record_forced_yield)() noexcept
+        void (*record_await)() noexcept
 
 cdef class Budget
 
-cdef cede_door the_door
+cdef cede_door checkpoint_hook
 cdef Budget latest
 cdef list budgets
 cdef object changes
@@ -28,9 +28,9 @@ cdef class Budget:
 @cython.locals(budget=Budget)
 cdef Budget budget_here()
 @cython.locals(budget=Budget)
-cdef int spent() noexcept
+cdef int budget_exhausted() noexcept
 @cython.locals(budget=Budget)
-cdef void told() noexcept
+cdef void record_forced_yield() noexcept
 @cython.locals(budget=Budget)
-cdef void ended() noexcept
+cdef void record_await() noexcept
 cdef void *door()

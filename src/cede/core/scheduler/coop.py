@@ -70,7 +70,7 @@ class Budget:
             code = None
         place = self.places.setdefault(code, [0, None, 0])
         place[0] += 1
-        place[1] = self.kernel._shown
+        place[1] = self.kernel._announced_task
         place[2] = 0 if frame is None or code is None else frame.f_lineno
         if not isinstance(place[1], str):
             place[1] = place[1].get_name()
@@ -109,7 +109,7 @@ def set_budgets(found: list[Any]) -> None:
     budgets = found
     latest = None
     if cython.compiled:
-        the_door.loops = len(found)  # type: ignore # noqa: F821
+        checkpoint_hook.loops = len(found)  # type: ignore # noqa: F821
     elif found:
         for owner, name, fair in DOORS:
             if name not in REPLACED.setdefault(owner, {}):
@@ -146,7 +146,7 @@ def budget_here() -> Any:
             for each in budgets:
                 if each.kernel is loop:
                     budget = latest = each
-    if budget is None or budget.kernel._shown is None:
+    if budget is None or budget.kernel._announced_task is None:
         return None
     if budget.step != budget.kernel.steps:
         budget.step = budget.kernel.steps
@@ -154,20 +154,20 @@ def budget_here() -> Any:
     return budget
 
 
-def spent() -> bool:
+def budget_exhausted() -> bool:
     """Whether the running task is to give way before its next await."""
     budget = budget_here()
     return budget is not None and budget.count >= budget.limit
 
 
-def told() -> None:
+def record_forced_yield() -> None:
     """It does."""
     budget = budget_here()
     if budget is not None:
         budget.note()
 
 
-def ended() -> None:
+def record_await() -> None:
     """An await has ended."""
     budget = budget_here()
     if budget is not None:
@@ -175,13 +175,13 @@ def ended() -> None:
 
 
 if cython.compiled:
-    the_door.spent = spent  # type: ignore # noqa: F821
-    the_door.told = told  # type: ignore # noqa: F821
-    the_door.ended = ended  # type: ignore # noqa: F821
-    the_door.loops = 0  # type: ignore # noqa: F821
+    checkpoint_hook.budget_exhausted = budget_exhausted  # type: ignore # noqa: F821
+    checkpoint_hook.record_forced_yield = record_forced_yield  # type: ignore # noqa: F821
+    checkpoint_hook.record_await = record_await  # type: ignore # noqa: F821
+    checkpoint_hook.loops = 0  # type: ignore # noqa: F821
 
     def door() -> Any:
-        return cython.address(the_door)  # type: ignore # noqa: F821
+        return cython.address(checkpoint_hook)  # type: ignore # noqa: F821
 
 
 def any_fair() -> bool:
@@ -205,8 +205,8 @@ def fair_iterator(plain: Any) -> Any:
     def __await__(self: Any) -> Any:
         counts = self.may_give_way()
         try:
-            if counts and spent():
-                told()
+            if counts and budget_exhausted():
+                record_forced_yield()
                 try:
                     yield None
                 except BaseException:
@@ -216,7 +216,7 @@ def fair_iterator(plain: Any) -> Any:
             return (yield from plain(self))
         finally:
             if counts:
-                ended()
+                record_await()
             del self  # an error's traceback holds this frame
 
     return __await__

@@ -1,7 +1,7 @@
 cimport cython
 
 @cython.final
-cdef class Hints:
+cdef class GilHints:
     cdef char apart[64]
     cdef int away
     cdef int released

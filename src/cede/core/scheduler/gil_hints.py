@@ -8,7 +8,7 @@ would slow whoever writes beside it.
 from __future__ import annotations
 
 
-class Hints:
+class GilHints:
     """`away`: the loop's thread waits, without the interpreter lock. `released`: so does whoever posted last."""
 
     away: int

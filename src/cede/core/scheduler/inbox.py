@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from cede.core.scheduler.gil_hints import Hints
+from cede.core.scheduler.gil_hints import GilHints
 from cede.core.scheduler.ports import DriverPort
 
 try:
@@ -32,9 +32,9 @@ class Inbox:
 
     def __init__(self, driver: DriverPort | None) -> None:
         self.items: Any = [] if cython.compiled else deque()
-        self.hints = Hints()
+        self.gil_hints = GilHints()
         self.pending = False
-        self.idle = False
+        self.sleeping = False
         self.driver = driver
 
     def post(self, item: Any) -> None:
@@ -42,16 +42,16 @@ class Inbox:
         self.items.append(item)
         if not cython.compiled or not self.pending:  # each writing would cost a loop that looks at it a cache line
             self.pending = True
-        if self.idle:
-            self.idle = False
+        if self.sleeping:
+            self.sleeping = False
             if self.driver is not None:
                 self.driver.wake()
 
     def ring(self) -> None:
         """The loop's own thread has put something on the ready ring, perhaps in a signal's handler, just before the loop sleeps."""
         self.pending = True
-        if self.idle:
-            self.idle = False
+        if self.sleeping:
+            self.sleeping = False
             if self.driver is not None:
                 self.driver.wake()
 
@@ -74,17 +74,17 @@ class Inbox:
     def spin(self, seconds: float) -> bool:
         """Whether something was posted within so many seconds, a few millionths, in which this thread does not sleep."""
         if cython.compiled:
-            return look_out(self, self.hints, seconds)  # type: ignore # noqa: F821
+            return look_out(self, self.gil_hints, seconds)  # type: ignore # noqa: F821
         return False
 
     def about_to_sleep(self) -> bool:
         """Publish that the loop is idle. False: something was posted meanwhile, do not sleep."""
-        self.idle = True
+        self.sleeping = True
         if self.pending:
-            self.idle = False
+            self.sleeping = False
             return False
         return True
 
     def awake(self) -> None:
         """The loop runs again: posters need not wake it."""
-        self.idle = False
+        self.sleeping = False

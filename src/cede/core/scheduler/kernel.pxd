@@ -2,27 +2,27 @@ from cede.core.task.announce cimport tell_current
 from cede.core.native.call cimport monotonic
 from cede.core.task.handle cimport Handle, Runnable
 from cede.core.scheduler.ports cimport AfterStep, COLLECTED, NO_BATCH, QUEUED, DriverPort, OrderPort
-from cede.core.scheduler.ready_queue cimport CompiledRing
-from cede.core.scheduler.run_queue cimport Scheduler
+from cede.core.scheduler.ready_queue cimport CompiledReadyQueue
+from cede.core.scheduler.run_queue cimport RunQueue
 cimport cython
 
-cdef int PATIENCE
-cdef int LOOKS_SKIPPED
-cdef double LOOK_WITHIN
+cdef int EMPTY_POLLS
+cdef int POLLS_SKIPPED
+cdef double POLL_WITHIN
 cdef double LONGEST_SLEEP
 
-cdef class Kernel(Scheduler):
+cdef class Kernel(RunQueue):
     cdef public OrderPort order
     cdef readonly unsigned long long steps
     cdef readonly unsigned long long events  # that the driver told: steps too, which were not on the ring
     cdef list _after_step
     cdef Py_ssize_t _after_step_next
     cdef readonly unsigned long long _batches  # entries of the ring that were the driver, and so no steps
-    cdef int _fruitless
-    cdef int _skipped
-    cdef double _looked
-    cdef double _hope
-    cdef readonly object _shown
+    cdef int _empty_polls
+    cdef int _skipped_polls
+    cdef double _polled_at
+    cdef double _spin_deadline
+    cdef readonly object _announced_task
     cdef public bint _stopping
     cdef bint _told_at_once
     cdef bint _running_ready
@@ -33,7 +33,7 @@ cdef class Kernel(Scheduler):
     cdef public double longest_step
     cdef public object longest_step_of
 
-    cdef int show(self, object task) except -1
+    cdef int announce(self, object task) except -1
     cdef int enter_callback(self) except -1
     cdef int call_after_step(self, AfterStep item) except -1
     @cython.locals(left=list, item=AfterStep)
@@ -50,12 +50,12 @@ cdef class Kernel(Scheduler):
     @cython.locals(left=double)
     cdef bint _spin(self, double timeout)
     @cython.locals(now=double)
-    cdef bint _look_is_due(self) noexcept
-    @cython.locals(driver=DriverPort, ring=CompiledRing, end="unsigned long long", runnable=Runnable)
+    cdef bint _poll_is_due(self) noexcept
+    @cython.locals(driver=DriverPort, ring=CompiledReadyQueue, end="unsigned long long", runnable=Runnable)
     cdef int turn(self) except -1
-    @cython.locals(driver=DriverPort, ring=CompiledRing, now=double, timed=bint)
+    @cython.locals(driver=DriverPort, ring=CompiledReadyQueue, now=double, timed=bint)
     cdef bint _bring(self) except -1
-    @cython.locals(driver=DriverPort, ring=CompiledRing, due=bint)
+    @cython.locals(driver=DriverPort, ring=CompiledReadyQueue, due=bint)
     cdef bint _place_batch(self, bint timed, double now) except -1
     @cython.locals(began=double)
     cpdef int run_one(self, Runnable runnable) except -1

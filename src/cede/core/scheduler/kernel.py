@@ -13,14 +13,14 @@ Invariants
 * A turn that is run inside a step of another one, by hand, takes over what that one has not run yet, the rest of its events first. The
   outer turn then ends where its share ends (`steps` counts what left the ring).
 * The world is looked at once a turn, before the ready work. Two things make that rarer. While nothing is registered with the driver
-  (`quiet`) a look could tell nothing. And a loop that has been busy for `PATIENCE` turns on end, in which each look found nothing, looks
-  again after `LOOKS_SKIPPED` turns or `LOOK_WITHIN` seconds, whichever comes first, until a look finds something. No look is left out after
+  (`idle`) a look could tell nothing. And a loop that has been busy for `EMPTY_POLLS` turns on end, in which each look found nothing, looks
+  again after `POLLS_SKIPPED` turns or `POLL_WITHIN` seconds, whichever comes first, until a look finds something. No look is left out after
   the loop itself has done anything to a descriptor (`DriverPort.acted`): only what others do may be seen late.
 * A step is what is taken off the ring, and each event that the driver tells. What was left for the end of a step (`call_after_step`) is
   done before the next step begins, before the loop sleeps, and before a run ends, whatever ends it.
 * A timer never runs early. Timers due together run by time, then in the order in which they were set.
 * A KeyboardInterrupt or SystemExit leaves the turn at once; the work behind it stays on the ring for the next run.
-* ``_shown`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
+* ``_announced_task`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
   code runs, so nobody can tell the difference, and never between two steps of the same task.
 """
 
@@ -29,7 +29,7 @@ from __future__ import annotations
 from typing import Any
 
 from cede.core.scheduler.ports import AfterStep, DriverPort, OrderPort
-from cede.core.scheduler.run_queue import Scheduler
+from cede.core.scheduler.run_queue import RunQueue
 from cede.core.scheduler.slow_steps import report_if_slow
 from cede.core.task.handle import Handle, Runnable
 
@@ -51,12 +51,12 @@ LONGEST_SLEEP = 24 * 3600.0
 
 # A look that finds nothing costs as much as two task switches. After this many of them in a row, each before a turn of a loop that had work
 # to do, up to so many are left out at a time, and none that would come later than so many seconds after the one before.
-PATIENCE = 64
-LOOKS_SKIPPED = 15
-LOOK_WITHIN = 50e-6
+EMPTY_POLLS = 64
+POLLS_SKIPPED = 15
+POLL_WITHIN = 50e-6
 
 
-class Kernel(Scheduler):
+class Kernel(RunQueue):
     """The scheduler and its turns. `EventLoop` adds what asyncio calls a loop, and the exception handler."""
 
     if not cython.compiled:
@@ -64,12 +64,12 @@ class Kernel(Scheduler):
             "_after_step",
             "_after_step_next",
             "_batches",
-            "_fruitless",
-            "_hope",
-            "_looked",
+            "_empty_polls",
+            "_spin_deadline",
+            "_polled_at",
             "_running_ready",
-            "_shown",
-            "_skipped",
+            "_announced_task",
+            "_skipped_polls",
             "_stopping",
             "_told_at_once",
             "events",
@@ -84,18 +84,18 @@ class Kernel(Scheduler):
         )
 
     def __init__(self, driver: DriverPort | None = None, order: OrderPort | None = None) -> None:
-        Scheduler.__init__(self, driver)
+        RunQueue.__init__(self, driver)
         self.order = order
         self.steps = 0
         self.events = 0
         self._after_step: list[Any] = []  # None where `end_step` has been
         self._after_step_next = 0
         self._batches = 0
-        self._fruitless = 0
-        self._skipped = 0
-        self._looked = 0.0
-        self._hope = 0.0
-        self._shown = None
+        self._empty_polls = 0
+        self._skipped_polls = 0
+        self._polled_at = 0.0
+        self._spin_deadline = 0.0
+        self._announced_task = None
         self._stopping = False
         self._told_at_once = False
         self._running_ready = False
@@ -108,25 +108,25 @@ class Kernel(Scheduler):
 
     # -- who runs
 
-    def show(self, task: Any) -> int:
+    def announce(self, task: Any) -> int:
         """Tell asyncio that `task` runs now (None: no task)."""
         # A signal's handler may end the telling, uncompiled: while a task is shown, the end of the run takes that back.
         if task is not None:
-            self._shown = task
+            self._announced_task = task
         tell_current(self, task)
-        self._shown = task
+        self._announced_task = task
         return 0
 
     def enter_callback(self) -> int:
         """User code that is no task's is about to run, straight from the driver."""
-        if self._shown is not None:
-            self.show(None)
+        if self._announced_task is not None:
+            self.announce(None)
         return 0
 
     def run_handle(self, handle: Handle) -> int:
         """Run a handle straight from the driver; as `run_one`, but it has not been on the ring."""
-        if self._shown is not None:
-            self.show(None)
+        if self._announced_task is not None:
+            self.announce(None)
         if not (self._debug or self.watch_steps):
             handle.run_ready()
         else:
@@ -197,7 +197,7 @@ class Kernel(Scheduler):
             while True:
                 try:
                     while True:
-                        if first or not self._ready.size() or not self.driver.quiet:
+                        if first or not self._ready.size() or not self.driver.idle:
                             self._wait(first)  # where it would do nothing, the call is spared
                             first = False
                         self.turn()
@@ -231,10 +231,10 @@ class Kernel(Scheduler):
         if self._after_step:
             self.end_step()  # a turn that is run by hand, inside a step: the loop would sleep on what that step wrote
         if self._ready.size() or self._stopping or self._inbox.pending:
-            if look or (not driver.quiet and (driver.acted or (not told and self._look_is_due()))):
-                self._fruitless = 0 if driver.wait(0.0) else self._fruitless + 1
+            if look or (not driver.idle and (driver.acted or (not told and self._poll_is_due()))):
+                self._empty_polls = 0 if driver.wait(0.0) else self._empty_polls + 1
             return 0
-        self._fruitless = 0
+        self._empty_polls = 0
         timeout = -1.0
         if self._timers.size():
             now = self.now()  # a clock of the program's, which may run a turn by hand, or set a timer
@@ -249,8 +249,8 @@ class Kernel(Scheduler):
         if timeout != 0.0:
             # A thread that asks asyncio.current_task(loop) of a sleeping loop is told the truth.
             self.enter_callback()
-            if self._hope and self._spin(timeout):
-                if driver.quiet:
+            if self._spin_deadline and self._spin(timeout):
+                if driver.idle:
                     return 0
                 timeout = 0.0
             elif not self._inbox.about_to_sleep():
@@ -263,27 +263,27 @@ class Kernel(Scheduler):
 
     def expect_post(self, seconds: float) -> int:
         """A post is likely within so many seconds, a few millionths: a loop with nothing to do looks out for it before it sleeps."""
-        self._hope = monotonic() + seconds
+        self._spin_deadline = monotonic() + seconds
         return 0
 
     def _spin(self, timeout: float) -> bool:
         """Whether what was hoped for has come."""
-        left = self._hope - monotonic()
-        self._hope = 0.0
+        left = self._spin_deadline - monotonic()
+        self._spin_deadline = 0.0
         if timeout >= 0.0:
             left = min(left, timeout)
         return left > 0.0 and self._inbox.spin(left)
 
-    def _look_is_due(self) -> bool:
+    def _poll_is_due(self) -> bool:
         """Whether a busy loop is to look at the world before its next turn."""
-        if self._fruitless < PATIENCE:
+        if self._empty_polls < EMPTY_POLLS:
             return True
         now = monotonic()
-        if self._skipped < LOOKS_SKIPPED and now - self._looked < LOOK_WITHIN:
-            self._skipped += 1
+        if self._skipped_polls < POLLS_SKIPPED and now - self._polled_at < POLL_WITHIN:
+            self._skipped_polls += 1
             return False
-        self._skipped = 0
-        self._looked = now
+        self._skipped_polls = 0
+        self._polled_at = now
         return True
 
     def turn(self) -> int:
@@ -314,8 +314,8 @@ class Kernel(Scheduler):
             if runnable.is_task:
                 runnable.run_ready()
                 continue
-            if self._shown is not None:
-                self.show(None)
+            if self._announced_task is not None:
+                self.announce(None)
             runnable.run_ready()
             if cython.compiled and type(runnable) is Handle:
                 self.recycle(cython.cast(Handle, runnable))  # type: ignore[attr-defined]
@@ -393,8 +393,8 @@ class Kernel(Scheduler):
         """Run one item; in debug mode, report it if it was slow, and there or where steps are watched, note it if none was slower."""
         if runnable is None:
             raise TypeError("run_one(): runnable must be a Runnable, got None")
-        if not runnable.is_task and self._shown is not None:
-            self.show(None)
+        if not runnable.is_task and self._announced_task is not None:
+            self.announce(None)
         self.steps += 1
         if runnable is self.driver or not (self._debug or self.watch_steps):
             runnable.run_ready()  # the driver has each of its events timed by itself

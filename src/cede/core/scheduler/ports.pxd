@@ -8,7 +8,7 @@ cdef enum:
     TELLING = 3
 
 cdef class DriverPort(Runnable):
-    cdef public bint quiet
+    cdef public bint idle
     cdef public bint asleep
     cdef public bint acted
     cdef public int batch

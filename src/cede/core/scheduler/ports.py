@@ -39,7 +39,7 @@ if not cython.compiled:
 class DriverPort(Runnable):
     """How the kernel meets the world.
 
-    ``quiet`` is true while nothing is registered: a look at the world could tell nothing, and the kernel then leaves out
+    ``idle`` is true while nothing is registered: a look at the world could tell nothing, and the kernel then leaves out
     the looks it makes between two turns (it still comes here to sleep). ``asleep`` is true while `wait` has given up the GIL.
     ``acted`` is true once this loop has sent, connected, registered, accepted or closed something since the driver looked last, or where
     what it told of then may have more to tell: the next look is not left out then.
@@ -53,7 +53,7 @@ class DriverPort(Runnable):
     comes before the batch is told waits for the next look. Each event is a step of its own: see `cede.drivers.contract`.
     """
 
-    quiet: bool
+    idle: bool
 
     if not cython.compiled:
         is_task = False

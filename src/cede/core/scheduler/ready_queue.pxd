@@ -8,7 +8,7 @@ cdef extern from "ring.h":
     int slots_move "cede_slots_move"(list slots, Py_ssize_t start, Py_ssize_t count, list fresh)
 
 @cython.final
-cdef class CompiledRing:
+cdef class CompiledReadyQueue:
     cdef list slots
     cdef Py_ssize_t mask
     cdef readonly Py_ssize_t head

@@ -21,7 +21,7 @@ except ModuleNotFoundError:
 SMALLEST = 64
 
 
-class CompiledRing:
+class CompiledReadyQueue:
     """A growing ring buffer with the operations of ``collections.deque`` that a scheduler needs."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class CompiledRing:
         return iter(first + self.slots[: count - len(first)])
 
 
-class InterpretedRing(deque):  # type: ignore[type-arg]
+class PureReadyQueue(deque):  # type: ignore[type-arg]
     """The same for the interpreter, where a deque's C code beats any ring written in Python."""
 
     size = deque.__len__
@@ -90,6 +90,6 @@ class InterpretedRing(deque):  # type: ignore[type-arg]
 
 
 if TYPE_CHECKING or not cython.compiled:
-    Ring = InterpretedRing
+    ReadyQueue = PureReadyQueue
 else:
-    Ring = CompiledRing
+    ReadyQueue = CompiledReadyQueue

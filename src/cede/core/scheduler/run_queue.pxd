@@ -2,7 +2,7 @@ from cede.core.native.call cimport copy_context, monotonic, nobody_else_holds, s
 from cede.core.task.handle cimport Handle, Runnable, creation_stack
 from cede.core.scheduler.inbox cimport Inbox
 from cede.core.scheduler.ports cimport DriverPort
-from cede.core.scheduler.ready_queue cimport CompiledRing, slot_put, slot_take
+from cede.core.scheduler.ready_queue cimport CompiledReadyQueue, slot_put, slot_take
 from cede.core.task.threadsafe_handle cimport ThreadSafeHandle
 from cede.core.scheduler.timers cimport CompiledHeap, TimerHandle
 cimport cython
@@ -24,9 +24,9 @@ cdef extern from "methods.h":
 cdef extern from "Python.h":
     unsigned long this_thread "PyThread_get_thread_ident"() noexcept
 
-cdef class Scheduler:
+cdef class RunQueue:
     cdef readonly DriverPort driver
-    cdef CompiledRing _ready
+    cdef CompiledReadyQueue _ready
     cdef CompiledHeap _timers
     cdef list spares
     cdef Py_ssize_t spare_count
@@ -54,8 +54,8 @@ cdef class Scheduler:
     cpdef int _drop_all(self) except -1
 
 @cython.locals(handle=Handle)
-cdef Handle quick_call_soon(Scheduler scheduler, object callback, object again, tuple args, object context)
+cdef Handle quick_call_soon(RunQueue scheduler, object callback, object again, tuple args, object context)
 @cython.locals(handle=ThreadSafeHandle, inbox=Inbox)
-cdef Handle quick_call_soon_threadsafe(Scheduler scheduler, object callback, object again, tuple args, object context)
-cdef TimerHandle quick_call_later(Scheduler scheduler, object delay, object callback, tuple args, object context)
-cdef TimerHandle quick_call_at(Scheduler scheduler, object when, object callback, tuple args, object context)
+cdef Handle quick_call_soon_threadsafe(RunQueue scheduler, object callback, object again, tuple args, object context)
+cdef TimerHandle quick_call_later(RunQueue scheduler, object delay, object callback, tuple args, object context)
+cdef TimerHandle quick_call_at(RunQueue scheduler, object when, object callback, tuple args, object context)

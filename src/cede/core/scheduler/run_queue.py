@@ -20,7 +20,7 @@ from typing import Any
 
 from cede.core.scheduler.inbox import Inbox
 from cede.core.scheduler.ports import DriverPort, NoDriver
-from cede.core.scheduler.ready_queue import Ring
+from cede.core.scheduler.ready_queue import ReadyQueue
 from cede.core.scheduler.timers import Heap, TimerHandle
 from cede.core.task.handle import Handle, Runnable, creation_stack
 from cede.core.task.threadsafe_handle import ThreadSafeHandle
@@ -47,14 +47,14 @@ SPARE_HANDLES = 256
 DROPPED_AT_MOST = 100
 
 
-class Scheduler:
+class RunQueue:
     """What waits to be run, and how it comes there. `Kernel` runs it."""
 
     if cython.compiled:
 
         def __cinit__(self, *args: Any, **kwargs: Any) -> None:
             # Whoever forgets to call __init__ gets an error, not a look into empty fields.
-            self._ready = Ring()
+            self._ready = ReadyQueue()
             self._timers = Heap()
             self._inbox = Inbox(None)
             self.driver: Any = NO_DRIVER
@@ -67,10 +67,10 @@ class Scheduler:
     def __init__(self, driver: DriverPort | None) -> None:
         self.driver = NO_DRIVER if driver is None else driver
         if cython.compiled:
-            self.clock_replaced = type(self).time is not Scheduler.time
+            self.clock_replaced = type(self).time is not RunQueue.time
             self.spares = [None] * SPARE_HANDLES
             self.spare_count = 0
-        self._ready = Ring()
+        self._ready = ReadyQueue()
         self._timers = Heap()
         self._inbox = Inbox(driver)
         self._debug = False
@@ -311,7 +311,7 @@ class Scheduler:
 
     def _hints(self) -> Any:
         """What this loop's thread and its workers let each other know."""
-        return self._inbox.hints
+        return self._inbox.gil_hints
 
     def _drop_all(self) -> int:
         """Forget all ready work and timers, when the loop closes."""
@@ -332,7 +332,7 @@ class Scheduler:
 if cython.compiled:
     # What `call_soon`, `call_later` and `call_at` are when called with arguments that need no parsing: see methods.h.
 
-    def quick_call_soon(scheduler: Scheduler, callback: Any, again: Any, args: Any, context: Any) -> Handle:
+    def quick_call_soon(scheduler: RunQueue, callback: Any, again: Any, args: Any, context: Any) -> Handle:
         if scheduler._state or scheduler._debug or not callable(callback):
             scheduler._check(callback, "call_soon")
             scheduler._check_thread()
@@ -342,7 +342,7 @@ if cython.compiled:
         scheduler._ready.append(handle)
         return handle
 
-    def quick_call_soon_threadsafe(scheduler: Scheduler, callback: Any, again: Any, args: Any, context: Any) -> Handle:
+    def quick_call_soon_threadsafe(scheduler: RunQueue, callback: Any, again: Any, args: Any, context: Any) -> Handle:
         if scheduler._state or scheduler._debug or not callable(callback):
             scheduler._check(callback, "call_soon_threadsafe")
         handle = ThreadSafeHandle.__new__(ThreadSafeHandle)
@@ -360,20 +360,20 @@ if cython.compiled:
             inbox.let_take()  # type: ignore[attr-defined]
         return handle
 
-    def quick_call_later(scheduler: Scheduler, delay: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
+    def quick_call_later(scheduler: RunQueue, delay: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
         if delay is None:
             raise TypeError("call_later(): delay must be a number of seconds, got None")
         return scheduler._new_timer(scheduler.later(seconds_of(delay)), callback, args, context, "call_later")  # type: ignore # noqa: F821
 
-    def quick_call_at(scheduler: Scheduler, when: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
+    def quick_call_at(scheduler: RunQueue, when: Any, callback: Any, args: Any, context: Any) -> TimerHandle:
         if when is None:
             raise TypeError("call_at(): when must be a number, in seconds of loop.time(), got None")
         return scheduler._new_timer(seconds_of(when), callback, args, context, "call_at")  # type: ignore # noqa: F821
 
-    install_call_soon(Scheduler, cython.cast("void *", quick_call_soon))  # type: ignore # noqa: F821
-    install_call_soon_threadsafe(Scheduler, cython.cast("void *", quick_call_soon_threadsafe))  # type: ignore # noqa: F821
-    install_call_later(Scheduler, cython.cast("void *", quick_call_later))  # type: ignore # noqa: F821
-    install_call_at(Scheduler, cython.cast("void *", quick_call_at))  # type: ignore # noqa: F821
+    install_call_soon(RunQueue, cython.cast("void *", quick_call_soon))  # type: ignore # noqa: F821
+    install_call_soon_threadsafe(RunQueue, cython.cast("void *", quick_call_soon_threadsafe))  # type: ignore # noqa: F821
+    install_call_later(RunQueue, cython.cast("void *", quick_call_later))  # type: ignore # noqa: F821
+    install_call_at(RunQueue, cython.cast("void *", quick_call_at))  # type: ignore # noqa: F821
 
 
 def is_coroutine_like(callback: Any) -> bool:

@@ -14,7 +14,7 @@ cdef extern from "methods.h":
 cdef object CoroutineType
 cdef object wake_sleeper
 
-cdef class Spawner(Kernel):
+cdef class TaskKernel(Kernel):
     cdef public object _task_factory
 
     cdef int _check_spawn(self) except -1
@@ -24,4 +24,4 @@ cdef class Spawner(Kernel):
     @cython.locals(task=Task)
     cdef Task new_task(self, object coro, object name, object context, bint eager)
 
-cdef object quick_create_task(Spawner spawner, object coro, object name, object context)
+cdef object quick_create_task(TaskKernel spawner, object coro, object name, object context)

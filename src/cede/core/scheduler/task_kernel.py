@@ -24,7 +24,7 @@ if not cython.compiled:
     from cede.core.scheduler.waking_timer import set_waking_timer
 
 
-class Spawner(Kernel):
+class TaskKernel(Kernel):
     """A kernel that makes futures and tasks of its own."""
 
     if not cython.compiled:
@@ -110,11 +110,11 @@ class Spawner(Kernel):
 if cython.compiled:
     # What `create_task` is when called without options: see methods.h.
 
-    def quick_create_task(spawner: Spawner, coro: Any, name: Any, context: Any) -> Any:
+    def quick_create_task(spawner: TaskKernel, coro: Any, name: Any, context: Any) -> Any:
         if spawner._state or spawner._debug:
             spawner._check_spawn()
         if spawner._task_factory is not None:
             return start_with_factory(spawner, spawner._task_factory, coro, name, context, {})
         return spawner.new_task(coro, name, context, False)
 
-    install_create_task(Spawner, cython.cast("void *", quick_create_task))  # type: ignore # noqa: F821
+    install_create_task(TaskKernel, cython.cast("void *", quick_create_task))  # type: ignore # noqa: F821

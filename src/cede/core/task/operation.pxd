@@ -3,7 +3,7 @@ from cede.core.task.awaitable cimport ENDED, FAILED, SUSPENDED
 from cede.core.scheduler.coop cimport door
 from cede.core.native.call cimport FINISHED, PENDING
 from cede.core.task.future cimport Future
-from cede.core.scheduler.task_kernel cimport Spawner
+from cede.core.scheduler.task_kernel cimport TaskKernel
 
 cdef enum:
     FRESH = 0
@@ -38,7 +38,7 @@ cdef int advance_of(StreamOperation operation) except -1
 cdef object value_of(StreamOperation operation)
 cdef bint gives_way(StreamOperation operation) noexcept
 cpdef StreamOperation begin(StreamOperation operation, object owner, object argument)
-@cython.locals(spawner=Spawner)
+@cython.locals(spawner=TaskKernel)
 cpdef object new_waiter(object loop)
 @cython.locals(future=Future)
 cpdef int wake(object waiter, object error) except -1

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Coroutine
 from typing import Any
 
-from cede.core.scheduler.task_kernel import Spawner
+from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.coroutines import nothing
 from cede.core.task.future import Future
 
@@ -264,7 +264,7 @@ def warn_never_awaited(kind: str) -> None:
 
 def new_waiter(loop: Any) -> Any:
     """A future of `loop` to park on."""
-    if isinstance(loop, Spawner):
+    if isinstance(loop, TaskKernel):
         spawner = loop
         return spawner.new_future()
     return loop.create_future()

@@ -20,8 +20,8 @@ cdef extern from "finalizer.h":
 
 # What a task is marked with: a cancellation is to be delivered; or it is in a cancelled scope.
 cdef enum:
-    DUE = 1
-    PRESSED = 2
+    PENDING_CANCEL = 1
+    IN_CANCELLED_SCOPE = 2
 
 cdef object CancelledError
 cdef object CoroutineType
@@ -39,8 +39,8 @@ cdef class Task(Future):
     cdef Py_ssize_t cancels
     cdef int outcome
     cdef object scope
-    cdef object asked
-    cdef unsigned char must
+    cdef object cancel_request
+    cdef unsigned char cancel_flags
     cdef unsigned char gives_way
     cdef unsigned char tells_if_destroyed
 

@@ -5,10 +5,10 @@ Invariants
 ----------
 * A task is in exactly one place: running, on the ready ring, parked (``waits_for`` is the future, which knows the task), or done.
   ``waits_for`` stays set from the moment of parking until the step that follows.
-* A cancellation is counted first, then passed to what the task waits for; only if that refuses is the task marked (`DUE`),
+* A cancellation is counted first, then passed to what the task waits for; only if that refuses is the task marked (`PENDING_CANCEL`),
   and the mark is cleared when the error is delivered. So a request is delivered once, and none is lost.
-* A task in a cancelled scope is marked too (`PRESSED`), as long as it is in there: whenever it waits, its scope is asked what is to become
-  of that.
+* A task in a cancelled scope is marked too (`IN_CANCELLED_SCOPE`), as long as it is in there: whenever it waits, it asks its scope what is
+  to become of that.
 * A pending task of our loop is known to asyncio, which keeps it alive; when it is done it is forgotten there, and nothing keeps it
   but those who hold it. A failed task that nobody holds dies, and reports, at once.
 * A step enters the task's context and leaves it again, whatever happens in it.
@@ -43,8 +43,8 @@ if not cython.compiled:
     from cede.core.pure.shims import CANCELLED, FINISHED, PENDING, RAISED, RETURNED, YIELDED, copy_context, current_frame, monotonic, places
     from cede.core.task.announce import announce, withdraw
 
-    DUE = 1
-    PRESSED = 2
+    PENDING_CANCEL = 1
+    IN_CANCELLED_SCOPE = 2
 
 CancelledError = exceptions.CancelledError
 CoroutineType = types.CoroutineType
@@ -85,9 +85,9 @@ class Task(Future):
         self.name = None
         self.waits_for = None
         self.sends = None
-        self.must = 0
+        self.cancel_flags = 0
         self.scope = None
-        self.asked = None
+        self.cancel_request = None
         self.cancels = 0
         self.launch(coro, name, context, eager_start)
         if not cython.compiled:
@@ -101,7 +101,7 @@ class Task(Future):
             "context",
             "coro",
             "gives_way",
-            "must",
+            "cancel_flags",
             "number",
             "outcome",
             "plain",
@@ -115,13 +115,13 @@ class Task(Future):
         name: Any = None
         sends: Any = None
         scope: Any = None
-        asked: Any = None
+        cancel_request: Any = None
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             self: Any = Future.__new__(cls)
             self.coro = self.context = self.waits_for = self.number = None
             self.plain = self.gives_way = self.tells_if_destroyed = False
-            self.must = self.cancels = 0
+            self.cancel_flags = self.cancels = 0
             return self
 
     @property  # type: ignore[misc]
@@ -226,7 +226,7 @@ class Task(Future):
         if self.waits_for is not None:
             if self.waits_for.cancel(msg=msg):
                 return True
-        self.must |= DUE
+        self.cancel_flags |= PENDING_CANCEL
         self.cancel_message = msg
         return True
 
@@ -234,20 +234,20 @@ class Task(Future):
         """Note who asks the task to stop: `cancel_request.py` makes words of it, if somebody wants to read them."""
         by = None
         kernel = self.kernel
-        if kernel is not None and kernel._shown is not None:
-            asker = kernel._shown
+        if kernel is not None and kernel._announced_task is not None:
+            asker = kernel._announced_task
             by = asker.number if asker.name is None else asker.name
         frame = current_frame()
         if frame is None:
-            self.asked = (by, monotonic(), why, None, 0)
+            self.cancel_request = (by, monotonic(), why, None, 0)
         else:
             if not cython.compiled:
                 frame = frame.f_back
                 while frame.f_back is not None and frame.f_code.co_filename == __file__:
                     frame = frame.f_back
-            self.asked = (by, monotonic(), why, frame.f_code, frame.f_lasti)
+            self.cancel_request = (by, monotonic(), why, frame.f_code, frame.f_lasti)
         if kernel is not None and (kernel._debug or kernel.slow_cancel_duration is not None):
-            watch(self, self.asked)
+            watch(self, self.cancel_request)
         return 0
 
     def cancelling(self) -> int:
@@ -259,7 +259,7 @@ class Task(Future):
         if self.cancels > 0:
             self.cancels -= 1
             if self.cancels == 0:
-                self.must &= ~DUE
+                self.cancel_flags &= ~PENDING_CANCEL
         return int(self.cancels)
 
     # -- stepping
@@ -268,7 +268,7 @@ class Task(Future):
         """The ready ring's turn of this task."""
         waited = self.waits_for
         if waited is None:
-            if cython.compiled and self.state == PENDING and not self.must:
+            if cython.compiled and self.state == PENDING and not self.cancel_flags:
                 return self.go_on()
             self.step(None)
         else:
@@ -276,7 +276,7 @@ class Task(Future):
             if waited.state == FINISHED and waited.failure is None:
                 if self.gives_way:
                     self.sends = waited.value
-                elif cython.compiled and self.state == PENDING and not self.must:
+                elif cython.compiled and self.state == PENDING and not self.cancel_flags:
                     return self.go_on()
                 self.step(None)
             else:
@@ -291,12 +291,12 @@ class Task(Future):
         def go_on(self) -> int:
             """What `step` and `resume` come to where nothing is thrown in and nothing is sent: nearly each step."""
             kernel = self.kernel
-            if kernel._shown is not self:
-                kernel.show(self)
+            if kernel._announced_task is not self:
+                kernel.announce(self)
             if self.sends is not None:
                 return self.resume(None)
             result = resume_plain(self.context, self.coro, cython.address(self.outcome))  # type: ignore # noqa: F821
-            if result is None and self.outcome == YIELDED and not self.must:
+            if result is None and self.outcome == YIELDED and not self.cancel_flags:
                 kernel._ready.append(self)
                 return 0
             return self.settle(result)
@@ -338,17 +338,17 @@ class Task(Future):
         """Resume the coroutine once, throwing `failure` where that is not None, and see to what comes of it."""
         if self.state != PENDING:
             return self.refuse_step()
-        if self.must & DUE:
+        if self.cancel_flags & PENDING_CANCEL:
             if not isinstance(failure, CancelledError):
                 failure = self._make_cancelled_error()
-        if self.asked is not None and isinstance(failure, CancelledError):
+        if self.cancel_request is not None and isinstance(failure, CancelledError):
             if not hasattr(failure, "__notes__"):  # it may be that of another task, and tell of its own
-                tell(failure, self.asked)
-            self.asked = None
+                tell(failure, self.cancel_request)
+            self.cancel_request = None
         kernel = self.kernel
         if kernel is not None:
-            if kernel._shown is not self:
-                kernel.show(self)
+            if kernel._announced_task is not self:
+                kernel.announce(self)
             self.resume(failure)
         else:
             enter_task(self.loop, self)
@@ -373,10 +373,10 @@ class Task(Future):
     def step_eagerly(self) -> int:
         """The first step, inside the constructor: the task that makes this one is interrupted, and current again afterwards."""
         kernel = self.kernel
-        shown = None if kernel is None else kernel._shown
+        shown = None if kernel is None else kernel._announced_task
         previous = swap_current(self.loop, self)
         if kernel is not None:
-            kernel._shown = self
+            kernel._announced_task = self
         began = True
         try:
             announce(self)
@@ -384,7 +384,7 @@ class Task(Future):
             began = self.outcome != RAISED or not stands_still(self.coro)
         finally:
             if kernel is not None:
-                kernel._shown = shown
+                kernel._announced_task = shown
             put_back(self.loop, previous)  # a turn that was run by hand has left none
             if self.state != PENDING:
                 self.coro = None
@@ -407,7 +407,8 @@ class Task(Future):
 
     def resume(self, failure: Any) -> int:
         if failure is not None:
-            self.must &= ~DUE  # here it is delivered; before, a signal's handler might raise, uncompiled, and the request would be lost
+            # Here it is delivered. Earlier, uncompiled, a signal's handler might raise in between, and the request would be lost.
+            self.cancel_flags &= ~PENDING_CANCEL
         if cython.compiled:
             if self.sends is not None and failure is None:
                 value = self.sends
@@ -445,7 +446,7 @@ class Task(Future):
         """See to what the coroutine yielded, returned or raised."""
         if self.outcome == YIELDED:
             if result is None and self.kernel is not None:
-                if self.must & PRESSED:
+                if self.cancel_flags & IN_CANCELLED_SCOPE:
                     self.scope.press_ready(self)
                 self.kernel._ready.append(self)
             elif type(result) is Future or type(result) is Task:
@@ -453,9 +454,9 @@ class Task(Future):
             else:
                 self.park_elsewhere(result)
         elif self.outcome == RETURNED:
-            if self.must & DUE:
+            if self.cancel_flags & PENDING_CANCEL:
                 # Cancelled by itself, or by what it called, in its last step.
-                self.must = 0
+                self.cancel_flags = 0
                 self.cancel_now(self.cancel_message)
             else:
                 self.finish(result)
@@ -480,17 +481,17 @@ class Task(Future):
         else:
             # Somebody came before: the order of arrival decides. A task that waits is a callback like any other here.
             future.add_done_callback(self._wakeup, context=_no_context())
-        if self.must:
+        if self.cancel_flags:
             self.pass_on(future)
         return 0
 
     def pass_on(self, future: Any) -> int:
         """The task is marked, and waits for `future` now: that is cancelled, or what pressed the task decides."""
-        if self.must & DUE:
+        if self.cancel_flags & PENDING_CANCEL:
             if future.cancel(msg=self.cancel_message):
-                self.must &= ~DUE
-        elif self.must & PRESSED:
-            self.scope.press(self)
+                self.cancel_flags &= ~PENDING_CANCEL
+        elif self.cancel_flags & IN_CANCELLED_SCOPE:
+            self.scope.redeliver(self)
         return 0
 
     def park_elsewhere(self, result: Any) -> int:
@@ -520,7 +521,7 @@ class Task(Future):
                     result._asyncio_future_blocking = False
                     result.add_done_callback(self._wakeup, context=_no_context())
                     self.waits_for = result
-                    if self.must:
+                    if self.cancel_flags:
                         self.pass_on(result)
                     return 0
             else:
@@ -540,7 +541,7 @@ class Task(Future):
         child = Task(as_coroutine(awaitable), loop=self.loop, context=self.context)
         child.add_done_callback(self._wakeup, context=_no_context())
         self.waits_for = child
-        if self.must:
+        if self.cancel_flags:
             self.pass_on(child)
         return 0
 
@@ -610,14 +611,14 @@ class Task(Future):
 
     @property
     def _must_cancel(self) -> bool:
-        return bool(self.must & DUE)
+        return bool(self.cancel_flags & PENDING_CANCEL)
 
     @_must_cancel.setter
     def _must_cancel(self, value: Any) -> None:
         if value:
-            self.must |= DUE
+            self.cancel_flags |= PENDING_CANCEL
         else:
-            self.must &= ~DUE
+            self.cancel_flags &= ~PENDING_CANCEL
 
     @_must_cancel.deleter
     def _must_cancel(self) -> None:

@@ -41,7 +41,7 @@ cdef class EpollAcceptor(ListenAcceptor):
                 return 0  # what was accepted last stopped or closed us
             fd = socket_number(self.sock)
             if fd != self.fd:
-                return self.driver.evict(self)
+                return self.driver.drop_stale(self)
             fd = accept_one(fd, &peer)
             if fd < 0:
                 if would_block(-fd):

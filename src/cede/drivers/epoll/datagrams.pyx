@@ -3,7 +3,7 @@
 Invariants
 ----------
 * The arena of a driver is filled and copied out within one call, before anybody is told: a nested turn may receive into it again.
-* What is sent while a batch is told may be held until it is over (see `DatagramChannel`), but not for long: after PATIENCE seconds it
+* What is sent while a batch is told may be held until it is over (see `DatagramChannel`), but not for long: after HELD_AT_MOST seconds it
   leaves, and nothing is held in the BARRED batches after that one, since somebody may wait for each answer while the next one is made.
 * A target of `send_many` that is bytes, or None, is in the kernel's own form; anything else is sent by the socket's method.
 """
@@ -28,7 +28,7 @@ from cede.drivers.selector.datagrams import IN_A_ROW, LARGEST, check_address
 cdef int INET = socket.AF_INET
 cdef int INET6 = socket.AF_INET6
 cdef int LOCAL = socket.AF_UNIX
-cdef double PATIENCE = 0.0002  # seconds; short answers to a whole batch take a small part of it
+cdef double HELD_AT_MOST = 0.0002  # seconds; short answers to a whole batch take a small part of it
 cdef int BARRED = 256
 
 cdef object WOULD_BLOCK = (BlockingIOError, InterruptedError)
@@ -74,7 +74,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         cdef int count, index
         cdef list taken
         if socket_number(self.sock) != self.fd:
-            return self.driver.evict(self)
+            return self.driver.drop_stale(self)
         if self.driver.writing:
             self.driver.acted = True  # there may be room again for whoever sends from this loop
         if arena.busy:
@@ -127,7 +127,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
                 address = slot_take(self.kept, 2 * self.left + 1)
                 sink = self.sink  # who closes the channel takes it away
                 sink.received_from(data, address)
-                if first and self.telling and monotonic() - began > PATIENCE:
+                if first and self.telling and monotonic() - began > HELD_AT_MOST:
                     self.barred = BARRED
                     self.told()
         finally:

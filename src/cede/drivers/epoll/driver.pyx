@@ -37,7 +37,7 @@ cdef class EpollDriver(EpollWaiter):
         stream.sock = sock
         stream.sink = sink
         stream.fd = socket_number(sock)
-        self.admit(stream)
+        self.add(stream)
         set_nodelay(stream.fd)  # a Unix socket refuses, and needs it no more than it has it
         return stream
 
@@ -45,7 +45,7 @@ cdef class EpollDriver(EpollWaiter):
         if not native or not can_accept(sock):
             return PortableDriver.open_acceptor(self, sock, sink, backlog)
         acceptor = new_acceptor(self, sock, sink, backlog)
-        self.admit(acceptor)
+        self.add(acceptor)
         return acceptor
 
     cpdef DatagramChannel open_datagrams(self, object sock, Sink sink):
@@ -54,12 +54,12 @@ cdef class EpollDriver(EpollWaiter):
         if self.batch is None:
             self.batch = DatagramBatch()
         channel = new_datagrams(self, sock, sink, self.batch)
-        self.admit(channel)
+        self.add(channel)
         return channel
 
     cpdef Stream open_pipe(self, object pipe, Sink sink, bint reading):
         stream = new_pipe(self, pipe, sink, reading)
-        self.admit(stream)
+        self.add(stream)
         return stream
 
     cpdef object op_recv(self, object sock, Py_ssize_t count):
@@ -120,27 +120,27 @@ cdef class EpollStream(Stream):
         return 0
 
     cpdef int resume(self) except -1:
-        return 0 if self.closed else self.driver.want(self, self.wanted | READ)
+        return 0 if self.closed else self.driver.set_interest(self, self.wanted | READ)
 
     cpdef int pause(self) except -1:
-        return 0 if self.closed else self.driver.want(self, self.wanted & ~READ)
+        return 0 if self.closed else self.driver.set_interest(self, self.wanted & ~READ)
 
     cpdef int want_writable(self, bint on) except -1:
         if self.closed:
             return 0
         if on:
-            return self.driver.want(self, self.wanted | WRITE)
+            return self.driver.set_interest(self, self.wanted | WRITE)
         if self.wanted & WRITE:
-            self.driver.want(self, self.wanted & ~WRITE)
+            self.driver.set_interest(self, self.wanted & ~WRITE)
             # There nearly always is room: left armed, this would be told at once, and again in each turn.
-            self.driver.arm(self)
+            self.driver.apply_interest(self)
         return 0
 
     cdef int fire(self, int events) except -1:
         cdef int due = events & self.wanted
         cdef Sink sink = self.sink
         if not due:
-            return self.driver.arm(self)
+            return self.driver.apply_interest(self)
         if due & READ:
             self.receive(sink)
         if due & self.wanted & WRITE:
@@ -149,12 +149,12 @@ cdef class EpollStream(Stream):
 
     cdef int receive(self, Sink sink) except -1:
         cdef Py_ssize_t count
-        if self.driver.kernel._shown is not None:
+        if self.driver.kernel._announced_task is not None:
             self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
             if not self.wanted & READ:
                 return 0
         if socket_number(self.sock) != self.fd:
-            return self.driver.evict(self)
+            return self.driver.drop_stale(self)
         if sink.buffered:
             return self.receive_into(sink)
         if not make_reserve(&self.driver.reserve):
@@ -308,7 +308,7 @@ cdef class EpollStream(Stream):
         if not self.closed:
             sink = self.sink
             self.closed = True
-            self.driver.dismiss(self, socket_number(self.sock) == self.fd)
+            self.driver.remove(self, socket_number(self.sock) == self.fd)
             self.sink = self.resting = None  # the two would keep each other alive
             try:
                 self.sock.close()

@@ -24,10 +24,10 @@ cdef class EpollPipe(PipeStream):
 
     cdef int receive(self, Sink sink) except -1:
         cdef Py_ssize_t count
-        if self.driver.kernel._shown is not None:
+        if self.driver.kernel._announced_task is not None:
             self.driver.kernel.enter_callback()  # as EpollStream does
         if number_of(self.sock) != self.fd:
-            return 0 if self.closed else self.driver.evict(self)
+            return 0 if self.closed else self.driver.drop_stale(self)
         if not self.wanted & READ:
             return 0  # the file object is the program's, and so is its fileno()
         if not make_reserve(&self.epoll.reserve):

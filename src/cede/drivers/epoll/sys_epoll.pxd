@@ -57,5 +57,5 @@ cdef enum:
     LONG_SEND = 64 * 1024       # from here on the copy takes long enough to let other threads run
     SMALL_PIECE = 512           # on average; see EpollStream.send_joined
     VECTORS = 1024              # IOV_MAX
-    BELL = 0xFFFFFFFF           # stands for the bell where a descriptor stands otherwise
+    WAKEUP = 0xFFFFFFFF           # stands for the wake-up where a descriptor stands otherwise
     SIGNAL_PIPE = 0xFFFFFFFE

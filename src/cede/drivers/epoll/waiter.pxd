@@ -10,13 +10,13 @@ cdef object os_error(int code)
 cdef class EpollWaiter(PortableDriver):
     cdef readonly bint closed
     cdef int epoll
-    cdef int bell
+    cdef int event_fd
     cdef bint rung
     cdef bint signalled
     cdef bint fine
     cdef int born
-    cdef int ear  # of the pipe that signals write into
-    cdef int mouth
+    cdef int signal_reader  # of the pipe that signals write into
+    cdef int signal_writer
     cdef PyObject **table
     cdef Py_ssize_t capacity
     cdef epoll_event *events
@@ -32,4 +32,4 @@ cdef class EpollWaiter(PortableDriver):
     cdef int widen(self) except -1
     cdef int sort_out(self, int count) except -1
     cdef int dispatch(self, unsigned int poll) except -1
-    cdef int hush(self, bint signals) except -1
+    cdef int drain_wakeup(self, bint signals) except -1

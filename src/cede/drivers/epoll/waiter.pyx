@@ -77,8 +77,8 @@ cdef class EpollWaiter(PortableDriver):
 
     def __cinit__(self):
         self.epoll = -1
-        self.bell = -1
-        self.ear = self.mouth = -1
+        self.event_fd = -1
+        self.signal_reader = self.signal_writer = -1
 
     def __init__(self):
         PortableDriver.__init__(self)
@@ -94,10 +94,10 @@ cdef class EpollWaiter(PortableDriver):
         self.epoll = epoll_create1(EPOLL_CLOEXEC)
         if self.epoll < 0:
             raise os_error(errno_now)
-        self.bell = make_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
-        if self.bell < 0:
+        self.event_fd = make_eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self.event_fd < 0:
             raise os_error(errno_now)
-        self.listen(self.bell, BELL)
+        self.listen(self.event_fd, WAKEUP)
         # Kernels before 5.11 and some seccomp filters have no epoll_pwait2: milliseconds then.
         self.fine = wait_fine(self.epoll, self.events, BATCH, 0.0) >= 0
 
@@ -113,13 +113,13 @@ cdef class EpollWaiter(PortableDriver):
         if self.epoll >= 0:
             c_close(self.epoll)
             self.epoll = -1
-        if self.bell >= 0:
-            c_close(self.bell)
-            self.bell = -1
-        if self.mouth >= 0:
-            c_close(self.ear)
-            c_close(self.mouth)
-            self.ear = self.mouth = -1
+        if self.event_fd >= 0:
+            c_close(self.event_fd)
+            self.event_fd = -1
+        if self.signal_writer >= 0:
+            c_close(self.signal_reader)
+            c_close(self.signal_writer)
+            self.signal_reader = self.signal_writer = -1
         return 0
 
     cdef int listen(self, int fd, uint32_t mark) except -1:
@@ -131,7 +131,7 @@ cdef class EpollWaiter(PortableDriver):
 
     # -- registrations
 
-    cdef int arm(self, Channel channel) except -1:
+    cdef int apply_interest(self, Channel channel) except -1:
         cdef epoll_event event
         cdef int mask = channel.wanted
         cdef uint32_t bits = 0
@@ -168,7 +168,7 @@ cdef class EpollWaiter(PortableDriver):
         channel.armed = mask
         return 0
 
-    cdef int enroll(self, Channel channel) except -1:
+    cdef int on_added(self, Channel channel) except -1:
         cdef int fd = channel.fd
         if fd >= self.capacity:
             self.make_room(fd)
@@ -257,13 +257,13 @@ cdef class EpollWaiter(PortableDriver):
         return 0
 
     cdef int sort_out(self, int count) except -1:
-        """Hear the bell and the signals; how many events are left."""
+        """Hear the wake-up and the signals; how many events are left."""
         cdef int index, kept = 0
         cdef uint32_t fd
         for index in range(count):
             fd = <uint32_t>self.events[index].data.u64
-            if fd == BELL or fd == SIGNAL_PIPE:
-                self.hush(fd == SIGNAL_PIPE)
+            if fd == WAKEUP or fd == SIGNAL_PIPE:
+                self.drain_wakeup(fd == SIGNAL_PIPE)
                 continue
             if kept != index:
                 self.events[kept] = self.events[index]
@@ -327,37 +327,37 @@ cdef class EpollWaiter(PortableDriver):
         cdef uint64_t one = 1
         if not self.rung:
             self.rung = True
-            if self.bell >= 0:
-                c_write(self.bell, &one, sizeof(one))
+            if self.event_fd >= 0:
+                c_write(self.event_fd, &one, sizeof(one))
 
     cpdef int wakeup_fd(self) except -2:
-        if self.mouth < 0:
+        if self.signal_writer < 0:
             if self.epoll < 0:
                 raise RuntimeError("the driver is closed")
-            ear, mouth = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                self.listen(ear, SIGNAL_PIPE)
+                self.listen(reader, SIGNAL_PIPE)
             except BaseException:
-                os.close(ear)
-                os.close(mouth)
+                os.close(reader)
+                os.close(writer)
                 raise
-            self.ear = ear
-            self.mouth = mouth
-        return self.mouth
+            self.signal_reader = reader
+            self.signal_writer = writer
+        return self.signal_writer
 
-    cdef int hush(self, bint signals) except -1:
+    cdef int drain_wakeup(self, bint signals) except -1:
         cdef char drain[4096]
         cdef Py_ssize_t size = sizeof(drain)
         if signals:
             while size == sizeof(drain):
-                size = c_read(self.ear, drain, sizeof(drain))
+                size = c_read(self.signal_reader, drain, sizeof(drain))
                 if size > 0 and self.signal_sink is not None:
                     self.numbers += drain[:size]
                     self.signals = True
             self.signalled = True
             return 0
-        c_read(self.bell, drain, 8)
-        # Only now: a bell rung between the two would be neither counted nor heard.
+        c_read(self.event_fd, drain, 8)
+        # Only now: a wake-up sent between the two would be neither counted nor heard.
         self.rung = False
         return 0
 

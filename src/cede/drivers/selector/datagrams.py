@@ -103,11 +103,11 @@ class ReadinessDatagrams(DatagramChannel):
     def resume(self) -> int:
         if self.closed:
             return 0
-        self.driver.want(self, self.wanted | READ)
+        self.driver.set_interest(self, self.wanted | READ)
         return self.tell_later()
 
     def pause(self) -> int:
-        return 0 if self.closed else self.driver.want(self, self.wanted & ~READ)
+        return 0 if self.closed else self.driver.set_interest(self, self.wanted & ~READ)
 
     def want_writable(self, on: bool) -> int:
         if self.rest is not None:
@@ -118,25 +118,25 @@ class ReadinessDatagrams(DatagramChannel):
         if self.closed:
             return 0
         if on:
-            return self.driver.want(self, self.wanted | WRITE)
+            return self.driver.set_interest(self, self.wanted | WRITE)
         return self.withdraw_write()
 
     def withdraw_write(self) -> int:
         if self.wanted & WRITE:
-            self.driver.want(self, self.wanted & ~WRITE)
+            self.driver.set_interest(self, self.wanted & ~WRITE)
             # There nearly always is room: left armed, this would be told at once, and again in each turn.
-            self.driver.arm(self)
+            self.driver.apply_interest(self)
         return 0
 
     # -- events
 
     def fire(self, events: int) -> int:
         if not events & self.wanted:
-            return self.driver.arm(self)
+            return self.driver.apply_interest(self)
         if events & self.wanted & READ:
             sink = self.sink
             try:
-                if self.driver.kernel._shown is not None:
+                if self.driver.kernel._announced_task is not None:
                     self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
                 if self.receiving or not self.wanted & READ:
                     return 0  # the next look tells of it again
@@ -191,7 +191,7 @@ class ReadinessDatagrams(DatagramChannel):
     def go_on(self) -> None:
         self.rest = None
         if not self.closed:
-            self.driver.want(self, self.wanted | WRITE)
+            self.driver.set_interest(self, self.wanted | WRITE)
 
     def close(self) -> int:
         if not self.closed:
@@ -201,7 +201,7 @@ class ReadinessDatagrams(DatagramChannel):
             if self.rest is not None:
                 self.rest.cancel()
                 self.rest = None
-            self.driver.dismiss(self, self.sock.fileno() == self.fd)
+            self.driver.remove(self, self.sock.fileno() == self.fd)
             sink = self.sink
             self.sink = None  # the two would keep each other alive
             self.sock.close()
@@ -227,7 +227,7 @@ class MethodDatagrams(ReadinessDatagrams):
                 raise
             except OSError as error:
                 if self.sock.fileno() != self.fd:
-                    return self.driver.evict(self)
+                    return self.driver.drop_stale(self)
                 return self.sink.datagram_failed(error)
             except BaseException as error:
                 return self.sink.read_failed(error)

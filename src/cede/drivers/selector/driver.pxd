@@ -5,8 +5,8 @@ from cede.drivers.selector.streams cimport PortableDriver
 
 cdef class SelectorDriver(PortableDriver):
     cdef readonly object selector
-    cdef object bell
-    cdef object ear
+    cdef object wakeup_sender
+    cdef object wakeup_receiver
     cdef bint rung
     cdef list rest
     cdef readonly bint closed
@@ -19,4 +19,4 @@ cdef class SelectorDriver(PortableDriver):
     @cython.locals(channel=Channel)
     cdef int evict_closed(self) except -1
     cdef unsigned int stamp_of(self, Channel channel) except? 0
-    cdef int hush(self) except -1
+    cdef int drain_wakeup(self) except -1

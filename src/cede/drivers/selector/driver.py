@@ -19,7 +19,7 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.scheduler.ports import COLLECTED, NO_BATCH, TELLING
 
-BELL_SIZE = 4096
+WAKEUP_SIZE = 4096
 
 # Windows' select() takes at most about 49 days; the kernel asks again anyway.
 LONGEST_WAIT = 24 * 3600.0
@@ -33,15 +33,15 @@ class SelectorDriver(PortableDriver):
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         PortableDriver.__init__(self)
         self.selector = selectors.DefaultSelector() if selector is None else selector
-        self.ear, self.bell = socket.socketpair()
-        self.ear.setblocking(False)
-        self.bell.setblocking(False)
+        self.wakeup_receiver, self.wakeup_sender = socket.socketpair()
+        self.wakeup_receiver.setblocking(False)
+        self.wakeup_sender.setblocking(False)
         self.rung = False
         self.rest = []
         self.closed = False
-        self.selector.register(self.ear, selectors.EVENT_READ, None)
+        self.selector.register(self.wakeup_receiver, selectors.EVENT_READ, None)
 
-    def arm(self, channel: Channel) -> int:
+    def apply_interest(self, channel: Channel) -> int:
         try:
             return self.register(channel)
         except (KeyboardInterrupt, SystemExit):
@@ -117,12 +117,12 @@ class SelectorDriver(PortableDriver):
         return len(events)
 
     def collect(self, events: list[Any]) -> int:
-        """Keep what `tell` is to tell, and hear the bell."""
+        """Keep what `tell` is to tell, and hear the wake-up."""
         rest = []
         for key, mask in events:
             channel = key.data
             if channel is None:
-                self.hush()
+                self.drain_wakeup()
             else:
                 rest.append((channel, self.stamp_of(channel), mask))
         rest.reverse()  # oldest last: an interrupt in the middle leaves the others
@@ -137,7 +137,7 @@ class SelectorDriver(PortableDriver):
             try:
                 os.fstat(channel.fd)
             except OSError:
-                self.evict(channel)
+                self.drop_stale(channel)
         return 0
 
     def stamp_of(self, channel: Channel) -> int:
@@ -185,27 +185,27 @@ class SelectorDriver(PortableDriver):
         if not self.rung:
             self.rung = True
             try:
-                self.bell.send(b"\0")
+                self.wakeup_sender.send(b"\0")
             except OSError:
                 pass  # full: it is ringing already; closed: there is nobody to wake
 
     def wakeup_fd(self) -> int:
-        return self.bell.fileno()  # type: ignore[no-any-return]
+        return self.wakeup_sender.fileno()  # type: ignore[no-any-return]
 
-    def hush(self) -> int:
+    def drain_wakeup(self) -> int:
         try:
             while True:
-                heard = self.ear.recv(BELL_SIZE)
+                heard = self.wakeup_receiver.recv(WAKEUP_SIZE)
                 if self.signal_sink is not None:
                     self.numbers += heard.replace(b"\0", b"")
                     if self.numbers:
                         self.signals = True
-                if len(heard) < BELL_SIZE:
+                if len(heard) < WAKEUP_SIZE:
                     break
         except (BlockingIOError, InterruptedError):
             pass
         finally:
-            # Only now: a bell rung between the two would be neither in the pipe nor heard. An interrupt must not leave it raised.
+            # Only now: a wake-up sent between the two would be neither in the pipe nor heard. An interrupt must not leave it raised.
             self.rung = False
         return 0
 
@@ -219,10 +219,10 @@ class SelectorDriver(PortableDriver):
             # Nothing is unregistered: an epoll instance inside the selector is shared with the parent.
             self.channels.clear()
             self.interests = 0
-            self.quiet = True
+            self.idle = True
             self.selector.close()
-            self.ear.close()
-            self.bell.close()
+            self.wakeup_receiver.close()
+            self.wakeup_sender.close()
         return 0
 
     def close(self) -> int:
@@ -234,6 +234,6 @@ class SelectorDriver(PortableDriver):
         self.batch = NO_BATCH
         self.forget_all()
         self.selector.close()
-        self.ear.close()
-        self.bell.close()
+        self.wakeup_receiver.close()
+        self.wakeup_sender.close()
         return 0

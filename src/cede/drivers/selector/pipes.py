@@ -65,7 +65,7 @@ class PipeStream(Stream):
             self.ask(self.wanted & ~WRITE)
             if not self.closed and not self.always_ready:
                 # There nearly always is room: left armed, this would be told at once, and again in each turn.
-                self.driver.arm(self)
+                self.driver.apply_interest(self)
         return 0
 
     def ask(self, mask: int) -> int:
@@ -73,9 +73,9 @@ class PipeStream(Stream):
             return 0
         if not self.always_ready:
             try:
-                return self.driver.want(self, mask)
+                return self.driver.set_interest(self, mask)
             except PermissionError:
-                self.driver.want(self, 0)
+                self.driver.set_interest(self, 0)
                 self.always_ready = True
         self.wanted = mask
         if not mask:
@@ -100,7 +100,7 @@ class PipeStream(Stream):
     def fire(self, events: int) -> int:
         due = events & self.wanted
         if not due:
-            return self.driver.arm(self)
+            return self.driver.apply_interest(self)
         sink = self.sink
         if due & READ:
             if self.reading:
@@ -132,10 +132,10 @@ class PipeStream(Stream):
     # -- data
 
     def receive(self, sink: Sink) -> int:
-        if self.driver.kernel._shown is not None:
+        if self.driver.kernel._announced_task is not None:
             self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
         if number_of(self.sock) != self.fd:
-            return 0 if self.closed else self.driver.evict(self)
+            return 0 if self.closed else self.driver.drop_stale(self)
         if not self.wanted & READ:
             return 0  # the file object is the program's, and so is its fileno()
         try:
@@ -181,7 +181,7 @@ class PipeStream(Stream):
                 self.wanted = 0
             self.closed = True
             sink = self.sink
-            self.driver.dismiss(self, number_of(self.sock) == self.fd)
+            self.driver.remove(self, number_of(self.sock) == self.fd)
             self.sink = self.resting = None  # the two would keep each other alive
             self.sock.close()
             del sink  # whose end may run code of the program's: here all is done

@@ -77,25 +77,25 @@ class MethodStream(Stream):
     def resume(self) -> int:
         if not cython.compiled and self.kept:
             self.driver.kernel.call_soon(self.tell_kept)
-        return 0 if self.closed else self.driver.want(self, self.wanted | READ)
+        return 0 if self.closed else self.driver.set_interest(self, self.wanted | READ)
 
     def pause(self) -> int:
-        return 0 if self.closed else self.driver.want(self, self.wanted & ~READ)
+        return 0 if self.closed else self.driver.set_interest(self, self.wanted & ~READ)
 
     def want_writable(self, on: bool) -> int:
         if self.closed:
             return 0
         if on:
-            return self.driver.want(self, self.wanted | WRITE)
+            return self.driver.set_interest(self, self.wanted | WRITE)
         if self.wanted & WRITE:
-            self.driver.want(self, self.wanted & ~WRITE)
+            self.driver.set_interest(self, self.wanted & ~WRITE)
             # There nearly always is room: left armed, this would be told at once, and again in each turn.
-            self.driver.arm(self)
+            self.driver.apply_interest(self)
         return 0
 
     def fire(self, events: int) -> int:
         if not events & self.wanted:
-            return self.driver.arm(self)
+            return self.driver.apply_interest(self)
         sink = self.sink
         if events & self.wanted & READ:
             if not cython.compiled:
@@ -139,7 +139,7 @@ class MethodStream(Stream):
     def receive(self, sink: Sink) -> int:
         if self.receiving:
             return 0
-        if self.driver.kernel._shown is not None:
+        if self.driver.kernel._announced_task is not None:
             self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
             if not self.wanted & READ:
                 return 0
@@ -280,7 +280,7 @@ class MethodStream(Stream):
             self.closed = True
             sink = self.sink
             try:
-                self.driver.dismiss(self, self.sock.fileno() == self.fd)
+                self.driver.remove(self, self.sock.fileno() == self.fd)
             finally:
                 self.sink = self.resting = None  # the two would keep each other alive
                 try:
@@ -313,22 +313,22 @@ class PortableDriver(ReadinessDriver):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
                 pass  # no TCP, or no connection any more: what follows will tell
-        self.admit(stream)
+        self.add(stream)
         return stream
 
     def open_datagrams(self, sock: Any, sink: Sink) -> DatagramChannel:
         channel = MethodDatagrams(self, sock, sink)
-        self.admit(channel)
+        self.add(channel)
         return channel
 
     def open_pipe(self, pipe: Any, sink: Sink, reading: bool) -> Stream:
         stream = PipeStream(self, pipe, sink, reading)
-        self.admit(stream)
+        self.add(stream)
         return stream
 
     def open_acceptor(self, sock: Any, sink: AcceptSink, backlog: int) -> Acceptor:
         acceptor = ListenAcceptor(self, sock, sink, backlog)
-        self.admit(acceptor)
+        self.add(acceptor)
         return acceptor
 
     def op_recv(self, sock: Any, count: int) -> Any:

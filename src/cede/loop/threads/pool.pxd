@@ -4,35 +4,35 @@ from libc.stdint cimport int64_t
 
 from cede.core.native.call cimport monotonic
 from cede.core.task.handle cimport Runnable
-from cede.core.scheduler.gil_hints cimport Hints
+from cede.core.scheduler.gil_hints cimport GilHints
 from cede.core.scheduler.inbox cimport Inbox
 from cede.core.scheduler.kernel cimport Kernel
 
 cdef extern from "spin.h":
     enum:
         SPINNING "CEDE_SPINNING"
-    ctypedef struct cede_patience:
+    ctypedef struct cede_backoff:
         int step
-    void lie_down "cede_lie_down"(
-        int *state, PyThread_type_lock bed, int *away, int *released, int64_t spin, cede_patience *patience) noexcept nogil
-    void get_up "cede_get_up"(int *state, PyThread_type_lock bed) noexcept
+    void park_worker "cede_park"(
+        int *state, PyThread_type_lock parker, int *away, int *released, int64_t spin, cede_backoff *backoff) noexcept nogil
+    void unpark_worker "cede_unpark"(int *state, PyThread_type_lock parker) noexcept
 
-cdef double LOOK_OUT
-cdef double SOON
+cdef double SPIN
+cdef double RECENT
 
 cdef enum:
     DONE = 0
     FAILED = 1
     CANCELLED = 2
 
-cdef class Crew
+cdef class WorkerPool
 
 @cython.trashcan(True)
 cdef class Job(Runnable):
     cdef object function
     cdef object args
     cdef object future
-    cdef Crew crew
+    cdef WorkerPool pool
     cdef double began
     cdef int perform(self) except -1
     cdef int give_up(self) except -1
@@ -51,31 +51,31 @@ cdef class ThreadJob(Job):
 
 @cython.final
 cdef class Worker:
-    cdef Crew crew
+    cdef WorkerPool pool
     cdef Job job
     cdef bint born
     cdef bint leaving
     cdef bint soon
     cdef int state
-    cdef PyThread_type_lock bed
+    cdef PyThread_type_lock parker
     @cython.locals(began=double)
-    cdef int rest(self) except -1
-    cdef int rouse(self) except -1
-    @cython.locals(crew=Crew, job=Job)
+    cdef int park(self) except -1
+    cdef int unpark(self) except -1
+    @cython.locals(pool=WorkerPool, job=Job)
     cpdef serve(self)
 
 @cython.final
-cdef class Crew:
+cdef class WorkerPool:
     cdef Py_ssize_t limit
     cdef object prefix
-    cdef Hints hints
+    cdef GilHints gil_hints
     cdef readonly object jobs
-    cdef readonly list resting
+    cdef readonly list parked
     cdef readonly set workers
     cdef readonly set threads
     cdef Py_ssize_t started
     cdef readonly bint closed
-    cdef bint looks_out
+    cdef bint may_spin
     cdef bint prompt
     cdef Py_ssize_t given
     cdef Py_ssize_t done
@@ -84,7 +84,7 @@ cdef class Crew:
     cdef Py_ssize_t waits
     cdef double waited
     cdef double longest
-    cdef cede_patience patience  # the workers', together
+    cdef cede_backoff backoff  # the workers', together
     cdef object lock
     cdef object __weakref__
     cpdef call(self, Kernel kernel, object future, object function, object args)
@@ -113,28 +113,28 @@ cdef class Crew:
     cdef Job oldest(self)
 
 cdef inline int make_bed(Worker worker) except -1:
-    worker.bed = PyThread_allocate_lock()
-    if worker.bed == NULL:
+    worker.parker = PyThread_allocate_lock()
+    if worker.parker == NULL:
         raise MemoryError()
-    PyThread_acquire_lock(worker.bed, WAIT_LOCK)
+    PyThread_acquire_lock(worker.parker, WAIT_LOCK)
     return 0
 
 cdef inline int free_bed(Worker worker) noexcept:
-    if worker.bed != NULL:
-        PyThread_free_lock(worker.bed)
-        worker.bed = NULL
+    if worker.parker != NULL:
+        PyThread_free_lock(worker.parker)
+        worker.parker = NULL
     return 0
 
 cdef inline int go_to_bed(Worker worker) noexcept:
     worker.state = SPINNING
     return 0
 
-cdef inline int sleep(Worker worker, Hints hints, double spin) noexcept:
+cdef inline int sleep(Worker worker, GilHints gil_hints, double spin) noexcept:
     cdef int64_t within = <int64_t>(spin * 1e9)
     with nogil:
-        lie_down(&worker.state, worker.bed, &hints.away, &hints.released, within, &worker.crew.patience)
+        park_worker(&worker.state, worker.parker, &gil_hints.away, &gil_hints.released, within, &worker.pool.backoff)
     return 0
 
 cdef inline int wake(Worker worker) noexcept:
-    get_up(&worker.state, worker.bed)
+    unpark_worker(&worker.state, worker.parker)
     return 0

@@ -1,18 +1,18 @@
 # cython: auto_pickle=False
-"""A crew of threads, each handed its next job directly.
+"""A pool of threads, each handed its next job directly.
 
-A pool around a queue pays for a semaphore, a condition and a future of its own for every job. Here a job is given to a resting worker, the
+A pool around a queue pays for a semaphore, a condition and a future of its own for every job. Here a job is given to a parked worker, the
 one that rested last, and what comes out is posted to the loop's inbox: one object a job, and one wake-up each way, or none where both sides
 look out for each other (see spin.h).
 
 Invariants
 ----------
-* A worker is in `resting` from the moment it finds no job until somebody takes it out, and whoever takes it out gives it a job, or tells it
+* A worker is in `parked` from the moment it finds no job until somebody takes it out, and whoever takes it out gives it a job, or tells it
   to go. Both happen in one step (under `lock` uncompiled, under the interpreter lock compiled): no job can be left behind between the two.
 * Jobs begin in the order in which they were handed in. A job that was cancelled before a worker came to it is never run.
-* A crew refers to no loop, except through the jobs it has not finished: a loop that is dropped can be collected while its workers rest.
+* A pool refers to no loop, except through the jobs it has not finished: a dropped loop can be collected while its workers are parked.
 * Every job handed in is run before the last worker goes, unless `drop_jobs` was called.
-* A job is counted as ended before whoever waits for it can know of its end: what is told of a crew is never behind what its callers saw.
+* A job is counted as ended before whoever waits for it can know of its end: what is told of a pool is never behind what its callers saw.
 * A signal's handler may raise wherever a call ends. It leaves no lock held, no worker roused without being told so, and no worker counted
   that has no thread. A job that was being handed in has then been taken in, and runs, or is not there at all.
 
@@ -30,7 +30,7 @@ from collections import deque
 from concurrent.futures import thread as pool_module
 from typing import Any
 
-from cede.core.scheduler.gil_hints import Hints
+from cede.core.scheduler.gil_hints import GilHints
 from cede.core.scheduler.kernel import Kernel
 from cede.core.scheduler.run_queue import OPEN
 from cede.core.task.handle import Runnable
@@ -46,10 +46,10 @@ if not cython.compiled:
     DONE, FAILED, CANCELLED = range(3)  # how a job ends
 
 # Looking out for much longer than it takes to wake a thread gains nothing; for less, two that sleep in turns never find each other awake.
-LOOK_OUT = 100e-6
+SPIN = 100e-6
 
 # Whoever was served within this time expects to be again, and looks out for it.
-SOON = 250e-6
+RECENT = 250e-6
 
 
 def several_cpus() -> bool:
@@ -71,7 +71,7 @@ class Job(Runnable):
     function: Any
     args: Any
     future: Any  # who waits for it
-    crew: Any  # these two are set when a crew takes the job in
+    pool: Any  # these two are set when a pool takes the job in
     began: float
 
     def perform(self) -> int:
@@ -109,10 +109,10 @@ class LoopJob(Job):
             except BaseException as error:
                 self.error = error
             function = args = None
-            self.crew.count(CANCELLED if self.future.done() else DONE if self.error is None else FAILED)
+            self.pool.count(CANCELLED if self.future.done() else DONE if self.error is None else FAILED)
             self.post()
         else:
-            self.crew.count(CANCELLED)
+            self.pool.count(CANCELLED)
         if not cython.compiled:
             del self  # the error's traceback holds this frame
         return 0
@@ -121,14 +121,14 @@ class LoopJob(Job):
         kernel = self.kernel
         if kernel._state == OPEN:  # nobody waits on a closed one
             if cython.compiled:
-                kernel._inbox.hints.released = 0
+                kernel._inbox.gil_hints.released = 0
             kernel._inbox.post(self)
         return 0
 
     def give_up(self) -> int:
         self.function = self.args = None
         self.dropped = True
-        self.crew.count(CANCELLED)
+        self.pool.count(CANCELLED)
         return self.post()
 
     if not cython.compiled:
@@ -144,7 +144,7 @@ class LoopJob(Job):
         future, result, error = self.future, self.result, self.error
         if cython.compiled:
             self.future = self.result = self.error = None
-        self.crew.prompt = monotonic() - self.began < SOON
+        self.pool.prompt = monotonic() - self.began < RECENT
         if not future.done():
             if self.dropped:
                 future.cancel()
@@ -181,18 +181,18 @@ class ThreadJob(Job):
             try:
                 result = function(*args, **options)
             except BaseException as error:
-                self.crew.count(FAILED)
+                self.pool.count(FAILED)
                 future.set_exception(error)
             else:
-                self.crew.count(DONE)
+                self.pool.count(DONE)
                 future.set_result(result)
         else:  # cancelled before we came to it
-            self.crew.count(CANCELLED)
+            self.pool.count(CANCELLED)
         function = args = options = future = result = None
         return 0
 
     def give_up(self) -> int:
-        self.crew.count(CANCELLED)
+        self.pool.count(CANCELLED)
         self.future.cancel()
         return 0
 
@@ -207,16 +207,16 @@ def as_asyncio_has_it(error: Any) -> Any:
 
 
 class Worker:
-    """One thread of a crew."""
+    """One thread of a pool."""
 
-    crew: Any
+    pool: Any
     job: Any
     born: bool
     leaving: bool
     soon: bool
 
-    def __init__(self, crew: Crew, job: Any) -> None:
-        self.crew = crew
+    def __init__(self, pool: WorkerPool, job: Any) -> None:
+        self.pool = pool
         self.job = job
         self.born = False
         self.leaving = False
@@ -224,8 +224,8 @@ class Worker:
         if cython.compiled:
             make_bed(self)  # type: ignore # noqa: F821
         else:
-            self.bed = threading.Lock()
-            self.bed.acquire()
+            self.parker = threading.Lock()
+            self.parker.acquire()
 
     if cython.compiled:
 
@@ -234,55 +234,55 @@ class Worker:
 
     def serve(self) -> None:
         """The thread's whole life."""
-        crew = self.crew
-        job = crew.first_job(self)
+        pool = self.pool
+        job = pool.first_job(self)
         while job is not None:
             self.job = None
             job.perform()
             job = None  # what it holds goes now, not when the next one comes
-            job = crew.next_job(self)
+            job = pool.next_job(self)
             if job is None and not self.leaving:
-                self.rest()
+                self.park()
                 job = self.job
-        crew.workers.discard(self)
+        pool.workers.discard(self)
 
-    def rest(self) -> int:
+    def park(self) -> int:
         """Until roused: with a job, or, where there is none, to go."""
         if cython.compiled:
             began = monotonic()
-            sleep(self, self.crew.hints, LOOK_OUT if self.soon and self.crew.looks_out else 0.0)  # type: ignore # noqa: F821
-            self.soon = monotonic() - began < SOON
+            sleep(self, self.pool.gil_hints, SPIN if self.soon and self.pool.may_spin else 0.0)  # type: ignore # noqa: F821
+            self.soon = monotonic() - began < RECENT
         else:
-            self.bed.acquire()
+            self.parker.acquire()
         return 0
 
-    def rouse(self) -> int:
-        """Once for each rest, by whoever took it out of `resting`."""
+    def unpark(self) -> int:
+        """Once each time that it parks, by whoever took it out of `parked`."""
         if cython.compiled:
             wake(self)  # type: ignore # noqa: F821
         else:
-            self.bed.release()
+            self.parker.release()
         return 0
 
     def put(self, item: Any) -> None:
         """What concurrent.futures calls for each thread at the end of the program: finish what there is, and go."""
-        self.crew.close()
+        self.pool.close()
 
 
-class Crew:
+class WorkerPool:
     """At most `limit` threads called `prefix`_0 and so on, started as jobs come in that nobody is free for."""
 
-    def __init__(self, limit: int, prefix: str, hints: Hints) -> None:
+    def __init__(self, limit: int, prefix: str, gil_hints: GilHints) -> None:
         self.limit = limit
         self.prefix = prefix
-        self.hints = hints
+        self.gil_hints = gil_hints
         self.jobs: deque[Any] = deque()
-        self.resting: list[Any] = []
+        self.parked: list[Any] = []
         self.workers: set[Any] = set()
         self.threads: set[Any] = set()
         self.started = 0
         self.closed = False
-        self.looks_out = several_cpus()
+        self.may_spin = several_cpus()
         self.prompt = False  # the last job's outcome came soon
         self.given = self.done = self.failed = self.cancelled = 0
         self.waits = 0  # jobs that waited for a worker
@@ -292,8 +292,8 @@ class Crew:
     def call(self, kernel: Kernel, future: Any, function: Any, args: Any) -> None:
         """Have ``function(*args)`` called, and `future`, of the loop `kernel`, told. Raises as `give` does."""
         self.give(LoopJob(kernel, future, function, args))
-        if self.prompt and self.looks_out:
-            kernel.expect_post(LOOK_OUT)
+        if self.prompt and self.may_spin:
+            kernel.expect_post(SPIN)
 
     def give(self, job: Any) -> None:
         """Take `job` in. Raises RuntimeError after `close`, at the end of the program, and where no thread can be started."""
@@ -314,22 +314,22 @@ class Crew:
             raise
 
     def place(self, job: Any) -> Any:
-        """Give `job` to a resting worker, or have it wait; else the new worker that must be started for it."""
+        """Give `job` to a parked worker, or have it wait; else the new worker that must be started for it."""
         if self.closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
-        job.crew = self
+        job.pool = self
         job.began = monotonic()
-        if self.resting:
-            at = len(self.resting) - 1
+        if self.parked:
+            at = len(self.parked) - 1
             # No call stands between here and the rousing: a worker that left the list and sleeps on would never be found again.
-            worker = self.resting[at]
-            del self.resting[at]
+            worker = self.parked[at]
+            del self.parked[at]
             self.given += 1
             worker.job = job
             if cython.compiled:
-                worker.rouse()
+                worker.unpark()
             else:
-                worker.bed.release()
+                worker.parker.release()
             return None
         if len(self.workers) >= self.limit:
             self.given += 1
@@ -404,7 +404,7 @@ class Crew:
             else:
                 if cython.compiled:
                     go_to_bed(worker)  # type: ignore # noqa: F821
-                self.resting.append(worker)
+                self.parked.append(worker)
             return None
         finally:
             if not cython.compiled:
@@ -420,14 +420,14 @@ class Crew:
 
     def dismiss(self) -> int:
         self.closed = True
-        while self.resting:
-            at = len(self.resting) - 1
-            worker = self.resting[at]
-            del self.resting[at]
+        while self.parked:
+            at = len(self.parked) - 1
+            worker = self.parked[at]
+            del self.parked[at]
             if cython.compiled:
-                worker.rouse()
+                worker.unpark()
             else:
-                worker.bed.release()
+                worker.parker.release()
         return 0
 
     def drop_jobs(self) -> None:
@@ -504,7 +504,7 @@ class Crew:
 
     def busy_threads(self) -> list[threading.Thread]:
         """The threads that are inside a job."""
-        resting = {id(worker) for worker in self.resting}
-        busy = {id(worker) for worker in list(self.workers)} - resting
+        parked = {id(worker) for worker in self.parked}
+        busy = {id(worker) for worker in list(self.workers)} - parked
         queues = pool_module._threads_queues  # type: ignore[attr-defined]
         return [thread for thread in list(self.threads) if thread.is_alive() and id(queues.get(thread)) in busy]

@@ -100,7 +100,7 @@ class DatagramTransport(DatagramState):
     # -- what the driver says
 
     def received_from(self, data: bytes, address: Any) -> int:
-        if self.kernel._shown is not None:
+        if self.kernel._announced_task is not None:
             self.kernel.enter_callback()
         try:
             call_method_with_two_in(self.context, self.protocol, "datagram_received", data, address)

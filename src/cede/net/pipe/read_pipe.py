@@ -93,7 +93,7 @@ class ReadPipeTransport(BaseTransport):
     # -- what the driver says
 
     def received(self, data: bytes) -> int:
-        if self.kernel._shown is not None:
+        if self.kernel._announced_task is not None:
             self.kernel.enter_callback()
         try:
             call_method_in(self.context, self.protocol, "data_received", data)

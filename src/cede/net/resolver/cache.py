@@ -11,7 +11,7 @@ from collections import OrderedDict
 from typing import Any
 
 
-class RememberedNames:
+class NameCache:
     """At most `size` answers, each for `seconds`. Raises TypeError or ValueError for bounds that are none."""
 
     def __init__(self, seconds: float, size: int) -> None:

@@ -103,7 +103,7 @@ def interleave(infos: list[AddressInfo], first_family_count: int = 1) -> list[Ad
     return ordered
 
 
-class NamePool:
+class ResolverPool:
     """Threads that only look names up, started as they are needed and never more than `limit`; at most `queue` look-ups wait for one.
 
     They are daemons: a resolver that does not answer must not hold up the end of the program.

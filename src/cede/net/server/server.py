@@ -27,7 +27,7 @@ WAITS_FOR_CLIENTS = sys.version_info >= (3, 12)
 ONCE = ((),)  # the arguments of one call
 
 
-class _Door(AcceptSink):
+class _CheckpointHook(AcceptSink):
     """What the driver tells of one listening socket."""
 
     def __init__(self, server: Server, sock: socket.socket) -> None:
@@ -333,7 +333,7 @@ class Server(asyncio.AbstractServer):
         self._loop._servers.add(self)
         for sock in self._sockets:
             sock.listen(self._backlog)
-            acceptor = self._loop.driver.open_acceptor(sock, _Door(self, sock), self._backlog)
+            acceptor = self._loop.driver.open_acceptor(sock, _CheckpointHook(self, sock), self._backlog)
             self._acceptors.append(acceptor)
             acceptor.start()
 

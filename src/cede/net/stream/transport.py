@@ -66,7 +66,7 @@ class StreamTransport(BurstState):
         self.queued = 0
         self.step = -1
         self.writes = 0
-        self.habit = 0
+        self.multi_write_streak = 0
         self.held = None
         self.protocol_paused = False
         self.reading_paused = False
@@ -117,7 +117,7 @@ class StreamTransport(BurstState):
     # -- what the driver says
 
     def received(self, data: bytes) -> int:
-        if self.kernel._shown is not None:
+        if self.kernel._announced_task is not None:
             self.kernel.enter_callback()
         try:
             if cython.compiled:
@@ -131,7 +131,7 @@ class StreamTransport(BurstState):
         return 0
 
     def get_buffer(self) -> Any:
-        if self.kernel._shown is not None:
+        if self.kernel._announced_task is not None:
             self.kernel.enter_callback()
         protocol = self.protocol
         try:
@@ -149,7 +149,7 @@ class StreamTransport(BurstState):
         return buffer
 
     def buffer_updated(self, count: int) -> int:
-        if self.kernel._shown is not None:
+        if self.kernel._announced_task is not None:
             self.kernel.enter_callback()
         try:
             if cython.compiled:

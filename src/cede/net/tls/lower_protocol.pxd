@@ -1,5 +1,5 @@
 from cede.net.tls.transport cimport TLSTransport
 
-cdef class TLSPort:
+cdef class LowerProtocol:
     cdef TLSTransport transport
     cdef object __weakref__

@@ -9,7 +9,7 @@ from typing import Any
 from cede.net.tls.transport import TLSTransport
 
 
-class TLSPort:
+class LowerProtocol:
     """Passes on to `transport` what the transport underneath tells. ``isinstance(port, asyncio.BufferedProtocol)`` holds."""
 
     # For a TLS transport underneath, which has decrypted bytes and would only copy them.

@@ -53,7 +53,7 @@ class TLSTransport(TLSReceiving):
 
     ``isinstance(transport, asyncio.Transport)`` holds, and the methods are those of asyncio's. `sslcontext` is an ``ssl.SSLContext``.
     `waiter`, a future, is set when the handshake is over. `made`: the protocol knows of the connection already, and is told of its end
-    alone. The timeouts are in seconds. Whoever makes one makes a `TLSPort` for it too, the protocol of the transport underneath.
+    alone. The timeouts are in seconds. Whoever makes one makes a `LowerProtocol` for it too, the protocol of the transport underneath.
     """
 
     _start_tls_compatible = True
