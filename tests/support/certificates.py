@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import subprocess
@@ -37,7 +38,9 @@ def made(name: str) -> Path:
 @functools.cache
 def keeper() -> tempfile.TemporaryDirectory[str]:
     """Where the files live as long as the process does."""
-    return tempfile.TemporaryDirectory(prefix="cede-certificates-", ignore_cleanup_errors=True)
+    folder = tempfile.TemporaryDirectory(prefix="cede-certificates-", ignore_cleanup_errors=True)
+    atexit.register(folder.cleanup)  # left to itself it warns, which is an error where warnings are
+    return folder
 
 
 def server_context(name: str = "localhost", clients: str | None = None) -> Any:
