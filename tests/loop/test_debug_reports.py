@@ -19,12 +19,9 @@ import pytest
 
 from tests.support.certificates import client_context, server_context
 from tests.support.driver_worlds import OURS, World
+from tests.support.loops import is_cede
 
 Run = Callable[..., Any]
-
-
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
 
 
 # -- where things were made

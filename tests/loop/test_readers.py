@@ -14,10 +14,7 @@ from typing import Any
 
 import pytest
 
-
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
-
+from tests.support.loops import is_cede
 
 Pair = tuple[socket.socket, socket.socket]
 Run = Callable[..., Any]

@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.loops import is_cede
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-
-
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
 
 
 def raise_signal(number: int) -> None:

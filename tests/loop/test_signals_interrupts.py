@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import textwrap
 
 import pytest
 
 import cede.core.scheduler.kernel
 from cede.loop.config import driver_names
+from tests.support.scripts import run_script
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -18,17 +16,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.fixture(params=driver_names())
 def driver(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-def run_script(script: str, driver: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        env=os.environ | {"CEDE_DRIVER": driver},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 INTERRUPT_SOON = """
@@ -64,7 +51,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out, err) == (0, "cancelled\ninterrupted\n", "")
 
@@ -83,7 +70,7 @@ killer.wait()
 print(loop.run_until_complete(asyncio.sleep(0, "usable")))
 loop.close()
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out, err) == (0, "interrupted False\nusable\n", "")
 
@@ -121,7 +108,7 @@ loop.run_until_complete(asyncio.sleep(0))
 print(left)
 loop.close()
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out) == (0, "interrupted []\n['ran later']\n"), err
 
@@ -144,7 +131,7 @@ try:
 except KeyboardInterrupt:
     print("second")
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out) == (0, "first\nsecond\n"), err
 
@@ -170,7 +157,7 @@ async def main():
     return True
 print(cede.run(main()))
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out, err) == (0, "True\n", "")
 
@@ -194,7 +181,7 @@ except KeyboardInterrupt as error:
     print(error)
 loop.close()
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out, err) == (0, "alarm\n", "")
 
@@ -220,7 +207,7 @@ async def main():
     return await loop.run_in_executor(None, send)
 print(cede.run(main()))
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out, err) == (0, "all answered\n", "")
 
@@ -265,7 +252,7 @@ async def main():
     return received
 print(cede.run(main()))
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out, err) == (0, "10000\n", "")
 
@@ -301,6 +288,6 @@ for attempt in range(20):
     loop.close()
 print("whole")
 """,
-        driver,
+        CEDE_DRIVER=driver,
     )
     assert (status, out, err) == (0, "whole\n", "")

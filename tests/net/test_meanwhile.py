@@ -5,19 +5,15 @@ a finalizer that the collector runs on another thread. Afterwards the transport 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import cede
 from tests.support.certificates import client_context, server_context
+from tests.support.scripts import run_script
 
 Action = Callable[[Any], Any]
 
@@ -281,18 +277,6 @@ def test_more_arrived_than_there_is_room_for() -> None:
         port.connection_lost(None)
 
     assert run(main) == []
-
-
-def run_script(script: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script)],
-        env=dict(os.environ),
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import Told, is_cede, leaves_no_descriptor, needs_proc, python
+from tests.support.loops import is_cede
+from tests.support.processes import Told, leaves_no_descriptor, needs_proc, python
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX processes")
 Run = Callable[..., Any]

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from cede.process import child as child_module
-from tests.support.processes import Told, is_cede, python
+from tests.support.loops import is_cede
+from tests.support.processes import Told, python
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX processes")
 Run = Callable[..., Any]

@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import textwrap
 import threading
 import weakref
 from collections.abc import Callable
@@ -18,23 +17,10 @@ import pytest
 
 import cede
 from cede.loop.config import driver_names
+from tests.support.loops import is_cede
+from tests.support.scripts import run_script
 
 Run = Callable[..., Any]
-
-
-def run_script(script: str, **environment: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
 
 
 @pytest.mark.parametrize("driver", driver_names())

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import cede
+from tests.support.loops import is_cede
 
 Run = Callable[..., Any]
 
@@ -22,10 +23,6 @@ def collector_off() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
 
 
 @pytest.mark.slow

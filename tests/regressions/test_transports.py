@@ -6,9 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
-import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +15,15 @@ import pytest
 from cede.loop.config import driver_names
 from tests.support.certificates import client_context, server_context
 from tests.support.driver_worlds import OURS, WORLDS, Notes, World, connect, reset, turns, until
+from tests.support.scripts import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 each_world = pytest.mark.parametrize("world", WORLDS, ids=repr)
 each_of_ours = pytest.mark.parametrize("world", OURS, ids=repr)
 
 
-def run_script(script: str, driver: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        # Large blocks are the system's own, so that what is freed is seen to be, whatever the allocator would keep.
-        env=os.environ | {"CEDE_DRIVER": driver, "PYTHONPATH": str(ROOT), "MALLOC_MMAP_THRESHOLD_": "65536"},
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    return done.returncode, done.stdout, done.stderr
+# Large blocks are the system's own, so that what is freed is seen to be, whatever the allocator would keep.
+GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}
 
 
 @each_world
@@ -124,7 +115,8 @@ def test_memory_comes_back_after_a_flood(driver: str) -> None:
             return "given back"
         print(cede.run(main()))
         """,
-        driver,
+        CEDE_DRIVER=driver,
+        **GIVEN_BACK,
     )
     assert (status, out) == (0, "given back\n"), err
 
@@ -191,7 +183,8 @@ def test_memory_comes_back_after_many_tls_connections(driver: str) -> None:
             return "given back"
         print(cede.run(main()))
         """,
-        driver,
+        CEDE_DRIVER=driver,
+        **GIVEN_BACK,
     )
     assert (status, out) == (0, "given back\n"), err
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import subprocess
 import sys
 import textwrap
 import threading
@@ -16,6 +14,7 @@ import pytest
 
 import cede
 from cede.loop.config import driver_names
+from tests.support.scripts import run_script
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and exits")
 
@@ -28,12 +27,8 @@ def driver(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def run_script(script: str, driver: str, prelude: str = "") -> tuple[int, str, str]:
-    source = "import asyncio, atexit, os, signal, sys, threading, time\nimport cede\n" + textwrap.dedent(prelude) + textwrap.dedent(script)
-    done = subprocess.run(
-        [sys.executable, "-c", source], env=os.environ | {"CEDE_DRIVER": driver}, capture_output=True, text=True, timeout=60
-    )
-    return done.returncode, done.stdout, done.stderr
+def run_program(script: str, driver: str, prelude: str = "") -> tuple[int, str, str]:
+    return run_script(script, "import asyncio, atexit, os, signal, sys, threading, time\nimport cede\n", prelude, CEDE_DRIVER=driver)
 
 
 def test_a_clean_end_is_as_without_grace() -> None:
@@ -190,7 +185,7 @@ def test_what_was_written_is_sent_before_the_end() -> None:
 
 
 def test_a_task_that_will_not_be_cancelled(driver: str) -> None:
-    status, out, err = run_script(
+    status, out, err = run_program(
         """
         async def stubborn():
             while True:
@@ -221,7 +216,7 @@ def test_a_task_that_will_not_be_cancelled(driver: str) -> None:
 @pytest.mark.parametrize("executor", ["None", "pool"])
 def test_a_stuck_thread_does_not_hold_up_the_exit(driver: str, executor: str) -> None:
     """cpython#111358, #107505: what is to be done at the exit is done, output is not lost, and the status tells (backtalk 24)."""
-    status, out, err = run_script(
+    status, out, err = run_program(
         f"""
         from concurrent.futures import ThreadPoolExecutor
         pool = ThreadPoolExecutor(1, "given")
@@ -243,7 +238,7 @@ def test_a_stuck_thread_does_not_hold_up_the_exit(driver: str, executor: str) ->
 
 
 def test_a_thread_that_ends_after_all_is_not_left_behind(driver: str) -> None:
-    status, out, err = run_script(
+    status, out, err = run_program(
         """
         gate = threading.Event()
         def late():
@@ -267,7 +262,7 @@ def test_a_thread_that_ends_after_all_is_not_left_behind(driver: str) -> None:
 
 
 def test_a_peer_that_takes_nothing_is_cut_off(driver: str) -> None:
-    status, out, err = run_script(
+    status, out, err = run_program(
         """
         import socket
         async def main():
@@ -288,7 +283,7 @@ def test_a_peer_that_takes_nothing_is_cut_off(driver: str) -> None:
 
 
 def test_a_blocked_loop_is_left(driver: str) -> None:
-    status, out, err = run_script(
+    status, out, err = run_program(
         """
         import cede.runner.run
         cede.runner.run.LAST_CHANCE = 0.1
@@ -339,7 +334,7 @@ SIGNALLED = """
 
 def test_sigterm_ends_it_in_order(driver: str) -> None:
     prelude = "NUMBER, STUBBORN = signal.SIGTERM, False\n" + textwrap.dedent(SIGNALLED)
-    status, out, err = run_script("cede.run(main(), grace=60)", driver, prelude)
+    status, out, err = run_program("cede.run(main(), grace=60)", driver, prelude)
     assert (status, out, err) == (143, "cancelled\ncleaned up\n", "")
 
 
@@ -350,7 +345,7 @@ def test_ctrl_c_ends_it_in_order(driver: str) -> None:
     except KeyboardInterrupt:
         print("interrupted")
     """
-    status, out, err = run_script(script, driver, "NUMBER, STUBBORN = signal.SIGINT, False\n" + textwrap.dedent(SIGNALLED))
+    status, out, err = run_program(script, driver, "NUMBER, STUBBORN = signal.SIGINT, False\n" + textwrap.dedent(SIGNALLED))
     assert (status, out, err) == (0, "cancelled\ncleaned up\ninterrupted\n", "")
 
 
@@ -363,7 +358,7 @@ def test_a_main_task_that_will_not_end(driver: str, number: str, why: str) -> No
         print(error, type(error.__context__).__name__, flush=True)
         os._exit(5)
     """
-    status, out, err = run_script(script, driver, f"NUMBER, STUBBORN = signal.{number}, True\n" + textwrap.dedent(SIGNALLED))
+    status, out, err = run_program(script, driver, f"NUMBER, STUBBORN = signal.{number}, True\n" + textwrap.dedent(SIGNALLED))
     assert (status, out) == (5, f"cancelled\nthe shutdown took longer than its grace of 0.1 seconds: 1 task still at work {why}\n"), err
     assert ", in forever" in err
 
@@ -377,7 +372,7 @@ def test_without_grace_sigterm_is_the_systems() -> None:
 
 def test_the_report_tells_of_tasks_threads_and_transports_at_once(driver: str) -> None:
     """What still ran, each with where it was; the status is that of an error, and output that was written before is not lost."""
-    status, out, err = run_script(
+    status, out, err = run_program(
         """
         import socket
         def stuck_here():
@@ -462,7 +457,7 @@ def test_a_generator_that_cleans_up(driver: str, how: str, in_time: bool) -> Non
         print(error, [each.__qualname__ for each in error.generators])
         raise
     """
-    status, out, err = run_script(script, driver, rows_that_take(0.02 if in_time else NEVER))
+    status, out, err = run_program(script, driver, rows_that_take(0.02 if in_time else NEVER))
     if in_time:
         assert (status, out, err) == (0, "committed\n", "")
         return
@@ -477,7 +472,7 @@ def test_a_generator_that_cleans_up(driver: str, how: str, in_time: bool) -> Non
 
 
 def test_tasks_that_a_generator_leaves_are_ended_too(driver: str) -> None:
-    status, out, err = run_script(
+    status, out, err = run_program(
         """
         async def background():
             try:
@@ -501,7 +496,7 @@ def test_tasks_that_a_generator_leaves_are_ended_too(driver: str) -> None:
 
 
 def test_a_pool_that_will_not_close_is_told(driver: str) -> None:
-    status, out, err = run_script(
+    status, out, err = run_program(
         """
         def stuck_here():
             threading.Event().wait()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import textwrap
-
 import pytest
 
 from cede.loop.config import driver_names
+from tests.support.scripts import run_script
 
 HEAD = """
 import asyncio, os, resource, signal, socket, sys
@@ -29,17 +25,11 @@ def refused(function, *errors):
 """
 
 
-def run_script(script: str, **environment: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", HEAD + textwrap.dedent(script)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
+def run_limited(script: str, **environment: str) -> tuple[int, str, str]:
+    code, printed, errors = run_script(script, HEAD, **environment)
     # A sanitizer says of each size that it refuses it.
-    said = [line for line in done.stderr.splitlines(True) if "AddressSanitizer failed to allocate" not in line]
-    return done.returncode, done.stdout, "".join(said)
+    said = [line for line in errors.splitlines(True) if "AddressSanitizer failed to allocate" not in line]
+    return code, printed, "".join(said)
 
 
 @pytest.mark.parametrize("driver", driver_names())
@@ -68,7 +58,7 @@ def test_no_descriptor_has_such_a_number(driver: str) -> None:
     loop.close()
     print("whole")
     """
-    assert run_script(script, CEDE_DRIVER=driver) == (0, "whole\n", "")
+    assert run_limited(script, CEDE_DRIVER=driver) == (0, "whole\n", "")
 
 
 @pytest.mark.parametrize("driver", driver_names())
@@ -157,7 +147,7 @@ def test_sizes_that_no_memory_has(driver: str) -> None:
     cede.run(main())
     print("whole")
     """
-    assert run_script(script, CEDE_DRIVER=driver) == (0, "whole\n", "")
+    assert run_limited(script, CEDE_DRIVER=driver) == (0, "whole\n", "")
 
 
 def test_pools_and_limits_of_any_size() -> None:
@@ -192,4 +182,4 @@ def test_pools_and_limits_of_any_size() -> None:
     cede.run(main())
     print("whole")
     """
-    assert run_script(script) == (0, "whole\n", "")
+    assert run_limited(script) == (0, "whole\n", "")

@@ -26,10 +26,6 @@ def is_running(pid: int) -> bool:
     return state not in "ZX"
 
 
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
-
-
 def python(code: str) -> tuple[str, ...]:
     return sys.executable, "-I", "-S", "-c", textwrap.dedent(code)
 

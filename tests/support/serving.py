@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.loops import is_cede
+
 # asyncio's wait_closed waits for connections since 3.12.1 (ours since 3.12), and close_clients is new in 3.13 (ours has it everywhere).
 OLD_ORACLE = sys.version_info < (3, 13)
-
-
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
 
 
 def skip_old_oracle(loop: asyncio.AbstractEventLoop) -> None:

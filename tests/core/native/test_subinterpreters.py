@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
-import textwrap
 from typing import Any
 
 import pytest
 
 import cede.core.scheduler.kernel
+from tests.support.scripts import run_script
 
 COMPILED = not cede.core.scheduler.kernel.__file__.endswith(".py")
 
@@ -90,12 +89,6 @@ pytestmark = pytest.mark.skipif(module_there() is None, reason="this Python make
 KINDS = ["legacy", "own"]  # one that shares everything with the main one, and one that is isolated, with a lock of its own since 3.12
 
 
-def run_script(kind: str, script: str) -> tuple[int, str, str]:
-    source = f"KIND = {kind!r}\n" + PRELUDE + textwrap.dedent(script)
-    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", source], capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout, done.stderr
-
-
 @pytest.mark.compiled
 @pytest.mark.skipif(not COMPILED, reason="uncompiled it runs there")
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +105,7 @@ def test_a_compiled_cede_refuses_and_the_main_interpreter_is_none_the_worse(kind
     import asyncio, cede
     print(cede.run(asyncio.sleep(0.001, "main runs")))
     """
-    assert run_script(kind, script) == (0, "refused: True\nFalse False\n" * 3 + "main runs\n", "")
+    assert run_script(script, f"KIND = {kind!r}\n", PRELUDE) == (0, "refused: True\nFalse False\n" * 3 + "main runs\n", "")
 
 
 @pytest.mark.skipif(COMPILED, reason="compiled it refuses")
@@ -129,4 +122,4 @@ def test_an_uncompiled_cede_runs_in_each(kind: str) -> None:
     exec(RUNNING)
     """
     expected = "(b'data', b'', (5, True))\n" if threaded else "(b'data', b'', False)\n"
-    assert run_script(kind, script) == (0, expected * 4, "")
+    assert run_script(script, f"KIND = {kind!r}\n", PRELUDE) == (0, expected * 4, "")

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.serving import Echo, client_of, is_cede, talk
+from tests.support.loops import is_cede
+from tests.support.serving import Echo, client_of, talk
 
 
 def test_a_factory_that_raises_costs_its_connection_only(run: Callable[..., Any]) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import cede
-from tests.support.serving import OLD_ORACLE, Echo, client_of, is_cede, skip_old_oracle, talk
+from tests.support.loops import is_cede
+from tests.support.serving import OLD_ORACLE, Echo, client_of, skip_old_oracle, talk
 
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
 

@@ -16,9 +16,7 @@ from typing import Any
 
 import pytest
 
-
-def is_cede(loop: asyncio.AbstractEventLoop) -> bool:
-    return "cede" in type(loop).__module__
+from tests.support.loops import is_cede
 
 
 class Silent(asyncio.Protocol):
