@@ -50,7 +50,7 @@ def test_a_loop_uses_the_default_driver(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("CEDE_DRIVER", raising=False)
     loop = package.new_event_loop()
     try:
-        assert type(loop.driver).__module__ == f"cede.drivers.{info.collect()['driver']['default']}"
+        assert type(loop.driver).__module__.split(".")[:3] == ["cede", "drivers", info.collect()["driver"]["default"]]
     finally:
         loop.close()
 
