@@ -159,7 +159,8 @@ class Fuzzer:
     # -- the objects
 
     def victims(self) -> list[tuple[str, Callable[[], Any]]]:
-        types_ = [thing for name, thing in sorted(vars(cede).items()) if isinstance(thing, type) and not name.startswith("_")]
+        named = {name: getattr(cede, name) for name in dir(cede) if not name.startswith("_")}
+        types_ = [thing for _, thing in sorted(named.items()) if isinstance(thing, type)]
         found: list[tuple[str, Callable[[], Any]]] = []
         for cls in types_:
             found.append((f"unborn {cls.__name__}", lambda cls=cls: cls.__new__(cls)))  # type: ignore[misc]
