@@ -148,6 +148,26 @@ $(VENV)/.wrk: | $(VENV)/.python
 bench: $(VENV)/.installed $(VENV)/.deps-bench $(VENV)/.wrk  ## measure cede beside its peers, write benchmarks/results
 	@"$(VENV)/bin/python" -m benchmarks $(rows) $(ARGS)
 
+# Each in an environment that `make matrix` uses too, and looked for as there.
+IMPORT_PYTHONS ?= 3.13 3.14
+define LOOK_FOR
+import sys
+from tests.matrix.pythons import NotFound, find
+try:
+    found = find(sys.argv[1])
+except NotFound as error:
+    sys.exit(f"Python {sys.argv[1]}: not measured, {error}")
+print(*found.prefix, "make --no-print-directory bench ROWS=install.*", f"PYTHON={found.command} VENV=.venv-{sys.argv[1]}")
+endef
+export LOOK_FOR
+
+.PHONY: bench-import
+bench-import:  ## what an import takes, on Python 3.13 and 3.14 where they are, else on this one
+	@found=; for version in $(IMPORT_PYTHONS); do \
+		measure="$$("$(PYTHON)" -c "$$LOOK_FOR" "$$version")" || continue; \
+		found=1; $$measure || exit 1; \
+	done; [ -n "$$found" ] || $(MAKE) --no-print-directory bench ROWS='install.*'
+
 # make bench-compare BASE=main~20 ROWS="task.*"; ARGS=--help tells the rest.
 .PHONY: bench-compare
 bench-compare: $(VENV)/.deps $(VENV)/.deps-bench $(VENV)/.wrk  ## measure what cede costs here beside what it cost at BASE=commit

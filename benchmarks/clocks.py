@@ -34,8 +34,16 @@ def active() -> float:
 
     On a quiet machine it is the wall clock. On a busy one it leaves out what other programs took, and still counts what
     the measured one waited for of its own accord, which CPU time would not.
+
+    Both clocks are read at one moment: a process that lost its CPU between the two would be told that it had waited for longer than it ran.
     """
-    return time.perf_counter() - waited()
+    before = waited()
+    while True:
+        now = time.perf_counter()
+        after = waited()
+        if after == before:
+            return now - before
+        before = after
 
 
 def pace() -> float:

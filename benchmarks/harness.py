@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -119,6 +120,8 @@ class Run:
         self.repeats_left = 0
         self.seconds = 0.0
         self.rounds_done = 0
+        self.load = (os.getloadavg()[1], 0.0)
+        """Of the machine, over five minutes: before the run, and at its end, the run included."""
 
     def rounds_of(self, row: Row) -> int:
         """Memory hardly varies and takes long: two rounds are enough."""
@@ -150,6 +153,7 @@ class Run:
                     self.one(row, name, cell)
             self.rounds_done = turn + 1
         self.seconds = time.monotonic() - began
+        self.load = (self.load[0], os.getloadavg()[1])
 
     def one(self, row: Row, name: str, cell: Cell) -> None:
         """One measurement, repeated when it was disturbed."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+
+from benchmarks.loops import ROOT
 
 
 def processor() -> str:
@@ -26,10 +29,21 @@ def kernel() -> str:
     return f"{platform.system().lower()}-{'.'.join(numbers)}"
 
 
+def commit() -> str:
+    """The commit that this tree is at, with ``+`` where its package has changes; ``unknown`` without git."""
+    try:
+        words = ("rev-parse", "--short=9", "HEAD"), ("status", "--porcelain", "--", "src", "setup.py", "pyproject.toml")
+        head, changes = (subprocess.run(["git", *each], cwd=ROOT, capture_output=True, text=True, check=True).stdout for each in words)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.strip() + ("+" if changes.strip() else "")
+
+
 def facts() -> dict[str, str]:
-    """Machine, system, interpreter and date. No host name, no path, no user."""
+    """Commit, machine, system, interpreter and date. No host name, no path, no user."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
+        "commit": commit(),
         "python": f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}",
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "processor": f"{processor()}, {len(os.sched_getaffinity(0))} usable CPUs",

@@ -130,6 +130,9 @@ def notes(run: Run) -> list[str]:
             f"The machine took {run.best_pace:.0f} us at best and {run.worst_pace:.0f} us at worst "
             "for one fixed piece of work during the run."
         )
+    said.append(
+        f"The load of the machine, over five minutes: {run.load[0]:.1f} before the run, {run.load[1]:.1f} at its end, the run included."
+    )
     shaken, all_of_them = sum(cell.disturbed for *_, cell in cells), sum(len(cell.samples) for *_, cell in cells)
     if shaken:
         said.append(
@@ -212,6 +215,8 @@ def as_json(run: Run, pure: bool) -> dict[str, Any]:
         "pure": pure,
         "settings": asdict(run.settings),
         "seconds": round(run.seconds, 1),
+        "rounds": run.rounds_done,
+        "load": run.load,
         "loops": [asdict(each) for each in run.installed],
         "targets": [
             {

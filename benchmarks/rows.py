@@ -182,7 +182,7 @@ ROWS = (
         "Starlette and uvicorn, ten tasks gathered under a time limit",
         RPS,
         True,
-        targets=(Target(RPS, "best", 1.0),),
+        targets=(Target(CAPACITY, "best", 1.0),),
         needs=("uvicorn", "starlette"),
     ),
     Row("http.uvicorn", "http", "hello, Starlette and uvicorn", RPS, True, targets=beside_best(RPS, 1.0), needs=("uvicorn", "starlette")),

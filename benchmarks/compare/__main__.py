@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from benchmarks.compare.counting import Counter
 
 HOW = """\
-Each row is measured in pairs: the base and this tree, one right after the other, each in a fresh process, the order changing from round to
-round. The benchmark's programs are this tree's for both.
+Each row is measured in pairs: the base and this tree, one right after the other, each in a fresh process of which the best batch counts,
+the order changing from round to round. The benchmark's programs are this tree's for both.
 
   ratio      of the medians, as a cost: above 1 this tree is slower (or larger), also in rows where more is better
   interval   where the ratio of a pair lies at the median, with 95 % confidence, whatever the noise looks like

@@ -39,7 +39,8 @@ RESTS_ON = (
 )
 """The rows that the design rests on: what is measured unless somebody names others."""
 
-BATCH = 0.02
+BATCH, BATCHES = 0.002, 50
+"""Seconds of a batch, and how many: the best of them counts. On a busy machine most are disturbed, and few short ones are not."""
 PATIENCE = 90.0
 
 
@@ -152,7 +153,8 @@ def rounds_of(line: Line, rounds: int, wished: bool) -> int:
 def measure(build: Build, line: Line) -> dict[str, float]:
     """One measurement in a fresh process of a build. Raises `MeasureError`."""
     if line.row.kind in ("task", "work"):
-        return run_json("benchmarks.task_worker", [line.row.key, line.contestant, "--batch", str(BATCH)], PATIENCE, str(build.python))
+        how = ["--batch", str(BATCH), "--batches", str(BATCHES), "--best"]
+        return run_json("benchmarks.task_worker", [line.row.key, line.contestant, *how], PATIENCE, str(build.python))
     options = [line.row.key, line.contestant, "--programs", str(PLACE / "programs")]
     return run_json("benchmarks.compare.one", options, PATIENCE, str(build.python))
 
@@ -180,8 +182,7 @@ def counted(line: Line) -> bool:
 def count_pair(line: Line, builds: tuple[Build, Build], counter: Counter) -> None:
     """Instructions of both builds; a row that cannot be counted has none."""
     least = ALL[line.row.key].least
-    # What was measured went on for five batches.
-    operations = -(-int(line.operations * counter.seconds / (5 * BATCH)) // least) * least or least
+    operations = -(-int(line.operations * counter.seconds / (BATCHES * BATCH)) // least) * least or least
     try:
         base, this = (per_operation(counter, lambda n, build=build: worker(build, line, n), operations) for build in builds)  # type: ignore[misc]
     except MeasureError:

@@ -6,15 +6,17 @@ import asyncio
 import importlib.metadata
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from benchmarks import harness, http_rows, http_server, install_rows
+from benchmarks import clocks, harness, http_rows, http_server, install_rows, publish, task_worker
 from benchmarks.children import MeasureError
 from benchmarks.harness import Cell
 from benchmarks.loops import BARE, GOAL, OURS, OWN, Installed, label
-from benchmarks.rows import MS, ROWS, RPS, Target, choose
+from benchmarks.rows import CAPACITY, MS, ROWS, RPS, Target, choose
 from benchmarks.verdict import judge
+from benchmarks.work import Work
 
 ALL = [Installed(name, "ok") for name in ("asyncio", "uvloop", "cede")]
 
@@ -97,3 +99,90 @@ def test_a_web_row_of_cedes_own_is_a_program_under_cede_run() -> None:
     assert http_rows.server_command("gather", OWN)[1:6] == ["-m", "cede", "run", "-m", "benchmarks.http_server"]
     assert http_rows.server_command("gather", OURS)[1:3] == ["-m", "benchmarks.http_server"]
     assert (label(OWN, "http"), label(OWN, "task"), label(BARE)) == ("cede run", "cede, own API", "no loop")
+
+
+def test_a_clock_that_stands_still_is_read_at_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The process loses its CPU for two seconds, from 10 to 12, between the two clocks.
+    waits, times = iter([1.0, 3.0, 3.0]), iter([10.0, 12.5])
+    monkeypatch.setattr(clocks, "waited", lambda: next(waits))
+    monkeypatch.setattr(clocks.time, "perf_counter", lambda: next(times))
+    assert clocks.active() == 9.5
+
+
+@pytest.mark.parametrize(("best", "took"), [(False, 0.003), (True, 0.001)])
+def test_of_many_batches_the_median_counts_or_the_best(best: bool, took: float) -> None:
+    calls = iter([0.01] + [0.001, 0.003, 0.009] * 3)
+
+    async def body(bench: Any, n: int) -> float:
+        return next(calls) * n
+
+    seen = asyncio.run(task_worker.measure(None, Work(body, least=1), 0.01, 9, best))  # type: ignore[arg-type]
+    assert seen["ns"] == pytest.approx(took * 1e9)
+    assert seen["operations"] == 9
+
+
+def test_long_batches_are_fewer() -> None:
+    async def body(bench: Any, n: int) -> float:
+        return 1.0
+
+    assert asyncio.run(task_worker.measure(None, Work(body, least=1), 0.002, 50))["operations"] == task_worker.BATCHES  # type: ignore[arg-type]
+
+
+# --- what is published ------------------------------------------------------------------------------------------------------
+
+
+def a_result() -> dict[str, Any]:
+    """As `make bench` writes it: cede in the middle of two peers in each of the five rows, its own API in front."""
+    metrics = {row.key: CAPACITY if row.kind in ("http", "net") else row.metric for row in ROWS}
+    told = {"asyncio": 3000.4, "uvloop": 1000.0, OURS: 2000.0, OWN: 500.0}
+
+    def cell(value: float, key: str) -> dict[str, Any]:
+        return {"rounds": [{metrics[key].key: value * part} for part in (0.9, 1.0, 1.4)], "failures": [], "disturbed": 1}
+
+    rows = {key: {name: cell(value, key) for name, value in told.items()} for key in publish.FIVE}
+    del rows["install.import"]["asyncio"]
+    machine = {"commit": "abc", "python": "CPython 3.14.8, GCC", "system": "Linux", "processor": "a CPU", "date": "2026-12-01 18:00 UTC"}
+    return {"machine": machine, "pure": False, "rounds": 3, "load": [0.25, 2.5], "rows": rows}
+
+
+def test_the_readme_has_five_rows_of_one_result() -> None:
+    head, _, *lines = publish.five(a_result()).splitlines()
+    assert head == "|  | asyncio | uvloop | **cede** | **cede**, own API or `cede run` |"
+    assert [line.count("|") for line in lines] == [6] * 5
+    assert lines[1] == "| `create_task` and await it: ns | 3,000 | 1,000 | 2,000 | 500 |"
+    assert "| asyncio is imported already: ms |  | 1,000.00 |" in lines[4].replace("`import`, where ", "")
+    assert publish.where(a_result()) == (
+        "cede abc, CPython 3.14.8, Linux, a CPU, 2026-12-01, 3 rounds. Load of the machine before the run 0.2; "
+        "19 of 57 measurements were disturbed by other work."
+    )
+
+
+def test_the_page_counts_what_is_met_and_what_is_not() -> None:
+    told = publish.every(a_result())
+    assert told.startswith("1 of 9 goals are met.\n\n| row | cede |")
+    assert "| uvloop 1,000 ns | 2.00x | <= 0.5x best peer | **no** |" in told
+    assert "| `create_task` and await it, own API | 500 ns | uvloop 1,000 ns | 0.50x | <= 0.5x best peer | yes |" in told
+
+
+def test_a_page_is_written_between_its_marks_alone(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    text = f"before\n{publish.BEGIN.format('old.json')}\nold\n{publish.END}\nafter {{}} \\1\n"
+    made = publish.inserted(text, "new.json", "| a \\1 |", page)
+    assert made == f"before\n{publish.BEGIN.format('new.json')}\n\n| a \\1 |\n\n{publish.END}\nafter {{}} \\1\n"
+    assert publish.inserted(made, "new.json", "| a \\1 |", page) == made
+    for wrong in ("no marks", text + text):
+        with pytest.raises(publish.PublishError, match="needs the marks"):
+            publish.inserted(wrong, "new.json", "", page)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("{", "no result of make bench"), ("{}", "no result of make bench"), ('{"rows": {}}', "has no row http.gather, task.create")],
+)
+def test_what_cannot_be_published_says_why(text: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = tmp_path / "result.json"
+    result.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        publish.main([str(result)])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
