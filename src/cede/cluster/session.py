@@ -31,6 +31,7 @@ from cede.cluster.errors import ClusterLost, ClusterWorkerDied
 from cede.cluster.leases import PREFIX, SILENT_AFTER, STOPPING, Leases, topic_of
 from cede.cluster.remote import perform
 from cede.cluster.serialize import pack_call
+from cede.core.task.operation import new_waiter
 from cede.flows.flow import Flow
 from cede.flows.mapping import map as map_locally
 from cede.offload.errors import Unpicklable, unpack_error
@@ -217,7 +218,7 @@ class Cluster:
     async def attempt(self, job: str, call: bytes, on_loop: bool) -> Any:
         """Once."""
         loop = asyncio.get_running_loop()
-        died = self.deaths[job] = loop.create_future()
+        died = self.deaths[job] = new_waiter(loop, self)
         future = self.client.submit(perform, job, call, on_loop, key=job, pure=False, retries=0)
         getter = asyncio.ensure_future(fetched(future))
         over = True

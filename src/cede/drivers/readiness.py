@@ -287,7 +287,7 @@ class ReadinessDriver(Driver):
     def park(self, sock: Any, fd: int, direction: int) -> Future:
         """A future that is finished when the socket may be tried again."""
         watch = self.watch_socket(sock, fd)
-        future = self.kernel.new_future()
+        future = self.kernel.waiter_for(watch)
         if direction == READ:
             watch.readers.append(future)
         else:

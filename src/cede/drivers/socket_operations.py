@@ -116,7 +116,7 @@ class SocketOperation(Operation):
 
     def give_way(self) -> int:
         """Go on in the next turn: there is room, so the socket would tell nothing."""
-        future = self.driver.kernel.new_future()
+        future = self.driver.kernel.waiter_for(self)
         self.driver.kernel.call_soon(wake, future)
         self.future = future
         future.blocking = True
@@ -369,7 +369,7 @@ class Connect(SocketOperation):
         return ENDED
 
     def retry_later(self) -> int:
-        future = self.driver.kernel.new_future()
+        future = self.driver.kernel.waiter_for(self)
         self.future = future
         self.timer = self.driver.kernel.call_later(BACKLOG_RETRY_SECONDS, wake, future)
         future.blocking = True

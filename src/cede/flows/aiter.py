@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
+from cede.core.task.operation import new_waiter
 from cede.flows.flow import Flow, reading
 from cede.flows.pump import END, FAILED, LATE, Pump, zipped
 
@@ -144,7 +145,7 @@ async def called(subscribe: Callable[[Callable[[Any], None]], Any], capacity: in
     try:
         while True:
             while not items:
-                reader = loop.create_future()
+                reader = new_waiter(loop, subscribe)
                 await reader
             yield items.popleft()
     finally:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from typing import Any
 
+from cede.core.task.operation import new_waiter
 from cede.flows.flow import Flow, Steps, reading
 from cede.flows.progress import shown
 from cede.flows.pump import zipped
@@ -77,7 +78,7 @@ class Mapping:
     async def feed(self, source: Source) -> None:
         while not source.stopping:
             while self.held() >= self.limit:
-                self.room = self.loop.create_future()
+                self.room = new_waiter(self.loop, self)
                 await source.wait_for_room(self.room)
                 if source.stopping:
                     return
@@ -98,7 +99,7 @@ class Mapping:
     async def drain(self) -> None:
         """What the items come from is closed when nobody works on an item any more."""
         while self.running:
-            self.drained = self.loop.create_future()
+            self.drained = new_waiter(self.loop, self)
             await self.drained
 
     def one_done(self, task: Any) -> None:
@@ -128,7 +129,7 @@ class Mapping:
         return task
 
     async def wait(self) -> None:
-        self.news = self.loop.create_future()
+        self.news = new_waiter(self.loop, self)
         try:
             await self.news
         finally:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from cede.core.task.operation import new_waiter
 from cede.flows.source import Source, end
 
 END = object()
@@ -46,7 +47,7 @@ class Pump:
         (iterator,) = source.iterators
         while not source.stopping:
             while len(self.items) >= self.capacity:
-                room = self.loop.create_future()
+                room = new_waiter(self.loop, self)
                 self.wants_room.append(room)
                 await source.wait_for_room(room)
                 if source.stopping:
@@ -82,7 +83,7 @@ class Pump:
                 return FAILED
             if self.left <= 0:
                 return END
-            self.reader = self.loop.create_future()
+            self.reader = new_waiter(self.loop, self)
             timer = None if deadline is None else self.loop.call_at(deadline, self.wake)
             try:
                 await self.reader

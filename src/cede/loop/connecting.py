@@ -202,7 +202,7 @@ class ConnectingMixin(LoopMixin):
         except BaseException:
             sock.close()  # given or not: it was handed to a transport that never came to be
             raise
-        waiter = self.create_future()
+        waiter = self.new_waiter(sock)
         try:
             transport = self._start_stream(sock, protocol, waiter, **options)
         except BaseException:

@@ -71,7 +71,7 @@ class DatagramsMixin(LoopMixin):
             sock, target = await self._open_datagram_socket(local_addr, remote_addr, family, proto, flags, reuse_port, allow_broadcast)
         try:
             protocol = protocol_factory()
-            waiter = self.create_future()
+            waiter = self.new_waiter(sock)
             transport = DatagramTransport(self, sock, protocol, target, waiter)  # type: ignore[arg-type]
         except BaseException:
             if made_here:

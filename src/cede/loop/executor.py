@@ -61,7 +61,7 @@ class ExecutorMixin(LoopMixin):
             if executor is None:
                 executor = self._default_executor = LoopThreads(self)  # type: ignore[arg-type]
             if type(executor) is LoopThreads:
-                future = self.create_future()
+                future = self.new_waiter(func)
                 executor.pool.call(self, future, func, args)  # type: ignore[arg-type]
                 return future
         else:
@@ -99,7 +99,7 @@ class ExecutorMixin(LoopMixin):
         executor = self._default_executor
         if executor is None:
             return True
-        finished = self.create_future()
+        finished = self.new_waiter(executor)
         # A daemon: if it is given up, it must not hold up the end of the program by itself.
         joiner = threading.Thread(target=self._join_executor, args=(executor, finished), name="cede-executor-shutdown", daemon=DAEMONS)
         joiner.start()

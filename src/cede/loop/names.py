@@ -7,6 +7,7 @@ import logging
 import socket
 from typing import Any
 
+from cede.core.task.wrap import wrap_future
 from cede.loop.mixin import LoopMixin
 from cede.net.resolver import resolver
 from cede.net.resolver.cache import NameCache
@@ -69,7 +70,7 @@ class NamingMixin(LoopMixin):
         pool = self._name_pool
         if pool is None:
             pool = self._name_pool = resolver.ResolverPool()
-        return asyncio.wrap_future(pool.submit(function, *args), loop=self)
+        return wrap_future(pool.submit(function, *args), loop=self, subject=args)  # type: ignore[no-any-return]
 
     def _timed_getaddrinfo(self, host: Any, port: Any, family: int, type: int, proto: int, flags: int) -> list[Any]:
         asked = [f"{host}:{port!r}"]

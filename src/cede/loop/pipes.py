@@ -35,7 +35,7 @@ class PipesMixin(LoopMixin):
     async def _connect_pipe(self, kind: Any, protocol_factory: Callable[[], Any], pipe: Any) -> tuple[Any, Any]:
         self._check_closed()
         protocol = protocol_factory()
-        waiter = self.create_future()
+        waiter = self.new_waiter(pipe)
         transport = kind(self, pipe, protocol, waiter)
         try:
             await waiter

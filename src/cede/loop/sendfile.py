@@ -55,7 +55,7 @@ class _WriteGate(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._open is None:
-            self._open = self._loop.create_future()
+            self._open = self._loop.new_waiter(self)
 
     def resume_writing(self) -> None:
         gate, self._open = self._open, None

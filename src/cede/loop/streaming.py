@@ -81,7 +81,7 @@ class StreamingMixin(LoopMixin):
         reader = reader_of(protocol)
         if not server_side:
             refuse_unread(reader, transport)
-        waiter = self.create_future()
+        waiter = self.new_waiter(transport)
         upgraded = tls.TLSTransport(
             self,
             protocol,

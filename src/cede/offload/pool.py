@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from cede.core.task.operation import new_waiter
 from cede.offload.call_site import calling_line
 from cede.offload.loop_state import loop_state_of
 from cede.sync.limiter import CapacityLimiter
@@ -228,7 +229,7 @@ class Pool:
         try:
             while self._places.busy:
                 if self._empty is None or self._empty.done():
-                    self._empty = asyncio.get_running_loop().create_future()
+                    self._empty = new_waiter(asyncio.get_running_loop(), self)
                 await asyncio.shield(self._empty)
             await self.end()
         except BaseException:

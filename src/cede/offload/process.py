@@ -22,6 +22,7 @@ import sys
 import weakref
 from typing import Any
 
+from cede.core.task.operation import new_waiter
 from cede.offload import worker
 from cede.offload.errors import WorkerDied
 
@@ -194,7 +195,7 @@ class Worker:
                 await asyncio.sleep(LOOK_EVERY)
             return
         try:
-            ended = loop.create_future()
+            ended = new_waiter(loop, self)
             loop.add_reader(pidfd, _settle, ended)
             try:
                 await ended

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from cede.core.task.operation import new_waiter
 from cede.offload.pool import Pool
 
 WAITING, RUNNING, OVER = range(3)
@@ -79,7 +80,7 @@ async def in_thread(executor: Any, function: Any, args: Any, kwargs: Any, over: 
 async def on_own_thread(work: Callable[[], object], name: str) -> None:
     """Call it on a thread that is made for it, and wait. Cancelled, the wait ends; the work goes on."""
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
+    done: asyncio.Future[None] = new_waiter(loop, work)
 
     def tell(failure: BaseException | None) -> None:
         if not done.done():

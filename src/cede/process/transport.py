@@ -254,7 +254,7 @@ class SubprocessTransport(transports.SubprocessTransport):
         """The exit status, when the process has ended."""
         if self._returncode is not None and self._answered:
             return self._returncode
-        waiter = self._loop.create_future()
+        waiter = self._loop.new_waiter(self)
         self._waiters.append(waiter)
         try:
             return int(await waiter)

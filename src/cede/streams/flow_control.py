@@ -81,12 +81,12 @@ class FlowControlMixin(Attributed):
         return 0
 
     def new_drain_waiter(self) -> Any:
-        waiter = new_waiter(self._loop)
+        waiter = new_waiter(self._loop, self)
         self._drain_waiters.append(waiter)
         return waiter
 
     def new_close_waiter(self) -> Any:
-        waiter = new_waiter(self._loop)
+        waiter = new_waiter(self._loop, self)
         self._close_waiters.append(waiter)
         return waiter
 
@@ -97,7 +97,7 @@ class FlowControlMixin(Attributed):
         """A future that finishes when the connection is over, as asyncio's own StreamWriter wants it."""
         if not self._connection_lost:
             return self.new_close_waiter()
-        waiter = new_waiter(self._loop)
+        waiter = new_waiter(self._loop, self)
         wake(waiter, self._lost_with)
         if self._lost_with is not None:
             waiter.exception()  # whoever asks may still not look: nothing to be reported then

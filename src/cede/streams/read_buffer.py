@@ -104,7 +104,7 @@ class ReadBuffer(ByteBuffer):
             # What is held is not enough, and a paused transport brings no more.
             self._paused = False
             self._transport.resume_reading()
-        waiter = self._loop.create_future() if self.spawner is None else self.spawner.new_future()
+        waiter = self._loop.create_future() if self.spawner is None else self.spawner.waiter_for(self)
         self.wanted = wanted
         self._waiter = waiter
         return waiter

@@ -13,6 +13,8 @@ import asyncio
 import time
 from collections import deque
 
+from cede.core.task.operation import new_waiter
+
 
 class Waiter:
     """Whoever has no place yet and wants one of `size`; `caller` says who, where somebody may ask."""
@@ -42,7 +44,7 @@ class CapacityLimiter:
 
     async def wait(self, size: int, caller: str = "") -> float:
         """Wait for one of `size` places. Returns how many seconds that took."""
-        waiter = Waiter(asyncio.get_running_loop().create_future(), size, caller)
+        waiter = Waiter(new_waiter(asyncio.get_running_loop(), self), size, caller)
         self.waiters.append(waiter)
         try:
             await waiter.future

@@ -9,6 +9,7 @@ from typing import Any
 
 from cede.core.scheduler.task_kernel import TaskKernel
 from cede.core.task.attributed import Attributed
+from cede.core.task.operation import new_waiter as waiter_on
 
 try:
     import cython
@@ -35,14 +36,14 @@ class LoopBound(Attributed):
         return loop
 
     def new_waiter(self) -> Any:
-        """A future of that loop."""
+        """A future of that loop, to wait on for this primitive."""
         # A loop of ours knows its thread, and that is quicker than to ask asyncio which one runs.
         if cython.compiled and self.kernel is not None and is_this_thread(self.kernel._thread_id):  # type: ignore # noqa: F821
-            return self.kernel.new_future()
+            return self.kernel.waiter_for(self)
         loop = running_loop()
         if self.loop is not loop or loop is None:
             self.bind(loop)
-        return loop.create_future()
+        return waiter_on(loop, self)
 
     def bind(self, loop: Any) -> int:
         if loop is None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from cede.core.scheduler import coop
 from cede.core.task.coroutines import one_turn
+from cede.core.task.operation import new_waiter
 from cede.sync.errors import QueueEmpty, QueueFull, QueueShutDown
 
 # What is no item.
@@ -120,7 +121,7 @@ async def wait_for_notification(self: Any) -> bool:
     if not self.locked():
         raise RuntimeError("cannot wait on un-acquired lock")
     line = self._waiters
-    waiter = self._get_loop().create_future()
+    waiter = new_waiter(self._get_loop(), self)
     self.release()
     line.add_bare(waiter)
     failure: BaseException | None = None

@@ -22,6 +22,7 @@ from itertools import repeat, starmap
 from typing import Any, NamedTuple
 
 from cede.core.scheduler.coop import any_fair
+from cede.core.task.operation import new_waiter
 from cede.sync.completed import PASSING
 from cede.sync.errors import ClosedResourceError, EndOfChannel, WouldBlock
 from cede.sync.thread_channel_fast import COUNTS, FastThreadChannel
@@ -51,9 +52,9 @@ class ThreadTicket:
 class TaskTicket:
     """A task that waits, on a loop that may be another thread's."""
 
-    def __init__(self) -> None:
+    def __init__(self, channel: Any) -> None:
         self.loop = events.get_running_loop()
-        self.waiter = self.loop.create_future()
+        self.waiter = new_waiter(self.loop, channel)
 
     def wake(self) -> bool:
         try:
@@ -287,7 +288,7 @@ class ThreadChannel(FastThreadChannel):
         with self.lock:
             if (not line or self.closed) and self.attempt(work):
                 return
-            ticket = TaskTicket()
+            ticket = TaskTicket(self)
             line.append(ticket)
         while True:
             try:
@@ -299,7 +300,7 @@ class ThreadChannel(FastThreadChannel):
             with self.lock:
                 if self.attempt(work):
                     return
-                ticket = TaskTicket()
+                ticket = TaskTicket(self)
                 line.appendleft(ticket)
 
     def give_up(self, line: deque[Any], ticket: Any) -> None:

@@ -64,6 +64,11 @@ class Gathering(Future):
     def __class__(self) -> Any:
         return stdlib.Future
 
+    @property
+    def _subject(self) -> Any:
+        """It is what the task that awaits it waits for: several children at once."""
+        return None if self.done() else self
+
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the children. False where none of them could be."""
         if self.done():

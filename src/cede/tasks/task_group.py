@@ -176,7 +176,12 @@ class TaskGroup(Runnable):
     def wait_again(self) -> Any:
         """A future that is done when the last task is."""
         if self._on_completed_fut is None:
-            self._on_completed_fut = PatientFuture(loop=self._loop) if self._aborting else new_waiter(self._loop)
+            if self._aborting:
+                patient = PatientFuture(loop=self._loop)
+                patient.value = self  # type: ignore[assignment]
+                self._on_completed_fut = patient
+            else:
+                self._on_completed_fut = new_waiter(self._loop, self)
         return self._on_completed_fut
 
     def interrupted(self, error: BaseException) -> int:

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
+from cede.core.task.operation import new_waiter
 from cede.sync.limited_coroutine import CoroutineLimiter
 
 FIRST_COMPLETED = asyncio.FIRST_COMPLETED
@@ -56,7 +57,7 @@ class Wait:
     def __init__(self, futures: set[Any], return_when: str, loop: Any) -> None:
         self.left = len(futures)
         self.return_when = return_when
-        self.waiter = loop.create_future()
+        self.waiter = new_waiter(loop, self)
         self.awaiting_task = asyncio.current_task()
 
     def one_done(self, future: Any) -> None:
@@ -173,7 +174,7 @@ class AsCompleted:
         while not self.ready:
             if self.late:
                 raise TimeoutError
-            waiter = self.loop.create_future()
+            waiter = new_waiter(self.loop, self)
             self.waiters.append(waiter)
             try:
                 await waiter
@@ -311,7 +312,7 @@ class Shield:
     def __init__(self, inner: Any) -> None:
         loop = inner.get_loop()
         self.inner = inner
-        self.outer = loop.create_future()
+        self.outer = new_waiter(loop, self)
         self.awaiting_task = asyncio.current_task(loop) if loop.is_running() and events._get_running_loop() is loop else None
         inner.add_done_callback(self.inner_done)
         self.outer.add_done_callback(self.outer_done)

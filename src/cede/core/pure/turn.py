@@ -40,6 +40,13 @@ def create_future(kernel: Any) -> Future:
     return future
 
 
+def new_waiter(kernel: Any, subject: Any) -> Future:
+    """A pending future for a task to wait on, which knows what for: `subject`, until it is done."""
+    future = kernel.new_future()
+    future.value = subject
+    return future  # type: ignore[no-any-return]
+
+
 def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None, **options: Any) -> Any:
     """Run a coroutine, or a generator, as a task; a bare ``yield`` in a generator gives way.
 

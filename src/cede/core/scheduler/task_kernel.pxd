@@ -20,6 +20,7 @@ cdef class TaskKernel(Kernel):
     cdef int _check_spawn(self) except -1
     @cython.locals(future=Future)
     cdef Future new_future(self)
+    cdef Future waiter_for(self, object subject)
     cdef TimerHandle _new_timer(self, double when, object callback, tuple args, object context, str name)
     @cython.locals(task=Task)
     cdef Task new_task(self, object coro, object name, object context, bint eager)

@@ -45,6 +45,19 @@ class TaskKernel(Kernel):
             future.born(self)
             return future
 
+        def waiter_for(self, subject: Any) -> Future:
+            future = self.new_future()
+            future.value = subject
+            return future
+
+        def new_waiter(self, subject: Any) -> Future:
+            """A pending future for a task to wait on, which knows what for: `subject`, until it is done.
+
+            The runtime makes each future that it waits on itself by this, so what a task waits for can be asked of one place. What awaits
+            the future is said to wait for the subject: a lock, a queue, a timer, a server.
+            """
+            return self.waiter_for(subject)
+
         def _new_timer(self, when: float, callback: Any, args: Any, context: Any, name: str) -> TimerHandle:
             if callback is wake_sleeper and context is None and not (self._state or self._debug) and when == when:
                 if len(args) == 2 and type(args[0]) is Future:
@@ -54,6 +67,7 @@ class TaskKernel(Kernel):
     else:
         turn = pure_turn.turn
         create_future = new_future = pure_turn.create_future  # type: ignore[assignment]
+        new_waiter = waiter_for = pure_turn.new_waiter  # type: ignore[assignment]
 
     def new_task(self, coro: Any, name: Any, context: Any, eager: bool) -> Task:
         task = Task.__new__(Task)

@@ -74,6 +74,8 @@ def set_waking_timer(kernel: Kernel, when: float, sleeper: Future, outcome: Any,
     timer._when = when
     timer.sleeper = sleeper
     timer.outcome = outcome
+    if sleeper.state == PENDING and sleeper.value is None:
+        sleeper.value = timer  # what it waits for; `finish` and `cancel` end the circle
     kernel._timers.push(timer)
     return timer
 

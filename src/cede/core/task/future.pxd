@@ -62,6 +62,8 @@ cdef class FutureIterator(Operation):
     cdef int abandon(self) except -1
     cdef bint may_give_way(self) noexcept
 
+@cython.locals(own=Future)
+cpdef int set_subject(object future, object subject) except -1
 cdef int await_step(Future future) except -1
 cdef object await_value(Future future)
 cdef bint await_gives_way(Future future) noexcept

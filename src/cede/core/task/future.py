@@ -7,6 +7,8 @@ Invariants
 * Who waits stands either in `waiter` (one runnable of the same loop, and nobody came before it) or in `callbacks`, in order of arrival.
   Both are emptied when the state changes: a waiting task goes straight on the ready ring, a callback becomes a handle; a waiter that is
   no task, such as a group that counts its tasks, is told at once.
+* While a future of the runtime's own is pending, `value` is its subject: what it waits for (`TaskKernel.new_waiter`). The subject leaves
+  with the end, and is let go of when everything is told: its finalizer may run code of the program's.
 * A future whose exception nobody fetched says so when it dies (`log_traceback`), at once, for nothing keeps a finished future in a cycle.
 """
 
@@ -203,6 +205,7 @@ class Future(OpenRunnable):
             self.finish(result)
         else:
             # `finish`, in place: that spares a call.
+            subject = self.value  # noqa: F841
             self.value = result
             self.state = FINISHED
             waiter = self.waiter
@@ -248,18 +251,23 @@ class Future(OpenRunnable):
         self.log_traceback = False
         if self.state != PENDING:
             return False
+        subject = self.value  # noqa: F841
+        self.value = None
         self.cancel_message = message
         self.state = CANCELLED
         self.wake()
         return True
 
     def finish(self, result: Any) -> int:
+        subject = self.value  # noqa: F841
         self.value = result
         self.state = FINISHED
         self.wake()
         return 0
 
     def fail(self, exception: BaseException) -> int:
+        subject = self.value  # noqa: F841
+        self.value = None
         self.failure = exception
         self.trace = exception.__traceback__
         self.log_traceback = True
@@ -386,7 +394,12 @@ class Future(OpenRunnable):
 
     @property
     def _result(self) -> Any:
-        return self.value
+        return None if self.state == PENDING else self.value
+
+    @property
+    def _subject(self) -> Any:
+        """What a future of the runtime's own waits for, while it does: see `TaskKernel.new_waiter`. None for any other."""
+        return self.value if self.state == PENDING else None
 
     @property
     def _exception(self) -> Any:
@@ -521,6 +534,15 @@ class FutureIterator(Operation):
 
     def may_give_way(self) -> bool:
         return self.future is not None and await_gives_way(self.future)
+
+
+def set_subject(future: Any, subject: Any) -> int:
+    """Say what `future` stands for, where somebody else has made it for us: a future of ours that is pending and has no subject yet."""
+    if type(future) is Future:
+        own = future
+        if own.state == PENDING and own.value is None:
+            own.value = subject
+    return 0
 
 
 def await_gives_way(future: Future) -> bool:

@@ -39,6 +39,6 @@ cdef object value_of(StreamOperation operation)
 cdef bint gives_way(StreamOperation operation) noexcept
 cpdef StreamOperation begin(StreamOperation operation, object owner, object argument)
 @cython.locals(spawner=TaskKernel)
-cpdef object new_waiter(object loop)
+cpdef object new_waiter(object loop, object subject)
 @cython.locals(future=Future)
 cpdef int wake(object waiter, object error) except -1

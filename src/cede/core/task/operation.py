@@ -262,11 +262,11 @@ def warn_never_awaited(kind: str) -> None:
     warnings.warn(f"coroutine '{name_of(kind)}' was never awaited", RuntimeWarning, stacklevel=2)
 
 
-def new_waiter(loop: Any) -> Any:
-    """A future of `loop` to park on."""
+def new_waiter(loop: Any, subject: Any) -> Any:
+    """A future of `loop`, of whatever kind, to wait on; one of ours knows what for (`TaskKernel.new_waiter`)."""
     if isinstance(loop, TaskKernel):
         spawner = loop
-        return spawner.new_future()
+        return spawner.waiter_for(subject)
     return loop.create_future()
 
 

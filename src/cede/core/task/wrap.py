@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from cede.core import stdlib
+from cede.core.task.future import set_subject
 
 
 async def as_coroutine(awaitable: Awaitable[Any]) -> Any:
@@ -15,10 +16,16 @@ async def as_coroutine(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def wrap_future(future: Any, *, loop: Any = None) -> Any:
-    """Wrap a ``concurrent.futures.Future`` for this loop; a future of asyncio is returned as it is."""
+def wrap_future(future: Any, *, loop: Any = None, subject: Any = None) -> Any:
+    """Wrap a ``concurrent.futures.Future`` for this loop; a future of asyncio is returned as it is.
+
+    subject: what it stands for, where the runtime itself waits for it on a loop of ours.
+    """
     if asyncio.isfuture(future):
         return future
     if not isinstance(future, concurrent.futures.Future):
         raise TypeError(f"wrap_future(): future must be a concurrent.futures.Future, got {future!r}")
-    return stdlib.wrap_future(future, loop=loop)
+    wrapped = stdlib.wrap_future(future, loop=loop)
+    if subject is not None and not wrapped.done():
+        set_subject(wrapped, subject)
+    return wrapped

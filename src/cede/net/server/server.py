@@ -240,7 +240,7 @@ class Server(asyncio.AbstractServer):
                 arrival.protocols.extend(starmap(self._factory, ONCE))
             protocol = arrival.protocols[0]
             if self._ssl:
-                handshake = loop.create_future()
+                handshake = loop.new_waiter(sock)
                 transport = loop._start_stream(sock, protocol, handshake, extra=extra, server=self, **self._tls_options)
             elif arrival.building and (transport := self._built_on(sock)) is not None:
                 transport._begin_again()
@@ -352,7 +352,7 @@ class Server(asyncio.AbstractServer):
         if self._sockets is None:
             raise RuntimeError(f"server {self!r} is closed")
         self._start_serving()
-        self._forever = self._loop.create_future()
+        self._forever = self._loop.new_waiter(self)
         try:
             await self._forever
         except asyncio.CancelledError:
@@ -400,7 +400,7 @@ class Server(asyncio.AbstractServer):
     async def _over(self) -> None:
         if self._waiters is None:
             return
-        waiter = self._loop.create_future()
+        waiter = self._loop.new_waiter(self)
         self._waiters.append(waiter)
         try:
             await waiter

@@ -25,7 +25,7 @@ class FileSend:
         self.offset = offset
         self.count = count
         self.sent = 0
-        self.done = transport._loop.create_future()
+        self.done = transport._loop.new_waiter(self)
 
     def proceed(self) -> None:
         """There is room, or may be."""

@@ -419,7 +419,7 @@ class StreamTransport(BurstState):
             raise RuntimeError("Empty waiter is already set")
         self.let_out()
         loop: Any = self.kernel
-        self.empty_waiter = loop.create_future()
+        self.empty_waiter = loop.new_waiter(self)
         self.refusing = True
         if not self.queue:
             self.empty_waiter.set_result(None)
