@@ -8,7 +8,6 @@ from collections.abc import Awaitable
 from typing import Any
 
 from cede.core import stdlib
-from cede.core.task.future import set_subject
 
 
 async def as_coroutine(awaitable: Awaitable[Any]) -> Any:
@@ -27,5 +26,7 @@ def wrap_future(future: Any, *, loop: Any = None, subject: Any = None) -> Any:
         raise TypeError(f"wrap_future(): future must be a concurrent.futures.Future, got {future!r}")
     wrapped = stdlib.wrap_future(future, loop=loop)
     if subject is not None and not wrapped.done():
+        from cede.core.task.future import set_subject  # `cede.wrap_future` alone loads no part of the runtime
+
         set_subject(wrapped, subject)
     return wrapped
