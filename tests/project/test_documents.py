@@ -74,7 +74,8 @@ def wrong_places(glossary: str) -> Iterator[str]:
             if not (PACKAGE / path).is_file():
                 yield f"{word}: there is no {path}"
                 continue
-            yield from (f"{word}: {path} defines no {name}" for name in re.findall(r"`([\w.]+)`", names) if name not in names_in(PACKAGE / path))
+            missing = set(re.findall(r"`([\w.]+)`", names)) - names_in(PACKAGE / path)
+            yield from (f"{word}: {path} defines no {name}" for name in sorted(missing))
 
 
 def test_each_word_of_the_glossary_lives_where_it_says() -> None:
