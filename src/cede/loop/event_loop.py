@@ -11,6 +11,7 @@ from typing import Any
 
 from cede.core.scheduler.coop import Budget
 from cede.core.scheduler.kernel import COMPILED, Kernel
+from cede.core.scheduler.python_ports import clock_port, order_port
 from cede.loop.asyncgens import AsyncgensMixin
 from cede.loop.config import choose_limit, choose_task_factory, make_driver
 from cede.loop.connecting import ConnectingMixin
@@ -59,6 +60,7 @@ class EventLoop(  # type: ignore[misc]
 
     driver: how it meets the world, or the name of that; by default the one that `cede.new_event_loop()` would choose.
     tasks, fair: whose tasks it makes, and how many awaits these may do in a step, as `cede.new_event_loop()` takes it.
+    clock, order: who says what time it is, and in which order the work of a turn runs; see `cede.core.scheduler.python_ports`.
     """
 
     # A loop has a dictionary as well, for whatever a program hangs on it. While that stays empty the interpreter looks a method up
@@ -86,7 +88,15 @@ class EventLoop(  # type: ignore[misc]
         "_watched_objects",
     )
 
-    def __init__(self, driver: Any = None, *, tasks: str | None = None, fair: bool | int | None = None) -> None:
+    def __init__(
+        self,
+        driver: Any = None,
+        *,
+        tasks: str | None = None,
+        fair: bool | int | None = None,
+        clock: Any = None,
+        order: Any = None,
+    ) -> None:
         self._asyncgens_shutdown_called = False
         self._default_executor = None
         self._exception_handler = None
@@ -103,10 +113,11 @@ class EventLoop(  # type: ignore[misc]
             tell_uncompiled()
         task_factory = choose_task_factory(tasks)
         limit = choose_limit(fair)
+        clock, order = clock_port(clock), order_port(order)  # what is refused is refused before a driver is made
         if driver is None or isinstance(driver, str):
             # Not before there is a loop: where both are garbage the collector sees the older one first, and the loop closes the driver.
             driver = make_driver(driver)
-        SocketTransfer.__init__(self, driver)
+        SocketTransfer.__init__(self, driver, order, clock)
         driver.attach(self)
         self._task_factory = task_factory
         self._budget = Budget(self, limit) if limit else None
@@ -139,4 +150,4 @@ class EventLoop(  # type: ignore[misc]
         def __delattr__(self, name: str) -> None:
             object.__delattr__(self, name)
             if name == "time":
-                self.clock_replaced = type(self).time is not Kernel.time
+                self.clock_replaced = self._has_clock() or type(self).time is not Kernel.time

@@ -99,10 +99,10 @@ def turn(kernel: Any) -> int:
         timers.take_due(now, ring)
     elif (driver.batch or driver.signals) and kernel._place_batch(False, 0.0):
         return 0
-    if kernel.order is not None:
-        return int(kernel.order.run_turn(kernel))
     item: Any
     end = kernel.steps + len(ring)
+    if kernel._order is not None:
+        kernel._arrange()
     kernel._running_ready = True
     if kernel._debug or kernel.watch_steps:
         while kernel.steps < end and ring:

@@ -12,7 +12,7 @@ cdef double POLL_WITHIN
 cdef double LONGEST_SLEEP
 
 cdef class Kernel(RunQueue):
-    cdef public OrderPort order
+    cdef OrderPort _order
     cdef readonly unsigned long long steps
     cdef readonly unsigned long long events  # that the driver told: steps too, which were not on the ring
     cdef list _after_step
@@ -33,6 +33,8 @@ cdef class Kernel(RunQueue):
     cdef public double longest_step
     cdef public object longest_step_of
 
+    @cython.locals(order=OrderPort, before=list, after=list)
+    cdef int _arrange(self) except -1
     cdef int announce(self, object task) except -1
     cdef int enter_callback(self) except -1
     cdef int call_after_step(self, AfterStep item) except -1

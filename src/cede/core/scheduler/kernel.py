@@ -28,7 +28,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cede.core.scheduler.ports import AfterStep, DriverPort, OrderPort
+from cede.core.scheduler.ports import AfterStep, DriverPort
+from cede.core.scheduler.python_ports import order_port, own_port
 from cede.core.scheduler.run_queue import RunQueue
 from cede.core.scheduler.slow_steps import report_if_slow
 from cede.core.task.handle import Handle, Runnable
@@ -65,6 +66,7 @@ class Kernel(RunQueue):
             "_after_step_next",
             "_batches",
             "_empty_polls",
+            "_order",
             "_spin_deadline",
             "_polled_at",
             "_running_ready",
@@ -75,7 +77,6 @@ class Kernel(RunQueue):
             "events",
             "longest_step",
             "longest_step_of",
-            "order",
             "slow_callback_duration",
             "slow_cancel_duration",
             "steps",
@@ -83,9 +84,9 @@ class Kernel(RunQueue):
             "watch_steps",
         )
 
-    def __init__(self, driver: DriverPort | None = None, order: OrderPort | None = None) -> None:
-        RunQueue.__init__(self, driver)
-        self.order = order
+    def __init__(self, driver: DriverPort | None = None, order: Any = None, clock: Any = None) -> None:
+        RunQueue.__init__(self, driver, clock)
+        self._order = order_port(order)
         self.steps = 0
         self.events = 0
         self._after_step: list[Any] = []  # None where `end_step` has been
@@ -105,6 +106,41 @@ class Kernel(RunQueue):
         self.watch_steps = False
         self.longest_step = -1.0
         self.longest_step_of = None
+
+    # -- the order port
+
+    @property
+    def order(self) -> Any:
+        """Who says in which order the work of a turn runs; None: first in, first out. See `cede.core.scheduler.python_ports`."""
+        return own_port(self._order)
+
+    @order.setter
+    def order(self, order: Any) -> None:
+        self._order = order_port(order)
+
+    def _arrange(self) -> int:
+        """Have the order say how what is on the ring follows each other. Where that fails it stays as it is."""
+        order = self._order
+        before = list(self._ready)
+        if not before:
+            return 0
+        self.enter_callback()
+        try:
+            after = list(order.arranged(before.copy()))
+            if sorted(map(id, after)) != sorted(map(id, before)):
+                raise ValueError(
+                    f"order.arrange(batch) must return the items of the batch, each once: of {len(before)} items it made {len(after)}, "
+                    "or others"
+                )
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            loop: Any = self
+            message = "order.arrange(batch) has failed: the turn runs first in, first out"
+            loop.call_exception_handler({"message": message, "exception": error})
+            return 0
+        self._ready.rearrange(before, after)  # not where a turn that was run meanwhile has run them
+        return 0
 
     # -- who runs
 
@@ -263,6 +299,8 @@ class Kernel(RunQueue):
 
     def expect_post(self, seconds: float) -> int:
         """A post is likely within so many seconds, a few millionths: a loop with nothing to do looks out for it before it sleeps."""
+        if self.is_clock_replaced():
+            return 0
         self._spin_deadline = monotonic() + seconds
         return 0
 
@@ -276,8 +314,8 @@ class Kernel(RunQueue):
 
     def _poll_is_due(self) -> bool:
         """Whether a busy loop is to look at the world before its next turn."""
-        if self._empty_polls < EMPTY_POLLS:
-            return True
+        if self._empty_polls < EMPTY_POLLS or self.is_clock_replaced():
+            return True  # by a clock of the program's nobody can say how late a poll would be, and the real one decides nothing then
         now = monotonic()
         if self._skipped_polls < POLLS_SKIPPED and now - self._polled_at < POLL_WITHIN:
             self._skipped_polls += 1
@@ -295,9 +333,9 @@ class Kernel(RunQueue):
             self._take_posts()
         if (self._timers.size() or driver.batch or driver.signals) and self._bring():
             return 0
-        if self.order is not None:
-            return self.order.run_turn(self)
         end = self.steps + ring.size()
+        if self._order is not None:
+            self._arrange()
         self._running_ready = True
         if self._debug or self.watch_steps:
             while self.steps < end and ring.size():
@@ -348,7 +386,7 @@ class Kernel(RunQueue):
             driver.heard = True
         if driver.batch == COLLECTED:
             due = timed and self._timers.size() and self._timers.next_time() <= now
-            if not (due or ring.size() or self.order is not None):
+            if not (due or ring.size() or self._order is not None):
                 self._told_at_once = True
                 driver.tell()
                 if self._after_step:
@@ -374,12 +412,6 @@ class Kernel(RunQueue):
             self._running_ready = outer
             self.enter_callback()
             self._end_last_step()
-
-    def take(self, index: int) -> Runnable:
-        """Remove from the ring the item `index` places behind its head, for an order of one's own."""
-        if not 0 <= index < self._ready.size():
-            raise IndexError(f"take(): index must be below {self._ready.size()}, the number of ready items, got {index}")
-        return self._ready.take(index)
 
     def ready_count(self) -> int:
         """How many items are ready."""

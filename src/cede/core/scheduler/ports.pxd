@@ -23,5 +23,8 @@ cdef class DriverPort(Runnable):
 cdef class AfterStep(Attributed):
     cdef int after_step(self) except -1
 
+cdef class ClockPort:
+    cdef double seconds(self) except? -1.0
+
 cdef class OrderPort:
-    cpdef int run_turn(self, object kernel) except -1
+    cdef object arranged(self, list batch)

@@ -1,22 +1,22 @@
 # cython: boundscheck=False, nonecheck=False
-"""The four ports through which everything that is not deterministic enters the kernel.
+"""The ports through which everything that is not deterministic enters the kernel.
 
 =========  ==============================================  ===========================================
 port       what it answers                                 in production
 =========  ==============================================  ===========================================
 clock      what time is it                                 ``Kernel.time()``: the monotonic clock
-order      which of the ready work runs next               first in, first out, drained in place
+order      in which order the work of a turn runs          first in, first out, drained in place
 driver     what did the world do                           epoll, or the portable selector
 inbox      what did other threads and signals post         ``cede.core.scheduler.inbox.Inbox``
 =========  ==============================================  ===========================================
 
-A simulation replaces the ports and leaves the kernel as it is. The clock is a method that a subclass, or an instance,
-may replace; the order is an object that is asked once a turn, never once a step.
+A simulation replaces the ports and leaves the kernel as it is. What stands here is what the kernel calls, in C where it is compiled. A
+port that is written in Python is an ordinary object, which the kernel is given in a shell: python_ports.py says which methods it has.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cede.core.task.attributed import Attributed
 from cede.core.task.handle import Runnable
@@ -25,9 +25,6 @@ try:
     import cython
 except ModuleNotFoundError:
     from cede.core.pure import cython_shim as cython
-
-if TYPE_CHECKING:
-    from cede.core.scheduler.kernel import Kernel
 
 if not cython.compiled:
     NO_BATCH = 0
@@ -120,9 +117,17 @@ class AfterStep(Attributed):
         raise NotImplementedError
 
 
+class ClockPort:
+    """What time it is."""
+
+    def seconds(self) -> float:
+        """Seconds since a moment that stays the same: never less than the time before, and no NaN."""
+        raise NotImplementedError
+
+
 class OrderPort:
     """In which order the ready work of one turn runs, where that is not first in, first out."""
 
-    def run_turn(self, kernel: Kernel) -> int:
-        """Run what was ready when the turn began, by ``kernel.take(index)`` and ``kernel.run_one(runnable)``."""
+    def arranged(self, batch: list[Any]) -> Any:
+        """The items of `batch`, which is never empty, in the order in which they are to run: a new list, or the same one."""
         raise NotImplementedError

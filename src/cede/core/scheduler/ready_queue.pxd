@@ -36,8 +36,8 @@ cdef class CompiledReadyQueue:
         self.head += 1
         return <Runnable>slot_take(self.slots, (self.head - 1) & self.mask)
 
-    @cython.locals(where=Py_ssize_t)
-    cdef object take(self, Py_ssize_t index)
+    @cython.locals(count=Py_ssize_t, at=Py_ssize_t)
+    cdef bint rearrange(self, list before, list after) except -1
     @cython.locals(fresh=list, dropped=list)
     cdef int clear(self) except -1
     @cython.locals(count=Py_ssize_t, fresh=list)

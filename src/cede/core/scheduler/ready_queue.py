@@ -32,16 +32,17 @@ class CompiledReadyQueue:
 
     # append, appendleft, popleft and size are inline, in ready_queue.pxd: they run several times in each step.
 
-    def take(self, index: int) -> Any:
-        """Remove the item that stands `index` places behind the oldest; the order of the others stays."""
-        where = self.head + index
-        item = self.slots[where & self.mask]
-        while where > self.head:
-            self.slots[where & self.mask] = self.slots[(where - 1) & self.mask]
-            where -= 1
-        self.slots[self.head & self.mask] = None
-        self.head += 1
-        return item
+    def rearrange(self, before: list[Any], after: list[Any]) -> bool:
+        """Put `after`, the same items in another order, in the place of `before`, at the head. False: that is not there any more."""
+        count = len(before)
+        if self.tail - self.head < count:
+            return False
+        for at in range(count):
+            if self.slots[(self.head + at) & self.mask] is not before[at]:
+                return False
+        for at in range(count):
+            self.slots[(self.head + at) & self.mask] = after[at]  # `before` holds what stood here: nothing dies
+        return True
 
     def grow(self) -> int:
         # To make a list may call the collector, and so finalizers, which may queue or run something: looked at anew after it.
@@ -83,10 +84,13 @@ class PureReadyQueue(deque):  # type: ignore[type-arg]
 
     size = deque.__len__
 
-    def take(self, index: int) -> Any:
-        item = self[index]
-        del self[index]
-        return item
+    def rearrange(self, before: list[Any], after: list[Any]) -> bool:
+        now = list(self)
+        count = len(before)
+        if len(now) < count or any(now[at] is not before[at] for at in range(count)):
+            return False
+        self.__init__(after + now[count:])  # type: ignore[misc]  # a single call, in which no signal's handler runs
+        return True
 
 
 if TYPE_CHECKING or not cython.compiled:

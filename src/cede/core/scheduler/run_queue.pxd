@@ -1,7 +1,7 @@
 from cede.core.native.call cimport copy_context, monotonic, nobody_else_holds, seconds_of
 from cede.core.task.handle cimport Handle, Runnable, creation_stack
 from cede.core.scheduler.inbox cimport Inbox
-from cede.core.scheduler.ports cimport DriverPort
+from cede.core.scheduler.ports cimport ClockPort, DriverPort
 from cede.core.scheduler.ready_queue cimport CompiledReadyQueue, slot_put, slot_take
 from cede.core.task.threadsafe_handle cimport ThreadSafeHandle
 from cede.core.scheduler.timers cimport CompiledHeap, TimerHandle
@@ -34,9 +34,11 @@ cdef class RunQueue:
     cdef public bint _debug
     cdef public int _state
     cdef public bint clock_replaced
+    cdef ClockPort _clock
     cdef public object _thread_id
     cdef object __weakref__
 
+    cdef bint is_clock_replaced(self) noexcept
     cdef double later(self, double delay) except? -1.0
     cdef double now(self) except? -1.0
     @cython.locals(handle=Handle)

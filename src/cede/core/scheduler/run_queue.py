@@ -20,6 +20,7 @@ from typing import Any
 
 from cede.core.scheduler.inbox import Inbox
 from cede.core.scheduler.ports import DriverPort, NoDriver
+from cede.core.scheduler.python_ports import clock_port
 from cede.core.scheduler.ready_queue import ReadyQueue
 from cede.core.scheduler.timers import Heap, TimerHandle
 from cede.core.task.handle import Handle, Runnable, creation_stack
@@ -62,12 +63,15 @@ class RunQueue:
             self._state = UNBORN
 
     else:
-        __slots__ = places("__dict__", "__weakref__", "_debug", "_inbox", "_ready", "_state", "_thread_id", "_timers", "driver")
+        __slots__ = places(
+            "__dict__", "__weakref__", "_clock", "_debug", "_inbox", "_ready", "_state", "_thread_id", "_timers", "driver"
+        )
 
-    def __init__(self, driver: DriverPort | None) -> None:
+    def __init__(self, driver: DriverPort | None, clock: Any = None) -> None:
+        self._clock = clock_port(clock)
         self.driver = NO_DRIVER if driver is None else driver
         if cython.compiled:
-            self.clock_replaced = type(self).time is not RunQueue.time
+            self.clock_replaced = self._clock is not None or type(self).time is not RunQueue.time
             self.spares = [None] * SPARE_HANDLES
             self.spare_count = 0
         self._ready = ReadyQueue()
@@ -80,8 +84,20 @@ class RunQueue:
     # -- the clock port
 
     def time(self) -> float:
-        """Seconds of the loop's clock: the monotonic one, unless a subclass or the instance replaces this method."""
+        """Seconds of the loop's clock: the monotonic one, or that which the loop was given; a subclass or the instance may replace this."""
+        if self._clock is not None:
+            return self._clock.seconds()
         return monotonic()
+
+    def is_clock_replaced(self) -> bool:
+        """Whether something else than the system tells the time."""
+        if cython.compiled:
+            return self.clock_replaced
+        return self._clock is not None or type(self).time is not RunQueue.time or "time" in self.__dict__
+
+    def _has_clock(self) -> bool:
+        """Whether the loop was given a clock."""
+        return self._clock is not None
 
     def later(self, delay: float) -> float:
         return self.now() + delay

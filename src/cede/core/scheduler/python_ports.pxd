@@ -1,0 +1,11 @@
+from cede.core.scheduler.ports cimport ClockPort, OrderPort
+cimport cython
+
+cdef class PythonClock(ClockPort):
+    cdef readonly object clock
+    @cython.locals(seconds=double)
+    cdef double seconds(self) except? -1.0
+
+cdef class PythonOrder(OrderPort):
+    cdef readonly object order
+    cdef object arranged(self, list batch)
