@@ -27,10 +27,10 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
         (
             "core/scheduler/kernel.py",
             """            self._batches += 1
-            ring.append(driver)
+            ring.wake(driver)
 """,
             """            self._batches += 1
-            ring.appendleft(driver)
+            ring.wake_first(driver)
 """,
         )
     ],
@@ -77,7 +77,7 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
         (
             "tasks/gather.py",
             """            self.last = child
-            self.kernel.push(self)
+            self.kernel._ready.wake(self)
 """,
             """            self.last = child
             self.run_ready()

@@ -81,7 +81,7 @@ def set_on_kernel(kernel: TaskKernel, when: float, limit: Any, is_later: bool) -
     timer._when = when
     timer.limit = limit
     if not is_later and when <= kernel.now():
-        kernel._ready.append(timer)
+        kernel._ready.wake(timer)
     else:
         kernel._timers.push(timer)
     return timer

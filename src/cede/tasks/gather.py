@@ -105,7 +105,7 @@ class Gathering(Future):
             child.log_traceback = False
         elif self.left == 0 or not (self.exceptions_are_results or (child.state == FINISHED and child.failure is None)):
             self.last = child
-            self.kernel.push(self)
+            self.kernel._ready.wake(self)
         return 0
 
     def run_ready(self) -> int:

@@ -292,7 +292,7 @@ class TaskGroup(Runnable):
             self.scope.release(task)
         if len(self.members) == 1:
             self.ended = task
-            self.kernel.push(self)
+            self.kernel._ready.wake(self)
         else:
             self.members.pop(task, None)
         return 0

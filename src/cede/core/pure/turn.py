@@ -79,7 +79,7 @@ def create_task(kernel: Any, coro: Any, *, name: Any = None, context: Any = None
     else:
         task.number = None
         task.name = name
-    kernel._ready.append(task)
+    kernel._ready.wake(task)
     register(task)
     return task
 
@@ -154,7 +154,7 @@ def turn(kernel: Any) -> int:
                         if waiter is not None:
                             item.waiter = None
                             if waiter.is_task:
-                                ring.append(waiter)
+                                ring.wake(waiter)
                             else:
                                 waiter.notice(item)
                             waiter = None
@@ -171,7 +171,7 @@ def turn(kernel: Any) -> int:
                                 handle._loop = kernel
                                 handle._cancelled = False
                                 handle._repr = handle._source_traceback = None
-                                ring.append(handle)
+                                ring.wake(handle)
                                 handle = None
                             else:
                                 item.wake()
@@ -183,7 +183,7 @@ def turn(kernel: Any) -> int:
                     if result is None:
                         if item.cancel_flags & IN_CANCELLED_SCOPE:
                             item.scope.press_ready(item)
-                        ring.append(item)
+                        ring.wake(item)
                     elif type(result) is Future or type(result) is Task:
                         if (
                             result.waiter is None
@@ -227,7 +227,7 @@ def turn(kernel: Any) -> int:
     except BaseException:
         # A signal's handler raised. What has not begun is the first of the next run.
         if not begun and not has_gone_on(item, ring, driver):
-            ring.appendleft(item)
+            ring.wake_first(item)
         raise
     finally:
         item = result = waited = waiter = pair = handle = None

@@ -112,9 +112,7 @@ def set_budgets(found: list[Any]) -> None:
         checkpoint_hook.loops = len(found)  # type: ignore # noqa: F821
     elif found:
         for owner, name, fair in DOORS:
-            if name not in REPLACED.setdefault(owner, {}):
-                REPLACED[owner][name] = vars(owner)[name]
-                setattr(owner, name, fair(vars(owner)[name]))
+            make_fair(owner, name, fair)
     else:
         for owner, names in REPLACED.items():
             for name, plain in names.items():
@@ -196,7 +194,16 @@ REPLACED: dict[type, dict[str, Any]] = {}
 
 def fair_here(owner: type, name: str, replacement: Any) -> None:
     """Uncompiled: while a loop is fair, ``owner.name`` is to be ``replacement(owner.name)``."""
-    DOORS.append((owner, name, replacement))
+    with changes:
+        DOORS.append((owner, name, replacement))
+        if budgets:
+            make_fair(owner, name, replacement)  # its module was loaded while a fair loop runs
+
+
+def make_fair(owner: type, name: str, replacement: Any) -> None:
+    if name not in REPLACED.setdefault(owner, {}):
+        REPLACED[owner][name] = vars(owner)[name]
+        setattr(owner, name, replacement(vars(owner)[name]))
 
 
 def fair_iterator(plain: Any) -> Any:

@@ -373,7 +373,7 @@ class Kernel(RunQueue):
             return True
         if timed:
             while self._timers.size() and self._timers.next_time() <= now:
-                ring.append(self._timers.pop())
+                ring.wake(self._timers.pop())
         return False
 
     def _place_batch(self, timed: bool, now: float) -> bool:
@@ -394,12 +394,12 @@ class Kernel(RunQueue):
                 return True
             driver.batch = QUEUED
             self._batches += 1
-            ring.append(driver)
+            ring.wake(driver)
         elif driver.batch != QUEUED:
             # Left in the middle, by an interrupt or by whoever runs this turn: it was the first on the ring.
             driver.batch = QUEUED
             self._batches += 1
-            ring.appendleft(driver)
+            ring.wake_first(driver)
         return False
 
     def _run_once(self) -> None:

@@ -17,14 +17,14 @@ cdef class CompiledReadyQueue:
     cdef inline Py_ssize_t size(self) noexcept:
         return self.tail - self.head
 
-    cdef inline int append(self, Runnable item) except -1:
+    cdef inline int wake(self, Runnable item) except -1:
         if self.tail - self.head > self.mask:
             self.grow()
         slot_put(self.slots, self.tail & self.mask, item)
         self.tail += 1
         return 0
 
-    cdef inline int appendleft(self, Runnable item) except -1:
+    cdef inline int wake_first(self, Runnable item) except -1:
         if self.tail - self.head > self.mask:
             self.grow()
         slot_put(self.slots, (self.head - 1) & self.mask, item)

@@ -1,10 +1,13 @@
 # cython: boundscheck=False, nonecheck=False
-"""The ready ring: the queue of what runs next.
+"""The ready queue: a ring of what runs next.
 
 Invariants
 ----------
 * The slots from ``head`` up to ``tail`` (both counted without end, masked on use) hold the queued items, oldest first;
   every other slot holds None, so the ring keeps nothing alive that has left it.
+* `wake` is the one way onto the queue; `wake_first` is for what was interrupted and goes on before the others. Uncompiled, a few places
+  add to it without a call instead: the interpreter runs a signal's handler where a call ends, and one that raises must find the item in
+  one place.
 * The number of slots is a power of two, and at least one more than fit never happens: a full ring doubles before it takes the item.
 """
 
@@ -30,7 +33,7 @@ class CompiledReadyQueue:
         self.head = 0
         self.tail = 0
 
-    # append, appendleft, popleft and size are inline, in ready_queue.pxd: they run several times in each step.
+    # wake, wake_first, popleft and size are inline, in ready_queue.pxd: they run several times in each step.
 
     def rearrange(self, before: list[Any], after: list[Any]) -> bool:
         """Put `after`, the same items in another order, in the place of `before`, at the head. False: that is not there any more."""
@@ -83,6 +86,8 @@ class PureReadyQueue(deque):  # type: ignore[type-arg]
     """The same for the interpreter, where a deque's C code beats any ring written in Python."""
 
     size = deque.__len__
+    wake = deque.append
+    wake_first = deque.appendleft
 
     def rearrange(self, before: list[Any], after: list[Any]) -> bool:
         now = list(self)

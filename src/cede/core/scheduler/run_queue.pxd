@@ -45,7 +45,6 @@ cdef class RunQueue:
     cdef Handle _new_handle(self, object callback, tuple args, object context)
     @cython.locals(timer=TimerHandle)
     cdef TimerHandle _new_timer(self, double when, object callback, tuple args, object context, str name)
-    cdef int push(self, Runnable runnable) except -1
     @cython.locals(posted=list)
     cdef int _take_posts(self) except -1
     cdef int _post_from_home(self, Handle handle) except -1

@@ -23,7 +23,7 @@ from cede.core.scheduler.ports import DriverPort, NoDriver
 from cede.core.scheduler.python_ports import clock_port
 from cede.core.scheduler.ready_queue import ReadyQueue
 from cede.core.scheduler.timers import Heap, TimerHandle
-from cede.core.task.handle import Handle, Runnable, creation_stack
+from cede.core.task.handle import Handle, creation_stack
 from cede.core.task.threadsafe_handle import ThreadSafeHandle
 
 try:
@@ -138,7 +138,7 @@ class RunQueue:
             handle._context = copy_context() if context is None else context
             handle._cancelled = False
             handle._repr = handle._source_traceback = None
-        self._ready.append(handle)
+        self._ready.wake(handle)
         return handle
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Handle:
@@ -213,24 +213,17 @@ class RunQueue:
         self._timers.push(timer)
         return timer
 
-    def push(self, runnable: Runnable) -> int:
-        """Put `runnable` on the ready ring: it runs in the next turn."""
-        if runnable is None:
-            raise TypeError("push(): runnable must be a Runnable, got None")
-        self._ready.append(runnable)
-        return 0
-
     def _run_again(self, handle: Handle) -> None:
         """`handle` has been interrupted: it is the next to run."""
         if handle is None:
             raise TypeError("_run_again(): handle must be a Handle, got None")
-        self._ready.appendleft(handle)
+        self._ready.wake_first(handle)
 
     def _post_from_home(self, handle: Handle) -> int:
         """A post of the loop's own thread takes its place among what that thread makes ready, behind what was posted before."""
         if self._inbox.pending:
             self._take_posts()
-        self._ready.append(handle)
+        self._ready.wake(handle)
         self._inbox.ring()
         return 0
 
@@ -246,7 +239,7 @@ class RunQueue:
             return 0
         posted = self._inbox.take_all()
         for item in posted:
-            self._ready.append(item)
+            self._ready.wake(item)
         return 0
 
     if cython.compiled:
@@ -355,7 +348,7 @@ if cython.compiled:
         if scheduler._inbox.pending:
             scheduler._take_posts()
         handle = scheduler._new_handle(callback, args, context)
-        scheduler._ready.append(handle)
+        scheduler._ready.wake(handle)
         return handle
 
     def quick_call_soon_threadsafe(scheduler: RunQueue, callback: Any, again: Any, args: Any, context: Any) -> Handle:

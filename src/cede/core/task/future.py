@@ -212,7 +212,7 @@ class Future(OpenRunnable):
             if waiter is not None:
                 self.waiter = None
                 if waiter.is_task:
-                    self.kernel._ready.append(waiter)
+                    self.kernel._ready.wake(waiter)
                 else:
                     waiter.notice(self)
             if self.callbacks is not None:
@@ -287,7 +287,7 @@ class Future(OpenRunnable):
             else:
                 self.waiter = None
                 if waiter.is_task:
-                    self.kernel.push(waiter)
+                    self.kernel._ready.wake(waiter)
                 else:
                     waiter.notice(self)
         if self.callbacks is not None:

@@ -164,7 +164,7 @@ class Task(Future):
         elif kernel is not None:
             if kernel._state:
                 kernel._refuse()
-            kernel._ready.append(self)
+            kernel._ready.wake(self)
             announce(self)
         else:
             self.loop.call_soon(self._step_on_foreign_loop, context=_no_context())
@@ -297,7 +297,7 @@ class Task(Future):
                 return self.resume(None)
             result = resume_plain(self.context, self.coro, cython.address(self.outcome))  # type: ignore # noqa: F821
             if result is None and self.outcome == YIELDED and not self.cancel_flags:
-                kernel._ready.append(self)
+                kernel._ready.wake(self)
                 return 0
             return self.settle(result)
 
@@ -448,7 +448,7 @@ class Task(Future):
             if result is None and self.kernel is not None:
                 if self.cancel_flags & IN_CANCELLED_SCOPE:
                     self.scope.press_ready(self)
-                self.kernel._ready.append(self)
+                self.kernel._ready.wake(self)
             elif type(result) is Future or type(result) is Task:
                 self.park(result)
             else:
@@ -475,7 +475,7 @@ class Task(Future):
         future.blocking = False
         self.waits_for = future
         if future.state != PENDING:
-            self.kernel.push(self)
+            self.kernel._ready.wake(self)
         elif future.waiter is None and future.callbacks is None:
             future.waiter = self
         else:
@@ -547,7 +547,7 @@ class Task(Future):
 
     def step_soon(self, error: Any) -> int:
         if error is None and self.kernel is not None:
-            self.kernel.push(self)
+            self.kernel._ready.wake(self)
         else:
             self.loop.call_soon(self._step_with, error, context=_no_context())
         return 0
