@@ -1,15 +1,15 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""Fairness: a task that never has to wait is made to give way, every so many awaits.
+"""Fairness: a fair loop makes a task that never has to wait give way.
 
-On a fair loop a step of a task has a budget. Each await of an object of ours that ends at once costs one; when the budget is spent, the
-next one gives way first, for a turn of the loop. The ends of blocks (``__aexit__``) neither cost anything nor give way.
+On a fair loop each step of a task has a budget. Each await of a cede object that completes at once costs one; when the budget is
+exhausted, the next await gives way for one turn before it begins. The ends of blocks (``__aexit__``) cost nothing and never give way.
 
 Invariants
 ----------
-* Whoever is made to give way has done nothing yet: cancelled there, nothing is taken, nothing is held, and nothing that should hear of the
-  cancellation is left out. So a future gives way only where it is done, and the end of a block never does.
-* A step that gives way because of its budget has ended at least one await: there is always progress, however small the budget.
-* A budget is open while its loop runs, on the thread of the loop. `budgets` is shared by threads: replaced as a whole, and under a lock.
+* An await that is forced to yield has done nothing yet. If the task is cancelled there, the await has taken nothing and holds nothing, and
+  no object misses a cancellation that it should hear of. So a future yields only if it is done, and the end of a block never does.
+* A step that exhausts its budget has completed at least one await: there is always progress, however small the budget.
+* A budget is open while its loop runs, on the loop's thread. Threads share `budgets`: they replace the whole list, under a lock.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ except ModuleNotFoundError:
 if not cython.compiled:
     from cede.core.pure.shims import current_frame
 
-# What a task may do in a step, where a loop is simply to be fair.
+# The number of awaits a step, for ``fair=True``.
 DEFAULT_BUDGET = 128
 
-# So many places that give way only by force are told apart.
+# `Budget` tells at most this many greedy places apart, and counts the rest together.
 MOST_PLACES = 64
 
 
 class GreedyPlace(NamedTuple):
-    """A coroutine function that gave way because it had to.
+    """A coroutine function that had to be forced to give way.
 
-    task: the name of the task that did so last. where: "function() at file:line", that of the await. yields: how often.
+    task: the name of the last task that ran it then. where: "function() at file:line" of the await. yields: how often.
     """
 
     task: str
@@ -48,7 +48,7 @@ class GreedyPlace(NamedTuple):
 
 
 class Budget:
-    """What a fair loop, `kernel`, allows each step of a task: `limit` awaits that end. `forced` counts how often that was not enough."""
+    """The loop `kernel` allows each step of a task `limit` completed awaits. `forced` counts forced yields."""
 
     def __init__(self, kernel: Kernel, limit: int) -> None:
         self.kernel = kernel
@@ -59,7 +59,7 @@ class Budget:
         self.places: dict[Any, list[Any]] = {}
 
     def note(self) -> int:
-        """The running task is made to give way."""
+        """Count a forced yield of the running task, and its place."""
         self.forced += 1
         self.count = 0
         frame = current_frame()
@@ -77,7 +77,7 @@ class Budget:
         return 0
 
     def greedy(self) -> tuple[GreedyPlace, ...]:
-        """Who had to be made to give way, most often first."""
+        """The places of forced yields, the most frequent first."""
         found = []
         for code, (count, task, line) in self.places.items():
             where = "elsewhere" if code is None else f"{code.co_qualname}() at {code.co_filename}:{line}"
@@ -86,26 +86,26 @@ class Budget:
         return tuple(found)
 
     def open(self) -> None:
-        """The loop begins to run."""
+        """Call this when the loop begins to run."""
         if self.kernel is None:
             raise RuntimeError("the budget is not initialized")
         with changes:
             set_budgets([*budgets, self])
 
     def close(self) -> None:
-        """The loop stands still."""
+        """Call this when the loop stops running."""
         with changes:
             set_budgets([budget for budget in budgets if budget is not self])
 
 
-# Those of all fair loops that run, and the one that was asked for last.
+# The budgets of all fair loops that run, and the one that `budget_here` found last.
 budgets: list[Budget] = []
 latest: Any = None
 changes = threading.RLock()  # a finalizer of this thread may come in between
 
 
 def set_budgets(found: list[Any]) -> None:
-    global budgets, latest  # noqa: PLW0603 - looked at without the lock
+    global budgets, latest  # noqa: PLW0603 - read without the lock
     budgets = found
     latest = None
     if cython.compiled:
@@ -121,14 +121,14 @@ def set_budgets(found: list[Any]) -> None:
 
 
 def forget_after_fork() -> None:
-    """In the child: the loops that ran are the parent's."""
+    """Forget the running loops in a forked child: they are the parent's."""
     global changes  # noqa: PLW0603 - another thread of the parent may have held it
     changes = threading.RLock()
     set_budgets([])
 
 
 def budget_here() -> Any:
-    """The budget of the task that runs on this thread, or None; a step that has just begun has a fresh one."""
+    """The budget of the task that runs on this thread, or None. Resets it if a new step has begun."""
     global latest  # noqa: PLW0603
     budget = latest
     if cython.compiled:
@@ -153,20 +153,20 @@ def budget_here() -> Any:
 
 
 def budget_exhausted() -> bool:
-    """Whether the running task is to give way before its next await."""
+    """Whether the running task has to give way before its next await."""
     budget = budget_here()
     return budget is not None and budget.count >= budget.limit
 
 
 def record_forced_yield() -> None:
-    """It does."""
+    """Count one forced yield for the running task."""
     budget = budget_here()
     if budget is not None:
         budget.note()
 
 
 def record_await() -> None:
-    """An await has ended."""
+    """Count one completed await for the running task."""
     budget = budget_here()
     if budget is not None:
         budget.count += 1
@@ -183,21 +183,21 @@ if cython.compiled:
 
 
 def any_fair() -> bool:
-    """Whether a loop of this process is fair, for modules that are not compiled."""
+    """Whether any fair loop runs in this process. Modules that are not compiled ask this."""
     return len(budgets) > 0
 
 
-# Uncompiled: methods that are awaited, and what makes fair ones of them while a loop is fair. (class, name, replacement)
+# Uncompiled: (class, name, wrapper) of each method that is awaited; while a fair loop runs, `wrapper(method)` replaces the method.
 DOORS: list[tuple[type, str, Any]] = []
 REPLACED: dict[type, dict[str, Any]] = {}
 
 
 def fair_here(owner: type, name: str, replacement: Any) -> None:
-    """Uncompiled: while a loop is fair, ``owner.name`` is to be ``replacement(owner.name)``."""
+    """Uncompiled: while a fair loop runs, let ``replacement(owner.name)`` take the place of ``owner.name``."""
     with changes:
         DOORS.append((owner, name, replacement))
         if budgets:
-            make_fair(owner, name, replacement)  # its module was loaded while a fair loop runs
+            make_fair(owner, name, replacement)  # a fair loop already runs while this module is loaded
 
 
 def make_fair(owner: type, name: str, replacement: Any) -> None:
@@ -207,7 +207,7 @@ def make_fair(owner: type, name: str, replacement: Any) -> None:
 
 
 def fair_iterator(plain: Any) -> Any:
-    """The `__await__` of a family of awaitables, with the door before it."""
+    """Put the checkpoint hook before `plain`, the `__await__` of a family of awaitables."""
 
     def __await__(self: Any) -> Any:
         counts = self.may_give_way()
@@ -230,7 +230,7 @@ def fair_iterator(plain: Any) -> Any:
 
 
 def limit_of(fair: Any, asked_by: str = "fair") -> int:
-    """`fair` as a number of awaits, 0 for a loop that is not. Raises TypeError and ValueError for what is no such number."""
+    """`fair` as a number of awaits; 0 for a loop that is not fair. Raises TypeError or ValueError for anything else."""
     if fair is None or fair is False:
         return 0
     if fair is True:

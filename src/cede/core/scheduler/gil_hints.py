@@ -1,15 +1,15 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""What a loop's thread and its worker threads let each other know about the interpreter lock.
+"""Flags by which a loop's thread and its worker threads know whether the other one waits without the GIL.
 
-Read without that lock, and never relied upon: see spin.h. Compiled, they have a cache line to themselves: to look at one again and again
-would slow whoever writes beside it.
+Threads read them without the GIL, as hints that may be out of date: see spin.h. Compiled, the flags have a cache line to themselves,
+because a thread that reads one again and again would slow writes beside it.
 """
 
 from __future__ import annotations
 
 
 class GilHints:
-    """`away`: the loop's thread waits, without the interpreter lock. `released`: so does whoever posted last."""
+    """`away`: the loop's thread waits without the GIL. `released`: the thread that posted last has released the GIL."""
 
     away: int
     released: int

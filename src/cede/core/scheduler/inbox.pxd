@@ -9,9 +9,10 @@ cdef extern from "spin.h":
     bint spin_for_post "cede_spin_for_post"(int *posted, int *away, int *released, int64_t within, cede_backoff *backoff) noexcept nogil
     void spin_until_taken "cede_spin_until_taken"(int *posted, int64_t within, cede_backoff *backoff) noexcept nogil
 
-# A thread that posts without a pause keeps the interpreter lock for the whole switch interval, 5 ms: the memory of all these handles is out of
-# the cache, and has been through the collector, before the loop sees the first. So at 1,024 posts that wait, 2,048 and so on, it lets the loop
-# take them, for PORTION_WITHIN nanoseconds. Without that a post costs 1.2 times the CPU where 20,000 come in a row, 1.5 times where 100,000 do.
+# A thread that posts without a pause keeps the GIL for the whole switch interval, 5 ms. Before the loop sees the first of these handles, their
+# memory has left the cache, and the collector has visited them. So when PORTION posts wait, twice as many, four times and so on, the poster
+# releases the GIL until the loop has taken them, at most PORTION_WITHIN nanoseconds. Without that a post costs 1.2 times the CPU in a run of
+# 20,000, and 1.5 times in a run of 100,000.
 cdef enum:
     PORTION = 1024
     PORTION_WITHIN = 100000
@@ -19,7 +20,7 @@ cdef enum:
 cdef class Inbox:
     cdef list items
     cdef readonly GilHints gil_hints
-    cdef readonly int pending  # not bint: it is looked at without the interpreter lock, by its address
+    cdef readonly int pending  # not bint: a spinning thread reads it without the GIL, by its address
     cdef readonly bint sleeping
     cdef readonly DriverPort driver
     cdef cede_backoff backoff

@@ -1,16 +1,16 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """The inbox: what other threads and signal handlers post to a loop.
 
-The danger is the lost wake-up: a post that lands after the loop looked and before it sleeps. The protocol that rules it out:
+The danger is the lost wake-up: a post that arrives after the loop has checked and before it sleeps. This protocol rules it out:
 
-* the loop publishes that it is idle, looks once more, and sleeps only if there was nothing (`about_to_sleep`);
-* a poster appends first and looks at the idle flag second (`post`).
+* the loop sets `sleeping`, checks once more, and sleeps only if there is no post (`about_to_sleep`);
+* a poster appends first and reads `sleeping` second (`post`).
 
-Whichever came first, one of the two sees the other. The flag is cleared by the first poster, so any number of posts costs one
-wake-up call. The deque's own operations are atomic; nothing else here may be touched by two threads. Compiled, `post` and the exchange in
-`take_all` are single steps under the interpreter lock, so a plain list does.
+Whichever comes first, one of the two sees the other. The first poster clears `sleeping`, so any number of posts costs one wake-up call.
+The deque's own operations are atomic; two threads may touch nothing else here. Compiled, `post` and the exchange in `take_all` are
+single steps under the GIL, so a plain list is enough.
 
-`spin` comes before all that: the loop is not idle yet while it looks out for a post.
+`spin` comes before all that: the loop has not set `sleeping` yet while it spins for a post.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ except ModuleNotFoundError:
 
 
 class Inbox:
-    """Items posted from anywhere, drained by the loop's own thread."""
+    """Items that any thread posts, and that the loop's own thread drains."""
 
     def __init__(self, driver: DriverPort | None) -> None:
         self.items: Any = [] if cython.compiled else deque()
@@ -40,7 +40,7 @@ class Inbox:
     def post(self, item: Any) -> None:
         """Leave `item` for the loop and wake it if it sleeps. Any thread, any signal handler."""
         self.items.append(item)
-        if not cython.compiled or not self.pending:  # each writing would cost a loop that looks at it a cache line
+        if not cython.compiled or not self.pending:  # each write would cost a loop that reads the flag a cache line
             self.pending = True
         if self.sleeping:
             self.sleeping = False
@@ -48,7 +48,7 @@ class Inbox:
                 self.driver.wake()
 
     def ring(self) -> None:
-        """The loop's own thread has put something on the ready ring, perhaps in a signal's handler, just before the loop sleeps."""
+        """Keep the loop awake: its own thread has put something on the ready ring, perhaps in a signal handler just before a sleep."""
         self.pending = True
         if self.sleeping:
             self.sleeping = False
@@ -56,9 +56,9 @@ class Inbox:
                 self.driver.wake()
 
     def take_all(self) -> list[Any]:
-        """What was posted, oldest first. The flag falls before the look: a post in between raises it again, and costs one look more."""
+        """What was posted, oldest first. Clears `pending` before it reads: a post in between sets it again, and costs one more call."""
         if cython.compiled:
-            fresh: list[Any] = []  # first: to make it may call finalizers, and those other threads
+            fresh: list[Any] = []  # first: making a list may run finalizers, which may let other threads in
             self.pending = False
             posted: list[Any] = self.items
             self.items = fresh
@@ -72,13 +72,13 @@ class Inbox:
     # let_take is inline, in inbox.pxd.
 
     def spin(self, seconds: float) -> bool:
-        """Whether something was posted within so many seconds, a few millionths, in which this thread does not sleep."""
+        """Watch for a post for `seconds`, some microseconds, without the GIL and without sleeping. True if one came."""
         if cython.compiled:
             return look_out(self, self.gil_hints, seconds)  # type: ignore # noqa: F821
         return False
 
     def about_to_sleep(self) -> bool:
-        """Publish that the loop is idle. False: something was posted meanwhile, do not sleep."""
+        """Set `sleeping`. Returns False if a post has come meanwhile: do not sleep then."""
         self.sleeping = True
         if self.pending:
             self.sleeping = False
@@ -86,5 +86,5 @@ class Inbox:
         return True
 
     def awake(self) -> None:
-        """The loop runs again: posters need not wake it."""
+        """Clear `sleeping`: the loop runs again, and posters need not wake it."""
         self.sleeping = False

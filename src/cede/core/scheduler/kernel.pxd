@@ -14,10 +14,10 @@ cdef double LONGEST_SLEEP
 cdef class Kernel(RunQueue):
     cdef OrderPort _order
     cdef readonly unsigned long long steps
-    cdef readonly unsigned long long events  # that the driver told: steps too, which were not on the ring
+    cdef readonly unsigned long long events  # delivered by the driver: steps too, but not from the ring
     cdef list _after_step
     cdef Py_ssize_t _after_step_next
-    cdef readonly unsigned long long _batches  # entries of the ring that were the driver, and so no steps
+    cdef readonly unsigned long long _batches  # ring entries that were the driver, and so no steps
     cdef int _empty_polls
     cdef int _skipped_polls
     cdef double _polled_at

@@ -1,26 +1,27 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """The kernel: a machine that is stepped.
 
-One **turn** is: look at the world, take the timers that are due, run what is ready. The kernel has no I/O, no thread and no
+One **turn** is: poll the driver, take the timers that are due, run what is ready. The kernel has no I/O, no thread and no
 clock of its own; those come in through the ports (``cede.core.scheduler.ports``).
 
 Invariants
 ----------
-* A turn runs, in this order: what was ready before the look, what other threads posted until it returned, the events that it brought, the
-  timers that were due at the clock's reading after it. What becomes ready meanwhile runs in the next turn. That is asyncio's order.
-* Where nothing but events is there, they are told at once, and that was the turn: no entry on the ring, no other look before what they woke
-  runs, unless the loop itself has acted meanwhile.
-* A turn that is run inside a step of another one, by hand, takes over what that one has not run yet, the rest of its events first. The
-  outer turn then ends where its share ends (`steps` counts what left the ring).
-* The world is looked at once a turn, before the ready work. Two things make that rarer. While nothing is registered with the driver
-  (`idle`) a look could tell nothing. And a loop that has been busy for `EMPTY_POLLS` turns on end, in which each look found nothing, looks
-  again after `POLLS_SKIPPED` turns or `POLL_WITHIN` seconds, whichever comes first, until a look finds something. No look is left out after
-  the loop itself has done anything to a descriptor (`DriverPort.acted`): only what others do may be seen late.
-* A step is what is taken off the ring, and each event that the driver tells. What was left for the end of a step (`call_after_step`) is
-  done before the next step begins, before the loop sleeps, and before a run ends, whatever ends it.
+* A turn runs, in this order: what was ready before the poll; what other threads posted until the poll returned; the events that the poll
+  brought; the timers that were due when the clock was read after the poll. What becomes ready meanwhile runs in the next turn. That is
+  asyncio's order.
+* If the poll brought events and nothing else is ready, the driver delivers them at once and the turn is over: the batch does not go on the
+  ring. The loop then runs what the events woke before it polls again, unless the loop itself has acted meanwhile.
+* A program may run a turn by hand inside a step of another turn. The inner turn takes over what the outer one has not run yet, the rest
+  of its events first. The outer turn then ends where its share ends (`steps` counts what left the ring).
+* The kernel polls once a turn, before it runs the ready work. It skips the poll in two cases. While nothing is registered with the driver
+  (`idle`), a poll could bring nothing. After `EMPTY_POLLS` consecutive empty polls on a busy loop it skips up to `POLLS_SKIPPED` polls, but
+  never lets `POLL_WITHIN` seconds pass without one, until a poll brings something. It skips no poll after the loop itself has done
+  anything to a descriptor (`DriverPort.acted`): only the acts of other processes may be noticed late.
+* A step is one item taken off the ring, or one event that the driver delivers. The kernel does what a step left for its end
+  (`call_after_step`) before the next step begins, before the loop sleeps, and before a run ends, whatever ends it.
 * A timer never runs early. Timers due together run by time, then in the order in which they were set.
 * A KeyboardInterrupt or SystemExit leaves the turn at once; the work behind it stays on the ring for the next run.
-* ``_announced_task`` is the task that asyncio was last told to be running. It is told lazily, when that changes: always before user
+* ``_announced_task`` is the task that the kernel last announced to asyncio as running. The kernel announces lazily: always before user
   code runs, so nobody can tell the difference, and never between two steps of the same task.
 """
 
@@ -50,8 +51,8 @@ COMPILED = bool(cython.compiled)
 # asyncio's upper bound of one sleep, a day: no system call refuses it, and a clock that was set back does no lasting harm.
 LONGEST_SLEEP = 24 * 3600.0
 
-# A look that finds nothing costs as much as two task switches. After this many of them in a row, each before a turn of a loop that had work
-# to do, up to so many are left out at a time, and none that would come later than so many seconds after the one before.
+# An empty poll costs as much as two task switches. After EMPTY_POLLS consecutive empty polls on a busy loop, skip up to POLLS_SKIPPED
+# polls, but never let POLL_WITHIN seconds pass without one.
 EMPTY_POLLS = 64
 POLLS_SKIPPED = 15
 POLL_WITHIN = 50e-6
@@ -89,7 +90,7 @@ class Kernel(RunQueue):
         self._order = order_port(order)
         self.steps = 0
         self.events = 0
-        self._after_step: list[Any] = []  # None where `end_step` has been
+        self._after_step: list[Any] = []  # `end_step` puts None in place of what it has done
         self._after_step_next = 0
         self._batches = 0
         self._empty_polls = 0
@@ -111,7 +112,7 @@ class Kernel(RunQueue):
 
     @property
     def order(self) -> Any:
-        """Who says in which order the work of a turn runs; None: first in, first out. See `cede.core.scheduler.python_ports`."""
+        """The object that orders the work of a turn; None: first in, first out. See `cede.core.scheduler.python_ports`."""
         return own_port(self._order)
 
     @order.setter
@@ -119,7 +120,7 @@ class Kernel(RunQueue):
         self._order = order_port(order)
 
     def _arrange(self) -> int:
-        """Have the order say how what is on the ring follows each other. Where that fails it stays as it is."""
+        """Put the ring into the sequence that the order returns. If the order fails, the ring stays as it is."""
         order = self._order
         before = list(self._ready)
         if not before:
@@ -139,14 +140,14 @@ class Kernel(RunQueue):
             message = "order.arrange(batch) has failed: the turn runs first in, first out"
             loop.call_exception_handler({"message": message, "exception": error})
             return 0
-        self._ready.rearrange(before, after)  # not where a turn that was run meanwhile has run them
+        self._ready.rearrange(before, after)  # does nothing if a turn that the order ran by hand has run them already
         return 0
 
-    # -- who runs
+    # -- which task runs
 
     def announce(self, task: Any) -> int:
         """Tell asyncio that `task` runs now (None: no task)."""
-        # A signal's handler may end the telling, uncompiled: while a task is shown, the end of the run takes that back.
+        # Uncompiled, a signal handler may interrupt `tell_current`: as long as `_announced_task` is set, the end of the run withdraws it.
         if task is not None:
             self._announced_task = task
         tell_current(self, task)
@@ -154,13 +155,13 @@ class Kernel(RunQueue):
         return 0
 
     def enter_callback(self) -> int:
-        """User code that is no task's is about to run, straight from the driver."""
+        """Call this before the driver runs user code that belongs to no task."""
         if self._announced_task is not None:
             self.announce(None)
         return 0
 
     def run_handle(self, handle: Handle) -> int:
-        """Run a handle straight from the driver; as `run_one`, but it has not been on the ring."""
+        """Run a handle for the driver: like `run_one`, for a handle that was not on the ring."""
         if self._announced_task is not None:
             self.announce(None)
         if not (self._debug or self.watch_steps):
@@ -182,11 +183,11 @@ class Kernel(RunQueue):
         return 0
 
     def end_step(self) -> int:
-        """A step is over, or what it left is wanted now."""
+        """Do what the step left for its end: the step is over, or somebody needs it done now."""
         left = self._after_step
         while left:
             item: AfterStep = left[self._after_step_next]
-            # Off the list first: what is called may leave something more, or run a turn by hand, which does the rest.
+            # Take it off the list first: `after_step` may call `call_after_step`, or run a turn by hand, which does the rest.
             left[self._after_step_next] = None
             self._after_step_next += 1
             if self._after_step_next == len(left):
@@ -194,7 +195,7 @@ class Kernel(RunQueue):
                 self._after_step_next = 0
             try:
                 item.after_step()
-            except BaseException:  # a signal's handler may have come, uncompiled, before it began
+            except BaseException:  # uncompiled, a signal handler may have raised before `after_step` began
                 if self._after_step_next > 0:
                     self._after_step_next -= 1
                     left[self._after_step_next] = item
@@ -204,14 +205,14 @@ class Kernel(RunQueue):
         return 0
 
     def next_event(self) -> int:
-        """The driver tells one more thing of the same event: another step."""
+        """The driver delivers one more thing of the same event: that is another step."""
         if self._after_step:
             self.end_step()
         self.events += 1
         return 0
 
     def _end_last_step(self) -> int:
-        """A run is over, or this process forks: nothing is left behind, even where a signal's handler raises."""
+        """Leave nothing behind when a run ends or this process forks, even if a signal handler raises."""
         failure: BaseException | None = None
         while self._after_step:
             try:
@@ -225,7 +226,7 @@ class Kernel(RunQueue):
     # -- the turn
 
     def run_until_stopped(self) -> int:
-        """Turn after turn, until `stop` was called. At least one turn, with a look at the world in it."""
+        """Run turns until `stop` is called: at least one, which polls."""
         first = True
         outer = self._running_ready
         self._running_ready = False
@@ -234,13 +235,13 @@ class Kernel(RunQueue):
                 try:
                     while True:
                         if first or not self._ready.size() or not self.driver.idle:
-                            self._wait(first)  # where it would do nothing, the call is spared
+                            self._wait(first)  # the condition above spares the call where `_wait` would do nothing
                             first = False
                         self.turn()
                         if self._stopping:
                             return 0
                 except BaseException as error:
-                    # What is ready reports its own failures. One that cannot is no reason to end what others run: the rest is on the ring.
+                    # A runnable reports its own failures. If one cannot, that must not end the others' run: the rest is still on the ring.
                     if not self._running_ready or isinstance(error, (KeyboardInterrupt, SystemExit)):
                         raise
                     self._running_ready = False
@@ -252,20 +253,20 @@ class Kernel(RunQueue):
             self._end_last_step()
 
     def report_ready(self, error: BaseException) -> int:
-        """What was run from the ring has raised."""
+        """A runnable has raised, which it should not."""
         loop: Any = self
         loop.call_exception_handler({"message": "What was ready to run has failed", "exception": error})
         return 0
 
     def _wait(self, look: bool) -> int:
-        """Look at the world, asleep until the next timer where nothing is ready."""
+        """Poll. If nothing is ready, sleep until an event, a post or the next timer."""
         driver = self.driver
         told = self._told_at_once
         self._told_at_once = False
         if driver.batch:
-            return 0  # one at a time
+            return 0  # one batch at a time
         if self._after_step:
-            self.end_step()  # a turn that is run by hand, inside a step: the loop would sleep on what that step wrote
+            self.end_step()  # in a turn run by hand inside a step, the loop would sleep on what that step wrote
         if self._ready.size() or self._stopping or self._inbox.pending:
             if look or (not driver.idle and (driver.acted or (not told and self._poll_is_due()))):
                 self._empty_polls = 0 if driver.wait(0.0) else self._empty_polls + 1
@@ -273,7 +274,7 @@ class Kernel(RunQueue):
         self._empty_polls = 0
         timeout = -1.0
         if self._timers.size():
-            now = self.now()  # a clock of the program's, which may run a turn by hand, or set a timer
+            now = self.now()  # the program may have replaced the clock by one that runs a turn by hand, or sets a timer
             if self._ready.size() or self._stopping or driver.batch:
                 timeout = 0.0
             elif self._timers.size():
@@ -283,7 +284,7 @@ class Kernel(RunQueue):
                 elif timeout > LONGEST_SLEEP:
                     timeout = LONGEST_SLEEP
         if timeout != 0.0:
-            # A thread that asks asyncio.current_task(loop) of a sleeping loop is told the truth.
+            # Another thread may ask asyncio.current_task(loop) while this loop sleeps: the answer must be None.
             self.enter_callback()
             if self._spin_deadline and self._spin(timeout):
                 if driver.idle:
@@ -298,14 +299,14 @@ class Kernel(RunQueue):
         return 0
 
     def expect_post(self, seconds: float) -> int:
-        """A post is likely within so many seconds, a few millionths: a loop with nothing to do looks out for it before it sleeps."""
+        """A post is likely within `seconds`, some microseconds: a loop with nothing to do spins that long before it sleeps."""
         if self.is_clock_replaced():
             return 0
         self._spin_deadline = monotonic() + seconds
         return 0
 
     def _spin(self, timeout: float) -> bool:
-        """Whether what was hoped for has come."""
+        """Spin until `_spin_deadline`, at most `timeout` seconds. True if a post has come."""
         left = self._spin_deadline - monotonic()
         self._spin_deadline = 0.0
         if timeout >= 0.0:
@@ -313,9 +314,9 @@ class Kernel(RunQueue):
         return left > 0.0 and self._inbox.spin(left)
 
     def _poll_is_due(self) -> bool:
-        """Whether a busy loop is to look at the world before its next turn."""
+        """Whether a busy loop has to poll before its next turn."""
         if self._empty_polls < EMPTY_POLLS or self.is_clock_replaced():
-            return True  # by a clock of the program's nobody can say how late a poll would be, and the real one decides nothing then
+            return True  # the program's own clock cannot tell how late a poll would be, and the real clock must decide nothing then
         now = monotonic()
         if self._skipped_polls < POLLS_SKIPPED and now - self._polled_at < POLL_WITHIN:
             self._skipped_polls += 1
@@ -362,7 +363,7 @@ class Kernel(RunQueue):
         return 0
 
     def _bring(self) -> bool:
-        """Put the driver's batch and the timers that are due on the ring: whether the batch was told at once, and that was the turn."""
+        """Put the driver's batch and the due timers on the ring. True if the batch was delivered at once instead, and the turn is over."""
         ring = self._ready
         driver = self.driver
         now = 0.0
@@ -377,11 +378,11 @@ class Kernel(RunQueue):
         return False
 
     def _place_batch(self, timed: bool, now: float) -> bool:
-        """Put the driver on the ring for the batch that it has, or have it told at once: whether that was the turn."""
+        """Put the driver on the ring for its batch, or deliver the batch at once. True if it was delivered, and the turn is over."""
         driver = self.driver
         ring = self._ready
         if driver.batch == NO_BATCH:
-            driver.batch = COLLECTED  # of signals alone
+            driver.batch = COLLECTED  # a batch of signals alone
         if driver.signals:
             driver.heard = True
         if driver.batch == COLLECTED:
@@ -396,14 +397,14 @@ class Kernel(RunQueue):
             self._batches += 1
             ring.wake(driver)
         elif driver.batch != QUEUED:
-            # Left in the middle, by an interrupt or by whoever runs this turn: it was the first on the ring.
+            # An interrupt, or the caller of this turn, left the batch half delivered: it was the first entry of the ring.
             driver.batch = QUEUED
             self._batches += 1
             ring.wake_first(driver)
         return False
 
     def _run_once(self) -> None:
-        """One turn, with a look at the world (asleep where nothing is ready): for tools that step a loop by hand."""
+        """Poll (sleep if nothing is ready) and run one turn: for tools that step a loop by hand."""
         outer = self._running_ready
         try:
             self._wait(True)
@@ -422,14 +423,14 @@ class Kernel(RunQueue):
         return self._timers.size()
 
     def run_one(self, runnable: Runnable) -> int:
-        """Run one item; in debug mode, report it if it was slow, and there or where steps are watched, note it if none was slower."""
+        """Run one item. In debug mode, report a slow one; in debug mode, or with `watch_steps`, note the slowest one so far."""
         if runnable is None:
             raise TypeError("run_one(): runnable must be a Runnable, got None")
         if not runnable.is_task and self._announced_task is not None:
             self.announce(None)
         self.steps += 1
         if runnable is self.driver or not (self._debug or self.watch_steps):
-            runnable.run_ready()  # the driver has each of its events timed by itself
+            runnable.run_ready()  # the driver times each of its events itself
         else:
             began = monotonic()
             try:

@@ -6,12 +6,12 @@ port       what it answers                                 in production
 =========  ==============================================  ===========================================
 clock      what time is it                                 ``Kernel.time()``: the monotonic clock
 order      in which order the work of a turn runs          first in, first out, drained in place
-driver     what did the world do                           epoll, or the portable selector
+driver     what happened outside                           epoll, or the portable selector
 inbox      what did other threads and signals post         ``cede.core.scheduler.inbox.Inbox``
 =========  ==============================================  ===========================================
 
-A simulation replaces the ports and leaves the kernel as it is. What stands here is what the kernel calls, in C where it is compiled. A
-port that is written in Python is an ordinary object, which the kernel is given in a shell: python_ports.py says which methods it has.
+A simulation replaces the ports and leaves the kernel as it is. The kernel calls the classes of this module, in C if it is compiled. A
+port that is written in Python is an ordinary object, which the kernel wraps in a shell: python_ports.py says which methods it needs.
 """
 
 from __future__ import annotations
@@ -34,20 +34,22 @@ if not cython.compiled:
 
 
 class DriverPort(Runnable):
-    """How the kernel meets the world.
+    """How the kernel meets the outside world.
 
-    ``idle`` is true while nothing is registered: a look at the world could tell nothing, and the kernel then leaves out
-    the looks it makes between two turns (it still comes here to sleep). ``asleep`` is true while `wait` has given up the GIL.
-    ``acted`` is true once this loop has sent, connected, registered, accepted or closed something since the driver looked last, or where
-    what it told of then may have more to tell: the next look is not left out then.
+    ``idle`` is true while nothing is registered: a poll could bring nothing, so the kernel skips the polls between two turns (it still
+    calls `wait` to sleep). ``asleep`` is true while `wait` has given up the GIL. ``acted`` is true if this loop has sent, connected,
+    registered, accepted or closed something since the last poll, or if a descriptor that the last poll reported may have more to
+    report: the kernel does not skip the next poll then.
 
-    What a look brought is a *batch*: the events of one `wait`, told by one `tell`. The kernel puts it where asyncio would put the handles
-    of those events, behind what was ready before and in front of the timers, and the driver itself is the entry on the ring. ``batch``
-    is where it is: NO_BATCH; COLLECTED, nobody has dealt with it yet; QUEUED, the driver stands on the ring; TELLING, `tell` has begun
-    and is either under way or was left by an interrupt, and what is left of the batch comes before everything on the ring. While there
-    is one, no other is collected. ``signals`` is true while a signal's handler has something to tell by `signal_sink`, which is told in a
-    batch too, ``heard`` while the batch has that to tell. As on asyncio, where none had come at the look, one that
-    comes before the batch is told waits for the next look. Each event is a step of its own: see `cede.drivers.contract`.
+    A *batch* is what one poll brought: `wait` collects it, `tell` delivers it. The kernel puts the batch where asyncio would put the
+    handles of those events, behind what was ready before and in front of the timers; its entry on the ring is the driver itself.
+    ``batch`` says where the batch is: NO_BATCH; COLLECTED, the kernel has not placed it yet; QUEUED, the driver stands on the ring;
+    TELLING, `tell` delivers it now, or an interrupt has left the rest of it, which comes before everything on the ring. The driver
+    collects no other batch meanwhile.
+
+    ``signals`` is true while signal handlers have left something for `signal_sink`; ``heard`` is true while the current batch includes
+    that. As on asyncio, a signal that arrives after the poll, before the batch is delivered, waits for the next poll, unless another one
+    came before the poll. Each event is a step of its own: see `cede.drivers.contract`.
     """
 
     idle: bool
@@ -62,17 +64,17 @@ class DriverPort(Runnable):
         signal_sink: Any = None
 
     def wait(self, timeout: float) -> int:
-        """Wait at most `timeout` seconds (below 0: for ever; 0: only look) and collect what happened: how many events.
+        """Wait at most `timeout` seconds (negative: for ever; 0: poll) and collect what happened. Returns the number of events.
 
-        Returns after the first batch of events, a `wake()`, or a signal. A signal's handler may run here, and what it raises passes
-        through; nothing of the batch is lost then.
+        Returns after the first batch of events, a `wake()`, or a signal. A signal handler may run in here; what it raises passes
+        through, and the driver loses nothing of the batch.
         """
         raise NotImplementedError
 
     def tell(self) -> int:
-        """Tell the batch to whom it concerns. Only KeyboardInterrupt and SystemExit pass through; the next call tells the rest.
+        """Deliver the batch. Only KeyboardInterrupt and SystemExit pass through; the next call delivers the rest.
 
-        A driver that learns of nothing tells only of signals.
+        A driver without descriptors delivers signals only.
         """
         self.batch = TELLING
         self.tell_signals(b"")
@@ -80,7 +82,7 @@ class DriverPort(Runnable):
         return 0
 
     def tell_signals(self, numbers: bytes) -> int:
-        """Call ``signal_sink(numbers)`` if there is one: `numbers` are what the wake-up descriptor told."""
+        """Call ``signal_sink(numbers)`` if there is one: `numbers` are the bytes read from the wake-up descriptor."""
         self.signals = self.heard = False
         if self.signal_sink is not None:
             self.signal_sink(numbers)
@@ -95,13 +97,13 @@ class DriverPort(Runnable):
 
 
 class NoDriver(DriverPort):
-    """What a closed kernel has in its driver's place: the two would keep each other alive otherwise."""
+    """A closed kernel puts this in the place of its driver, because the two would keep each other alive otherwise."""
 
     def wait(self, timeout: float) -> int:
         raise RuntimeError("Event loop is closed")
 
     def wake(self) -> None:
-        pass  # a thread may come too late to know
+        pass  # another thread may post before it can know that the loop is closed
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -110,15 +112,15 @@ class NoDriver(DriverPort):
 
 
 class AfterStep(Attributed):
-    """Something that has work to do when the running step of the program is over: see `Kernel.call_after_step`."""
+    """An object that has work to do when the running step is over: see `Kernel.call_after_step`."""
 
     def after_step(self) -> int:
-        """The step is over. Whatever this runs may ask for another call. Only KeyboardInterrupt and SystemExit pass through."""
+        """The step is over. This may ask for another call. Only KeyboardInterrupt and SystemExit pass through."""
         raise NotImplementedError
 
 
 class ClockPort:
-    """What time it is."""
+    """Tells the time."""
 
     def seconds(self) -> float:
         """Seconds since a moment that stays the same: never less than the time before, and no NaN."""
@@ -126,8 +128,8 @@ class ClockPort:
 
 
 class OrderPort:
-    """In which order the ready work of one turn runs, where that is not first in, first out."""
+    """Chooses the order in which the ready work of a turn runs, in place of first in, first out."""
 
     def arranged(self, batch: list[Any]) -> Any:
-        """The items of `batch`, which is never empty, in the order in which they are to run: a new list, or the same one."""
+        """Return the items of `batch`, which is never empty, in the order in which they shall run: a new list, or the same one."""
         raise NotImplementedError

@@ -1,7 +1,7 @@
-"""Ports that are written in Python: each stands in a shell that the kernel can call.
+"""Ports that are written in Python: the kernel wraps each in a shell that it can call.
 
-The kernel calls its ports by C where it is compiled, and its hot classes have no methods that Python could override: to look whether one
-is overridden would cost each call more than the call. So whoever brings a port of his own brings a plain object, and the kernel wraps it:
+A compiled kernel calls its ports in C, and its hot classes have no methods that Python could override: checking whether a method is
+overridden would cost more than the call. So a program passes a port of its own as a plain object, and the kernel wraps it:
 
 =========  =========================================================================================================
 port       its methods
@@ -13,8 +13,8 @@ order      ``arrange(batch)``: the list `batch` holds what is ready at the begin
            driver, for the events of one poll); it may be looked at and compared, and is left as it is.
 =========  =========================================================================================================
 
-An order that fails, or answers with something else, is reported by the loop's exception handler, and that turn runs first in, first out:
-nothing is lost. A clock that fails ends the run, for without one the loop does not know how long to sleep.
+If an order fails, or returns something else, the loop calls its exception handler, and that turn runs first in, first out: nothing is
+lost. A clock that fails ends the run, because without one the loop does not know how long to sleep.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def has_method(port: Any, name: str) -> bool:
 
 
 class PythonClock(ClockPort):
-    """A clock of the program's."""
+    """The shell of a program's clock."""
 
     def __init__(self, clock: Any) -> None:
         self.clock = clock
@@ -54,7 +54,7 @@ class PythonClock(ClockPort):
 
 
 class PythonOrder(OrderPort):
-    """An order of the program's."""
+    """The shell of a program's order."""
 
     def __init__(self, order: Any) -> None:
         self.order = order
@@ -64,7 +64,7 @@ class PythonOrder(OrderPort):
 
 
 def clock_port(clock: Any) -> Any:
-    """What the kernel calls for `clock`, a loop's argument. Raises TypeError for what is none."""
+    """The port that the kernel calls for `clock`, a loop's argument. Raises TypeError if it is no clock."""
     if clock is None:
         return None
     if has_method(clock, "time"):
@@ -75,7 +75,7 @@ def clock_port(clock: Any) -> Any:
 
 
 def order_port(order: Any) -> Any:
-    """What the kernel calls for `order`, a loop's argument. Raises TypeError for what is none."""
+    """The port that the kernel calls for `order`, a loop's argument. Raises TypeError if it is no order."""
     if order is None:
         return None
     if has_method(order, "arrange"):
@@ -86,5 +86,5 @@ def order_port(order: Any) -> Any:
 
 
 def own_port(port: Any) -> Any:
-    """What the program has given: what stands in the shell, or the port itself."""
+    """The object that the program passed: the content of the shell, or the port itself."""
     return port.order if isinstance(port, PythonOrder) else port

@@ -32,7 +32,7 @@ cdef class CompiledReadyQueue:
         return 0
 
     cdef inline Runnable popleft(self):
-        # The caller knows that there is one.
+        # The caller makes sure that the ring is not empty.
         self.head += 1
         return <Runnable>slot_take(self.slots, (self.head - 1) & self.mask)
 

@@ -3,12 +3,12 @@
 
 Invariants
 ----------
-* The slots from ``head`` up to ``tail`` (both counted without end, masked on use) hold the queued items, oldest first;
-  every other slot holds None, so the ring keeps nothing alive that has left it.
-* `wake` is the one way onto the queue; `wake_first` is for what was interrupted and goes on before the others. Uncompiled, a few places
-  add to it without a call instead: the interpreter runs a signal's handler where a call ends, and one that raises must find the item in
-  one place.
-* The number of slots is a power of two, and at least one more than fit never happens: a full ring doubles before it takes the item.
+* The slots from ``head`` up to ``tail`` (both only grow, and are masked on use) hold the queued items, oldest first;
+  every other slot holds None, so the ring keeps no item alive that has left it.
+* `wake` is the one way onto the queue; `wake_first` puts an interrupted item back, before the others. Uncompiled, a few places add an
+  item without a call: the interpreter runs a signal handler where a call ends, and if the handler raises, the item must be in exactly one
+  place.
+* The number of slots is a power of two. A full ring doubles before it takes another item.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class CompiledReadyQueue:
         self.head = 0
         self.tail = 0
 
-    # wake, wake_first, popleft and size are inline, in ready_queue.pxd: they run several times in each step.
+    # ready_queue.pxd defines wake, wake_first, popleft and size as inline functions: each step calls them several times.
 
     def rearrange(self, before: list[Any], after: list[Any]) -> bool:
-        """Put `after`, the same items in another order, in the place of `before`, at the head. False: that is not there any more."""
+        """Replace `before`, at the head, by `after`, the same items in another order. False if `before` is not there any more."""
         count = len(before)
         if self.tail - self.head < count:
             return False
@@ -44,17 +44,17 @@ class CompiledReadyQueue:
             if self.slots[(self.head + at) & self.mask] is not before[at]:
                 return False
         for at in range(count):
-            self.slots[(self.head + at) & self.mask] = after[at]  # `before` holds what stood here: nothing dies
+            self.slots[(self.head + at) & self.mask] = after[at]  # `before` keeps the items alive: no object dies here
         return True
 
     def grow(self) -> int:
-        # To make a list may call the collector, and so finalizers, which may queue or run something: looked at anew after it.
+        # Making a list may start the collector, and so finalizers, which may queue or run something: check again afterwards.
         count = 0
         while self.tail - self.head > self.mask and count <= self.mask:
             count = self.mask + 1
             fresh = [None] * (2 * count)
         if self.tail - self.head > self.mask:
-            # It is full: the oldest item stands at `head`. The slots change their contents, so nothing dies here.
+            # The ring is full, with the oldest item at `head`. `slots_move` moves references, so no object dies here.
             slots_move(self.slots, self.head & self.mask, count, fresh)  # type: ignore # noqa: F821
             self.slots = fresh
             self.mask = 2 * count - 1
@@ -63,7 +63,7 @@ class CompiledReadyQueue:
         return 0
 
     def clear(self) -> int:
-        """Drop what is queued. What dies then may queue anew: the ring is whole, and empty, before the first of it does."""
+        """Drop all items. Their finalizers may queue new ones: the ring is valid, and empty, before the first item dies."""
         fresh = [None] * SMALLEST
         dropped = self.slots
         self.slots = fresh

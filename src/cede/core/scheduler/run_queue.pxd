@@ -30,7 +30,7 @@ cdef class RunQueue:
     cdef CompiledHeap _timers
     cdef list spares
     cdef Py_ssize_t spare_count
-    cdef Inbox _inbox  # not for Python: what is posted is run without a question
+    cdef Inbox _inbox  # hidden from Python: the kernel runs what is posted without checking it
     cdef public bint _debug
     cdef public int _state
     cdef public bint clock_replaced

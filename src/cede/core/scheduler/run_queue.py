@@ -1,13 +1,13 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""Taking work in: `call_soon` and its kind, from callers who may be wrong, from other threads, at any moment of a loop's life.
+"""The run queue accepts work: `call_soon` and its relatives, called rightly or wrongly, from any thread, at any moment of a loop's life.
 
 Invariants
 ----------
-* What cannot be called, comes from the wrong thread in debug mode, or comes to a loop that is closed, forked away or not initialized, is
-  refused where it is handed in, in words that say what to do.
-* What was posted before a call of `call_soon` runs before what that schedules. What the loop's own thread posts stands in line with all
-  else that it makes ready.
-* Only the inbox may be touched by another thread.
+* Each method refuses at once, with an error that says what to do: what is not callable; in debug mode, a call from the wrong thread; a
+  call on a loop that is closed, that belongs to the parent of this forked process, or that was never initialized.
+* What other threads posted before a call of `call_soon` runs before the callback of that call. A post of the loop's own thread goes
+  straight on the ready ring, behind everything that this thread has made ready before.
+* Another thread may touch the inbox, and nothing else.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ CLOSED = 1
 FORKED = 2
 UNBORN = 3
 
-# Shells of handles kept for reuse, a loop: what one busy turn uses up.
+# A loop keeps at most this many empty handles for reuse: as many as one busy turn uses up.
 SPARE_HANDLES = 256
 
-# What a closing loop drops may wake a task of it once more: what that leaves is dropped too, but not for ever.
+# What a closing loop drops may wake one of its tasks once more. The loop drops what comes of that too, at most this many times.
 DROPPED_AT_MOST = 100
 
 
 class RunQueue:
-    """What waits to be run, and how it comes there. `Kernel` runs it."""
+    """The work that waits to run, and the methods that put it there. `Kernel` runs it."""
 
     if cython.compiled:
 
         def __cinit__(self, *args: Any, **kwargs: Any) -> None:
-            # Whoever forgets to call __init__ gets an error, not a look into empty fields.
+            # A subclass may forget to call __init__: its methods then raise an error instead of reading empty fields.
             self._ready = ReadyQueue()
             self._timers = Heap()
             self._inbox = Inbox(None)
@@ -103,7 +103,7 @@ class RunQueue:
         return self.now() + delay
 
     def now(self) -> float:
-        """The clock's reading, for the kernel: compiled, a method call less while nobody has replaced `time`."""
+        """What the kernel reads the clock by. Compiled, it saves a method call as long as nobody has replaced `time`."""
         if cython.compiled and not self.clock_replaced:
             return monotonic()
         return float(self.time())
@@ -124,13 +124,13 @@ class RunQueue:
         elif not callable(callback):
             self._check(callback, "call_soon")
         if self._inbox.pending:
-            self._take_posts()  # what was posted before this call runs before it
+            self._take_posts()  # earlier posts run first
         if cython.compiled:  # noqa: SIM114 - alone it is decided by the compiler, which leaves the rest out
             handle = self._new_handle(callback, args, context)
         elif self._debug:
             handle = self._new_handle(callback, args, context)
         else:
-            # The same in place: that spares a call.
+            # `_new_handle`, inlined to save a call.
             handle = new(Handle)
             handle._callback = callback
             handle._args = args
@@ -194,7 +194,7 @@ class RunQueue:
         elif not callable(callback):
             self._check(callback, name)
         if not cython.compiled and type(when) is not float:
-            when = real_number(when)  # what cannot be compared would spoil the heap
+            when = real_number(when)  # a value that cannot be compared would break the heap
         if when != when:
             raise ValueError(f"{name}(): the time must not be NaN")
         if cython.compiled:
@@ -214,13 +214,13 @@ class RunQueue:
         return timer
 
     def _run_again(self, handle: Handle) -> None:
-        """`handle` has been interrupted: it is the next to run."""
+        """Put `handle`, which was interrupted, at the head of the ring: it runs next."""
         if handle is None:
             raise TypeError("_run_again(): handle must be a Handle, got None")
         self._ready.wake_first(handle)
 
     def _post_from_home(self, handle: Handle) -> int:
-        """A post of the loop's own thread takes its place among what that thread makes ready, behind what was posted before."""
+        """Put a post of the loop's own thread on the ready ring, behind all earlier posts."""
         if self._inbox.pending:
             self._take_posts()
         self._ready.wake(handle)
@@ -229,7 +229,7 @@ class RunQueue:
 
     def _take_posts(self) -> int:
         if not cython.compiled:
-            # No post is nowhere, or in two places, where a call ends: that is where a signal's handler runs, and may raise.
+            # A signal handler runs where a call ends, and may raise there: at that point each post must be in exactly one place.
             self._inbox.pending = False
             items: Any = self._inbox.items
             ring: Any = self._ready
@@ -245,14 +245,14 @@ class RunQueue:
     if cython.compiled:
 
         def recycle(self, handle: Any) -> int:
-            """Keep the shell of a handle that nobody holds, for the next `call_soon`: cheaper than a new one."""
+            """Keep a finished handle that nobody else holds for the next `call_soon`: that is cheaper than a new one."""
             if nobody_else_holds(handle) and self.spare_count < SPARE_HANDLES:  # type: ignore # noqa: F821
                 if not handle._cancelled and handle._source_traceback is None:
-                    # `_loop` stays, which is this one; `_drop_all` lets go of the shells.
+                    # `_loop` stays set to this loop; `_drop_all` releases the kept handles.
                     handle._callback = None
                     handle._args = None
                     handle._context = None
-                    # What died just now may have run a turn, which kept some, or have found the handle.
+                    # A finalizer of what died just now may have run a turn, which kept handles too, or may have got hold of this one.
                     if nobody_else_holds(handle) and self.spare_count < SPARE_HANDLES:  # type: ignore # noqa: F821
                         slot_put(self.spares, self.spare_count, handle)  # type: ignore # noqa: F821
                         self.spare_count += 1
@@ -298,7 +298,7 @@ class RunQueue:
         return 0
 
     def _check_thread(self) -> None:
-        """In debug mode: a call from another thread than the loop's would corrupt it silently, so it raises."""
+        """In debug mode, raise if the caller is not on the loop's thread: such a call would corrupt the loop silently."""
         if self._debug and self._thread_id is not None and self._thread_id != threading.get_ident():
             raise RuntimeError(
                 "Non-thread-safe operation invoked on an event loop other than the current one: "
@@ -306,7 +306,7 @@ class RunQueue:
             )
 
     def _check_home(self) -> int:
-        """In any mode: what runs a task's step at once must be on the loop's thread, or two threads are inside one loop."""
+        """In any mode, raise if the caller is not on the loop's thread: an eager step elsewhere would put two threads inside one loop."""
         if self._thread_id != threading.get_ident():
             raise RuntimeError(
                 "an eager task takes its first step where it is made, which must be the thread of its loop: "
@@ -315,11 +315,11 @@ class RunQueue:
         return 0
 
     def _has_posts(self) -> bool:
-        """Whether something that was posted has not been taken in yet."""
+        """Whether the inbox holds posts."""
         return bool(self._inbox.pending)
 
     def _hints(self) -> Any:
-        """What this loop's thread and its workers let each other know."""
+        """The flags by which this loop's thread and its workers know who waits without the GIL."""
         return self._inbox.gil_hints
 
     def _drop_all(self) -> int:
@@ -339,7 +339,7 @@ class RunQueue:
 
 
 if cython.compiled:
-    # What `call_soon`, `call_later` and `call_at` are when called with arguments that need no parsing: see methods.h.
+    # methods.h calls these in place of `call_soon`, `call_later` and `call_at` when the arguments need no parsing.
 
     def quick_call_soon(scheduler: RunQueue, callback: Any, again: Any, args: Any, context: Any) -> Handle:
         if scheduler._state or scheduler._debug or not callable(callback):
@@ -386,7 +386,7 @@ if cython.compiled:
 
 
 def is_coroutine_like(callback: Any) -> bool:
-    """A coroutine or a coroutine function, which a callback must not be."""
+    """Whether `callback` is a coroutine or a coroutine function, which a callback must not be."""
     from asyncio import coroutines
     from inspect import iscoroutinefunction
 

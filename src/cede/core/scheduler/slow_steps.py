@@ -1,4 +1,4 @@
-"""A callback or step that held the loop up: debug mode's report, and the longest one so far, for ``loop.statistics()``."""
+"""Slow callbacks and steps: debug mode reports them, and ``loop.statistics()`` shows the longest one so far."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ logger = logging.getLogger("asyncio")
 
 
 def report_if_slow(kernel: Any, runnable: Any, seconds: float) -> None:
-    """Note `runnable` if none took longer; in debug mode log it, in the words that tools filter on, if it took `slow_callback_duration`."""
+    """Note `runnable` if it is the slowest so far. In debug mode, log it from `slow_callback_duration` on, in the words of asyncio."""
     if seconds > kernel.longest_step:
         kernel.longest_step = seconds
         kernel.longest_step_of = describe(runnable)
@@ -20,7 +20,7 @@ def report_if_slow(kernel: Any, runnable: Any, seconds: float) -> None:
 
 
 def describe(runnable: Any) -> str:
-    """A task, where the work is a task's step or wake-up; else the handle."""
+    """The repr of the task if `runnable` is a task's step or wake-up, else that of the handle."""
     owner = getattr(getattr(runnable, "_callback", None), "__self__", None)
     if isinstance(owner, stdlib.Task):
         return repr(owner)
@@ -28,13 +28,13 @@ def describe(runnable: Any) -> str:
 
 
 class Events:
-    """What is reported instead of a handle where a protocol was called straight from the driver."""
+    """Stands for a handle in the report when the driver called a protocol directly."""
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
         self.protocol = getattr(owner, "_protocol", None)
 
     def __repr__(self) -> str:
-        protocol = getattr(self.protocol, "_app_protocol", self.protocol)  # not TLS, but who is behind it
+        protocol = getattr(self.protocol, "_app_protocol", self.protocol)  # behind TLS, show the application's protocol
         for_whom = "" if protocol is None else f" for {protocol!r}"
         return f"<Handle events of {self.owner!r}{for_whom}>"

@@ -1,5 +1,5 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""Making futures and tasks: the last compiled layer below the event loop."""
+"""TaskKernel makes futures and tasks: the last compiled layer below the event loop."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class TaskKernel(Kernel):
             return future
 
         def new_waiter(self, subject: Any) -> Future:
-            """A pending future for a task to wait on, which knows what for: `subject`, until it is done.
+            """A pending future for a task to wait on. It refers to `subject`, what the task waits for, until it is done.
 
-            The runtime makes each future that it waits on itself by this, so what a task waits for can be asked of one place. What awaits
-            the future is said to wait for the subject: a lock, a queue, a timer, a server.
+            The runtime makes every future that it waits on with this method, so one place knows what each task waits for: a lock, a
+            queue, a timer, a server.
             """
             return self.waiter_for(subject)
 
@@ -122,7 +122,7 @@ class TaskKernel(Kernel):
 
 
 if cython.compiled:
-    # What `create_task` is when called without options: see methods.h.
+    # methods.h calls this in place of `create_task` when there are no options.
 
     def quick_create_task(spawner: TaskKernel, coro: Any, name: Any, context: Any) -> Any:
         if spawner._state or spawner._debug:

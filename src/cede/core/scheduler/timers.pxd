@@ -35,7 +35,7 @@ cdef class CompiledHeap:
     cdef inline Py_ssize_t size(self) noexcept:
         return self.heap.count
     cdef inline double next_time(self) noexcept:
-        # The caller knows that there is one.
+        # The caller makes sure that there is one.
         return self.heap.entries[0].when
     cpdef list snapshot(self)
     cdef int push(self, TimerHandle timer) except -1

@@ -3,10 +3,10 @@
 
 Invariants
 ----------
-* The timer in place i of the heap has ``_position == i``: that is how a cancelled timer finds its place, so it leaves in O(log n) and at
-  once, and the heap never holds a cancelled timer. A timer in no heap has position -1, or none at all.
-* A parent is never due after its children; equal times are ordered by age, so timers run in the order in which they were set.
-* No timer runs before its time: the turn takes what is due at or before the clock's reading, never after.
+* The timer at index i of the heap has ``_position == i``. So `cancel` finds and removes it at once, in O(log n), and the heap never
+  holds a cancelled timer. A timer that is in no heap has position -1, or no position at all.
+* A parent is never due after its children; age orders equal times, so timers run in the order in which they were set.
+* No timer runs early: the turn takes the timers whose time is at or before the clock's reading.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class TimerHandle(Handle):
         return float(self._when)
 
     def cancel(self) -> None:
-        """Never run. Costs O(log n) at most, and nothing of the handle stays in the loop."""
+        """Do not run the callback. Costs O(log n) at most; the loop keeps nothing of the handle."""
         if not self._cancelled:
             if cython.compiled or self._source_traceback is not None:
                 Handle.cancel(self)
@@ -115,7 +115,7 @@ class TimerHandle(Handle):
 
 
 class CompiledHeap:
-    """A heap of timers that know where they stand: heap.h, with four children a parent."""
+    """A heap of timers that know their index: heap.h, four children a parent."""
 
     count: int
 
@@ -131,12 +131,12 @@ class CompiledHeap:
         def push(self, timer: TimerHandle) -> int:
             self.count += 1
             heap_push(cython.address(self.heap), timer._when, self.count, timer, cython.address(timer._position))  # type: ignore # noqa: F821
-            timer._heap = self  # where memory is short the timer is in no heap
+            timer._heap = self  # only now: if `heap_push` ran out of memory, the timer is in no heap
             timer._scheduled = True
             return 0
 
         def pop(self) -> TimerHandle:
-            """Remove the next timer, whose time has come. The caller knows that there is one."""
+            """Remove and return the next timer. The caller makes sure that there is one."""
             timer = heap_remove(cython.address(self.heap), 0)  # type: ignore # noqa: F821
             timer._heap = None
             timer._scheduled = False
@@ -145,7 +145,7 @@ class CompiledHeap:
         def remove(self, timer: TimerHandle) -> int:
             timer._heap = None
             timer._scheduled = False
-            if timer._position >= 0:  # the heap may have dropped all it had
+            if timer._position >= 0:  # `clear` may have emptied the heap
                 heap_remove(cython.address(self.heap), timer._position)  # type: ignore # noqa: F821
             return 0
 
@@ -161,7 +161,7 @@ class CompiledHeap:
             heap_drop(cython.address(self.heap))  # type: ignore # noqa: F821
 
         def show_to_collector(self) -> int:
-            """The collector sees the timers in the array, from now on, for each object of this class."""
+            """Let the collector see the timers in the array, from now on, for each object of this class."""
             return heap_install(CompiledHeap, self, cython.address(self.heap))  # type: ignore # noqa: F821
 
 

@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""The timer of a sleeper: it finishes a future, and runs no code of the program's, so it needs no callback, no arguments and no context.
+"""The timer of a sleeper: it finishes a future and runs no user code, so it needs no callback, no arguments and no context.
 
-`cede.sleep` sets one, and so does ``asyncio.sleep``: that is told by the callback with which it sets its timer (`TaskKernel._new_timer`). A
-timer with arguments and a context instead makes 200,000 sleepers cost 3.8 s of CPU where they cost 3.2, most of it the collector's.
+`cede.sleep` sets one, and so does ``asyncio.sleep``, which `TaskKernel._new_timer` recognises by its callback. With arguments and a
+context in the timer, 200,000 sleepers cost 3.8 s of CPU instead of 3.2 s, most of the difference in the collector.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if not cython.compiled:
     from cede.core.pure.shims import PENDING, places
     from cede.core.task.handle import creation_stack
 
-# What `asyncio.sleep` hands to `call_later`; None where this Python has another way.
+# The callback that `asyncio.sleep` passes to `call_later`; None on a Python that does it another way.
 wake_sleeper: Any = getattr(futures, "_set_result_unless_cancelled", None)
 
 
 class WakingTimer(TimerHandle):
-    """Finishes `sleeper` with `outcome` at its time. Its callback is asyncio's, or None."""
+    """Finishes `sleeper` with `outcome` when it is due. Its callback is asyncio's, or None."""
 
     sleeper: Future | None
     outcome: Any
@@ -38,13 +38,13 @@ class WakingTimer(TimerHandle):
         __slots__ = places("outcome", "sleeper")
 
     def cancel(self) -> None:
-        """As of any timer."""
+        """As for any timer."""
         TimerHandle.cancel(self)
         self.sleeper = None
         self.outcome = None
 
     def get_context(self) -> Context:
-        """An empty one: nothing runs in it."""
+        """An empty context, because nothing runs in it."""
         return Context()
 
     def run_ready(self) -> int:
@@ -56,7 +56,7 @@ class WakingTimer(TimerHandle):
             return 0
         if self._callback is None:
             return 0
-        # It was cancelled, or somebody else has finished it: whatever asyncio's function makes of that.
+        # The sleeper is cancelled, or somebody else has finished it: let asyncio's callback decide what that means.
         self._context = Context()
         self._args = (sleeper, self.outcome)
         return TimerHandle.run_ready(self)
@@ -75,7 +75,7 @@ def set_waking_timer(kernel: Kernel, when: float, sleeper: Future, outcome: Any,
     timer.sleeper = sleeper
     timer.outcome = outcome
     if sleeper.state == PENDING and sleeper.value is None:
-        sleeper.value = timer  # what it waits for; `finish` and `cancel` end the circle
+        sleeper.value = timer  # the subject; `finish` and `cancel` break the cycle
     kernel._timers.push(timer)
     return timer
 
