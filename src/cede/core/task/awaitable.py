@@ -2,9 +2,9 @@
 """Operation: the base of every awaitable that is a compiled object and not a coroutine.
 
 ``await operation`` costs no coroutine frame. An operation behaves like a coroutine where that matters (it has `send`,
-`throw` and `close`), so ``create_task(operation)``, ``wait_for(operation, ...)`` and ``gather`` take it.
+`throw` and `close`), so ``create_task(operation)``, ``wait_for(operation, ...)`` and ``gather`` accept it.
 
-A subclass says in `advance` how it goes on, and leaves a value for each answer:
+A subclass implements `advance`, which returns one of three answers and sets `value` accordingly:
 
 =============  ===============================================================================
 answer         the value is
@@ -14,7 +14,7 @@ answer         the value is
 ``FAILED``     the exception to raise, with the traceback it carries
 =============  ===============================================================================
 
-`abandon` is told that nobody waits any more: an exception is thrown in, or the operation is closed.
+`abandon` is called when nobody waits any more: an exception was thrown in, or the operation was closed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if not cython.compiled:
     SUSPENDED = 1
     FAILED = 2
 else:
-    # Compiled modules cimport the constants; this is for those that are not compiled.
+    # Compiled modules cimport the constants; modules that are not compiled import these.
     globals().update(ENDED=0, SUSPENDED=1, FAILED=2)
 
 
@@ -52,15 +52,15 @@ class Operation:
         self.value = None
 
     def advance(self) -> int:
-        """Go on: ENDED, SUSPENDED or FAILED, with `value` set accordingly."""
+        """Run to the next suspension or the end. Returns ENDED, SUSPENDED or FAILED, and sets `value`."""
         raise NotImplementedError
 
     def abandon(self) -> int:
-        """Nobody waits any more. Must not raise."""
+        """Clean up: nobody waits any more. Must not raise."""
         return 0
 
     def may_give_way(self) -> bool:
-        """Whether the operation has done nothing yet, so that a fair loop may let the others run first."""
+        """Whether the operation has done nothing yet, so that a fair loop may give way first."""
         return False
 
     if cython.compiled:
@@ -69,7 +69,7 @@ class Operation:
             return self
 
     else:
-        # Interpreted, a generator is the cheapest iterator there is: its result comes without a StopIteration.
+        # Uncompiled, a generator is the cheapest iterator: it returns its result without a StopIteration.
         def __await__(self) -> Any:
             value: Any = None
             try:
@@ -93,7 +93,7 @@ class Operation:
         return self
 
     def __next__(self) -> Any:
-        # Compiled, the type's slot is cede_iternext (awaitable.h), and this body serves only explicit calls.
+        # Compiled, the type's slot is cede_iternext (awaitable.h), and this body serves explicit calls only.
         outcome = self.advance()
         value = self.value
         self.value = None
@@ -109,11 +109,11 @@ class Operation:
         raise StopIteration(value)
 
     def send(self, value: Any) -> Any:
-        """As a coroutine's."""
+        """As ``coroutine.send``."""
         return self.__next__()
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
-        """As a coroutine's: the operation is over, with this exception."""
+        """As ``coroutine.throw``: end the operation with this exception."""
         if sys.version_info >= (3, 12) and (value is not None or traceback is not None):
             warnings.warn(
                 "the (type, exc, tb) signature of throw() is deprecated, use the single-arg signature instead",
@@ -140,7 +140,7 @@ class Operation:
             value = kind = None  # the error's traceback holds this frame
 
     def close(self) -> None:
-        """As a coroutine's: nobody will drive it any more."""
+        """As ``coroutine.close``: nobody will drive the operation any more."""
         self.abandon()
 
 

@@ -1,15 +1,16 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""Future: a result that will be there later, and who waits for it.
+"""Future: a result that will be there later, and its waiters.
 
 Invariants
 ----------
 * The state goes from PENDING to CANCELLED or FINISHED once and stays there; `result`, `exception` and the traceback are set before it.
-* Who waits stands either in `waiter` (one runnable of the same loop, and nobody came before it) or in `callbacks`, in order of arrival.
-  Both are emptied when the state changes: a waiting task goes straight on the ready ring, a callback becomes a handle; a waiter that is
-  no task, such as a group that counts its tasks, is told at once.
-* While a future of the runtime's own is pending, `value` is its subject: what it waits for (`TaskKernel.new_waiter`). The subject leaves
-  with the end, and is let go of when everything is told: its finalizer may run code of the program's.
-* A future whose exception nobody fetched says so when it dies (`log_traceback`), at once, for nothing keeps a finished future in a cycle.
+* The first waiter, if it is a Runnable of the same loop, goes into `waiter`; every other one is appended to `callbacks`. A change of the
+  state empties both: a waiting task goes straight on the ready ring, a callback becomes a handle, and `notice` is called at once on a
+  waiter that is no task, such as a group that counts its tasks.
+* While a future that the runtime made is pending, `value` is its subject: what it is waited on for (`TaskKernel.new_waiter`). The result
+  takes the place of the subject. `finish`, `fail` and `cancel_now` release the subject last, because its finalizer may run user code.
+* A future whose exception nobody retrieved reports that when it dies (`log_traceback`). It dies at once, because no cycle keeps a
+  finished future alive.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ InvalidStateError = exceptions.InvalidStateError
 
 
 def loop_of_thread() -> Any:
-    """The loop that asyncio would take where none is given."""
+    """The loop that asyncio takes if the caller passes none."""
     return events.get_event_loop()
 
 
 def several(callbacks: Any) -> Any:
-    """The callbacks of a future as a list. One alone stands there as a pair: a list less to make, to keep and to collect."""
+    """The callbacks of a future as a list. A future keeps a single callback as a bare pair, which saves a list."""
     return [callbacks] if type(callbacks) is tuple else callbacks
 
 
 def may_go_straight(kernel: Any) -> bool:
-    """Whether a callback may be put on the ring without asking `call_soon`, which somebody may have replaced."""
+    """Whether `wake` may put a callback on the ring itself, without `call_soon`: nobody has replaced that method."""
     return (
         kernel is not None
         and not (kernel._state or kernel._debug or kernel._inbox.pending)
@@ -68,8 +69,8 @@ class Future(OpenRunnable):
     """
 
     if not cython.compiled:
-        # What is looked at all the time has a place of its own, which `__new__` fills, or pure/turn.py. For the rest it says here what
-        # a compiled object is born with; a future gets a dictionary when it has something else to keep.
+        # Each field that is read all the time has a slot, which `__new__` or pure/turn.py fills. The other fields have their initial values
+        # here, as class attributes; a future gets a dictionary when one of them changes.
         __slots__ = places(
             "__dict__",
             "__weakref__",
@@ -108,13 +109,13 @@ class Future(OpenRunnable):
         self.start(loop)
 
     def refuse_second_birth(self) -> int:
-        """A pending object may be on the ring and have waiters: made anew it would be in two places, or forget them."""
+        """Refuse a second `__init__` of a pending object: it may stand on the ring, and it may have waiters, which it would forget."""
         if self.loop is not None and self.state == PENDING:
             raise RuntimeError(f"{type(self).__name__} object is already initialized")
         return 0
 
     def born(self, kernel: Any) -> int:
-        """Make a fresh object, whose fields are all empty, a pending future of a loop of ours."""
+        """Turn a fresh object, whose fields are all empty, into a pending future of a cede loop."""
         self.loop = kernel
         self.kernel = kernel
         if kernel._debug:
@@ -122,7 +123,7 @@ class Future(OpenRunnable):
         return 0
 
     def start(self, loop: Any) -> int:
-        """Make any object a pending future: `__init__` may be called again once it is done."""
+        """Turn any object into a pending future: `__init__` may be called again once the future is done."""
         self.loop = loop
         self.kernel = loop if isinstance(loop, Kernel) else None
         if cython.compiled:
@@ -196,7 +197,7 @@ class Future(OpenRunnable):
     # -- finishing
 
     def set_result(self, result: Any) -> None:
-        """Finish with `result`. InvalidStateError where the future is done already."""
+        """Finish with `result`. Raises InvalidStateError if the future is done."""
         if self.state != PENDING or self.loop is None:
             self.refuse_result()
         if self.waiter is not None and self.kernel._debug:
@@ -204,7 +205,7 @@ class Future(OpenRunnable):
         if cython.compiled:
             self.finish(result)
         else:
-            # `finish`, in place: that spares a call.
+            # `finish`, inlined to save a call.
             subject = self.value  # noqa: F841
             self.value = result
             self.state = FINISHED
@@ -219,11 +220,11 @@ class Future(OpenRunnable):
                 try:
                     self.wake()
                 except BaseException:
-                    self.wake()  # a signal's handler has raised: the others are told all the same
+                    self.wake()  # a signal handler has raised: wake the other waiters all the same
                     raise
 
     def set_exception(self, exception: Any) -> None:
-        """Finish with `exception`, an instance or a class. InvalidStateError where the future is done already."""
+        """Finish with `exception`, an instance or a class. Raises InvalidStateError if the future is done."""
         if self.state != PENDING or self.loop is None:
             self.refuse_result()
         if isinstance(exception, type):
@@ -241,7 +242,7 @@ class Future(OpenRunnable):
         self.fail(exception)
 
     def cancel(self, msg: Any = None) -> bool:
-        """Cancel: those who wait get CancelledError. False where the future is done already."""
+        """Cancel: the waiters get CancelledError. Returns False if the future is done."""
         self.need_loop()
         if self.waiter is not None and self.kernel._debug:
             self.kernel._check_thread()
@@ -276,11 +277,11 @@ class Future(OpenRunnable):
         return 0
 
     def wake(self) -> int:
-        """Those who wait go on: the future is done."""
+        """Wake all waiters: the future is done."""
         waiter = self.waiter
         if waiter is not None:
             if not cython.compiled and waiter.is_task:
-                # No call in between: that is where a signal's handler may raise, and then this has to be done again.
+                # No call between the two statements: a signal handler may raise where a call ends, and `wake` would have to run again.
                 ring: Any = self.kernel._ready
                 self.waiter = None
                 ring += (waiter,)
@@ -293,7 +294,8 @@ class Future(OpenRunnable):
         if self.callbacks is not None:
             callbacks = several(self.callbacks)
             if not cython.compiled and may_go_straight(self.kernel):
-                # Each leaves as its handle goes on the ring, in two steps without a call: after an interrupt the rest is done anew.
+                # Each callback leaves the deque as its handle goes on the ring, without a call in between: after an interrupt, the next
+                # `wake` does the rest.
                 ring = self.kernel._ready
                 self.callbacks = callbacks = deque(callbacks)
                 while callbacks:
@@ -313,7 +315,7 @@ class Future(OpenRunnable):
     def add_done_callback(self, fn: Any, *, context: Any = None) -> None:
         """Call ``fn(future)`` from the loop when the future is done, in `context` (a copy of the current one by default).
 
-        TypeError where `fn` cannot be called: told later, it would keep what comes behind it from being told.
+        Raises TypeError if `fn` is not callable: if that came up later, the callbacks behind it would not run.
         """
         if not callable(fn):
             raise TypeError(f"a callable object was expected by add_done_callback(), got {fn!r}")
@@ -336,11 +338,11 @@ class Future(OpenRunnable):
         self.need_loop()
         removed = 0
         waiter = self.waiter
-        if waiter is not None and waiter.wakeup_callback() == fn and self.waiter is waiter:  # to compare may run user code
+        if waiter is not None and waiter.wakeup_callback() == fn and self.waiter is waiter:  # the comparison may run user code
             self.waiter = None
             removed = 1
         if self.callbacks is not None:
-            # Comparing may run user code that adds or removes callbacks: what it left is filtered, not what stood there before.
+            # The comparison may run user code that adds or removes callbacks: filter the callbacks that are there after it.
             entries = list(several(self.callbacks))
             gone = {id(entry) for entry in entries if entry[0] == fn}
             removed += len(gone)
@@ -398,7 +400,7 @@ class Future(OpenRunnable):
 
     @property
     def _subject(self) -> Any:
-        """What a future of the runtime's own waits for, while it does: see `TaskKernel.new_waiter`. None for any other."""
+        """What a pending future of the runtime is waited on for, see `TaskKernel.new_waiter`. None for any other future."""
         return self.value if self.state == PENDING else None
 
     @property
@@ -445,7 +447,7 @@ class Future(OpenRunnable):
 
     @property
     def _callbacks(self) -> Any:
-        """Pairs of callback and context, as asyncio keeps them; a waiting task is shown by the callback it would have added."""
+        """Pairs of callback and context, as asyncio keeps them. The waiting task appears as the callback that asyncio would have added."""
         found = []
         if self.waiter is not None:
             found.append((self.waiter.wakeup_callback(), self.waiter.get_context()))
@@ -458,7 +460,7 @@ class Future(OpenRunnable):
         return awaited_by(self)
 
     def _make_cancelled_error(self) -> Any:
-        """The CancelledError of this future; the one that caused the cancellation where there is one, handed out once."""
+        """The CancelledError of this future. The error that caused the cancellation, if there is one, is returned once."""
         if self._cancelled_exc is not None:
             error = self._cancelled_exc
             self._cancelled_exc = None
@@ -537,7 +539,7 @@ class FutureIterator(Operation):
 
 
 def set_subject(future: Any, subject: Any) -> int:
-    """Say what `future` stands for, where somebody else has made it for us: a future of ours that is pending and has no subject yet."""
+    """Set the subject of a future that somebody else made for the runtime, if it is a pending cede future without a subject."""
     if type(future) is Future:
         own = future
         if own.state == PENDING and own.value is None:
@@ -546,12 +548,12 @@ def set_subject(future: Any, subject: Any) -> int:
 
 
 def await_gives_way(future: Future) -> bool:
-    """Whether a fair loop may let the others run before an await of `future` ends: not where a cancellation would have to reach it."""
+    """Whether a fair loop may give way before an await of `future`: only if it is done, because a cancellation must reach a pending one."""
     return future.state != PENDING
 
 
 def await_step(future: Future) -> int:
-    """How an await of `future` goes on. `await_value` is to be called next."""
+    """The next step of an await of `future`. The caller calls `await_value` next."""
     if future.state == FINISHED:
         future.log_traceback = False
         return ENDED if future.failure is None else FAILED
@@ -573,7 +575,7 @@ def await_step(future: Future) -> int:
 
 
 def await_value(future: Future) -> Any:
-    """What goes with the answer of `await_step`."""
+    """The value that belongs to the answer of `await_step`."""
     if future.state == FINISHED:
         if future.failure is None:
             return future.value

@@ -1,12 +1,12 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""What the ready ring holds: a Runnable, which is a Handle (a callback to run once) or a Task.
+"""Runnable, the entry of the ready ring, and Handle, a callback that runs once.
 
 Invariants
 ----------
-* A handle runs at most once; a cancelled one never runs, and holds neither its callback nor its arguments any more.
-* Whatever a callback raises is reported to the loop's exception handler, KeyboardInterrupt and SystemExit excepted:
-  those end the run, and the work behind them stays queued. A callback of ours that says ``run_again_by_cede`` is then the first of the
-  next run: a signal's handler may have raised in the middle of it, and it does what is left to be done.
+* A handle runs at most once. A cancelled handle never runs, and holds neither its callback nor its arguments.
+* The loop's exception handler gets whatever a callback raises, except KeyboardInterrupt and SystemExit: those end the run, and the
+  work behind them stays queued. If the callback has a true ``run_again_by_cede``, its handle is the first of the next run: a signal
+  handler may have raised in the middle of it, and it then does the rest of its work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if not cython.compiled:
 
 
 def creation_stack() -> Any:
-    """The stack that debug mode keeps for a new object, without the runtime's own frames at its end."""
+    """The stack that debug mode keeps for a new object, without the runtime's own frames at the end."""
     frame: Any = current_frame()
     if frame is None:
         return None
@@ -38,23 +38,24 @@ def creation_stack() -> Any:
 
 
 class Runnable:
-    """An item of the ready ring. `is_task` tells the turn whether it has to announce a task or the absence of one."""
+    """An entry of the ready ring. `is_task` says whether the turn has to announce this task, or that no task runs."""
 
     if not cython.compiled:
         __slots__ = ()
 
-        again = False  # whether `run_ready` may be called again where it was interrupted, as long as `begun` is false
+        again = False  # whether the turn may call an interrupted `run_ready` again, as long as `begun` is false
 
     is_task: bool
 
     def run_ready(self) -> int:
-        """Run, from the turn. Raises KeyboardInterrupt and SystemExit only."""
+        """Run. The turn calls this. Raises KeyboardInterrupt and SystemExit only."""
         raise NotImplementedError
 
     def notice(self, future: Any) -> int:
-        """`future`, in whose waiter slot this stood, is done. Called inside the step that finished it, so it runs no code of the user's.
+        """`future`, in whose `waiter` slot this object was, is done.
 
-        Only for those that are no tasks: a waiting task goes on the ring instead. Must not raise.
+        The step that finished the future calls this, so it must run no user code, and must not raise. Never called on a task: a waiting
+        task goes on the ring instead.
         """
         raise NotImplementedError
 
@@ -62,7 +63,7 @@ class Runnable:
 @cython.trashcan(True)
 @cython.cclass
 class Handle(Runnable):
-    """A callback that was handed to the loop; what `call_soon` returns.
+    """A callback that the loop is to run; what `call_soon` returns.
 
     ``isinstance(handle, asyncio.Handle)`` holds.
     """
@@ -97,11 +98,11 @@ class Handle(Runnable):
         return stdlib.Handle if type(self) is Handle else stdlib.class_of(self, stdlib.Handle)
 
     def cancel(self) -> None:
-        """Never run, and let go of the callback and its arguments at once."""
+        """Do not run the callback; release it and its arguments at once."""
         if not self._cancelled:
             self._cancelled = True
             if self._source_traceback is not None:
-                # The text keeps the callback's name for whoever looks at the handle afterwards.
+                # `repr(handle)` is to name the callback afterwards too.
                 self._repr = repr(self)
             self._callback = None
             self._args = None
@@ -126,7 +127,7 @@ class Handle(Runnable):
         return 0
 
     def _run(self) -> None:
-        """Run the callback now, as a loop that is not ours does with a handle of its own."""
+        """Run the callback now, as asyncio's loop does with its handles."""
         self.run_ready()
         if not cython.compiled:
             del self
@@ -156,7 +157,7 @@ class Handle(Runnable):
 
 
 def source_of(callback: Any, args: Any) -> str:
-    """A callback in words. Its own words, and those of its arguments, may fail."""
+    """Describe a callback. The `repr` of the callback, and of its arguments, may raise."""
     try:
         return format_helpers._format_callback_source(callback, args)  # type: ignore[attr-defined,no-any-return]
     except (KeyboardInterrupt, SystemExit):
@@ -166,7 +167,7 @@ def source_of(callback: Any, args: Any) -> str:
 
 
 def report_failure(handle: Handle, message: str, error: BaseException) -> int:
-    """Hand what came of running `handle` to its loop's exception handler. KeyboardInterrupt and SystemExit are raised."""
+    """Pass `error`, which `handle` raised, to the loop's exception handler. Raises KeyboardInterrupt and SystemExit on."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         raise error
     context = {"message": message, "exception": error, "handle": handle}

@@ -1,13 +1,13 @@
 """What ``await reader.read()`` awaits: an operation, which is a coroutine object without a frame.
 
-An operation does nothing until it is driven. Driven, it either ends at once, without giving way, or parks: it yields a
-future to the task that drives it, and looks again when it is resumed. Like a coroutine it is driven to its end once, it can
-be thrown into and closed, and it warns when nobody ever awaited it.
+An operation does nothing until a task drives it. It then either completes at once, without giving way, or parks: it yields a
+future to the task, and tries again when the task resumes it. Like a coroutine it runs once, accepts `throw` and `close`, and warns if
+nobody ever awaited it.
 
 Invariants
 ----------
 * An operation is fresh, parked or over. While `step` runs it counts as over, so an error that leaves `step` needs no handler.
-* It takes nothing out of the object it works on before the step in which it ends: dropped, cancelled or closed, it loses nothing.
+* It takes nothing out of its resource before the step in which it completes: if it is dropped, cancelled or closed, nothing is lost.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ NAMES = {
 @cython.trashcan(True)
 @cython.cclass
 class StreamOperation:
-    """An operation that may wait several times, on futures of its own. Subclasses add methods, never fields: all are of one size.
+    """An operation that may wait several times, on futures of its own. Subclasses add methods, never fields: all have one size.
 
-    `ahead` and `behind` are its neighbours where operations wait in a line (``sync/parking_lot``).
+    `ahead` and `behind` are its neighbours in a wait queue (``sync/parking_lot``).
 
-    It follows the contract of ``cede.core.task.awaitable.Operation``, but derives from nothing: the base class of a family is what can keep
-    a list of dead objects for new ones, and an operation is born and dies with each message.
+    It follows the contract of ``cede.core.task.awaitable.Operation``, but derives from nothing: only the base class of a family can keep
+    a free list, and each message makes and drops an operation.
     """
 
     if not cython.compiled:
@@ -76,11 +76,11 @@ class StreamOperation:
         raise NotImplementedError
 
     def release(self) -> int:
-        """The parked operation will not be resumed: let the object it works on forget `waiter`."""
+        """Called on cancellation or close of a parked operation. Remove `waiter` from the wait queue of the resource."""
         return 0
 
     def may_give_way(self) -> bool:
-        """Whether a fair loop may let the others run before the operation begins."""
+        """Whether a fair loop may give way before the operation begins."""
         return self.stage == FRESH
 
     def advance(self) -> int:
@@ -90,7 +90,7 @@ class StreamOperation:
         return self.step()
 
     def park(self, waiter: Any) -> int:
-        """Wait on `waiter`, or, where that is None, give way for one turn."""
+        """Wait on `waiter`; if that is None, give way for one turn."""
         self.stage = PARKED
         self.waiter = waiter
         self.value = waiter
@@ -102,7 +102,7 @@ class StreamOperation:
         return SUSPENDED
 
     def settle(self) -> int:
-        """After a resumption: let the waiter go, and raise what it was finished with."""
+        """Call this after a resumption: drop the waiter, and raise its exception if it has one."""
         waiter = self.waiter
         if waiter is None:
             return 0
@@ -132,7 +132,7 @@ class StreamOperation:
             return self
 
     else:
-        # As in awaitable.py.
+        # The same as in awaitable.py.
         def __await__(self) -> Any:
             value: Any = None
             try:
@@ -156,7 +156,7 @@ class StreamOperation:
         return self
 
     def __next__(self) -> Any:
-        # Compiled, the type's slot is the one in awaitable.h, and this body serves only explicit calls.
+        # Compiled, the type has the slot of awaitable.h, and this body serves explicit calls only.
         outcome = self.advance()
         value = self.value
         self.value = None
@@ -202,7 +202,7 @@ class StreamOperation:
         return False
 
     def __getattr__(self, name: str) -> Any:
-        # A property of this name cannot be had in a compiled class. asyncio shows a task's coroutine by it.
+        # A compiled class cannot have a property of this name. asyncio reads it to show a task's coroutine.
         if name in ("__name__", "__qualname__"):
             return name_of(type(self).__name__)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -212,7 +212,7 @@ class StreamOperation:
         return f"<coroutine {name_of(type(self).__name__)}() {state} at {id(self):#x}>"
 
     def __dealloc__(self) -> None:
-        if self.stage == FRESH and not (self.owner is None and self.argument is None):  # which is one that never began
+        if self.stage == FRESH and not (self.owner is None and self.argument is None):  # `begin` has not been called on this one
             warn_never_awaited(type(self).__name__)
 
 
@@ -246,7 +246,7 @@ else:
 
 
 def begin(operation: StreamOperation, owner: Any, argument: Any) -> Any:
-    """A new operation, or one that is used again, with what it works on and for."""
+    """Set up `operation`, new or reused, with its resource and its argument."""
     operation.stage = FRESH
     operation.owner = owner
     operation.argument = argument
@@ -258,12 +258,12 @@ def name_of(kind: str) -> str:
 
 
 def warn_never_awaited(kind: str) -> None:
-    """A forgotten ``await`` does nothing at all, silently. asyncio's coroutines warn of it, and so do these."""
+    """Warn of a forgotten ``await``, as asyncio's coroutines do."""
     warnings.warn(f"coroutine '{name_of(kind)}' was never awaited", RuntimeWarning, stacklevel=2)
 
 
 def new_waiter(loop: Any, subject: Any) -> Any:
-    """A future of `loop`, of whatever kind, to wait on; one of ours knows what for (`TaskKernel.new_waiter`)."""
+    """A pending future of `loop` to wait on. If `loop` is a cede loop, the future has the subject (`TaskKernel.new_waiter`)."""
     if isinstance(loop, TaskKernel):
         spawner = loop
         return spawner.waiter_for(subject)
@@ -271,7 +271,7 @@ def new_waiter(loop: Any, subject: Any) -> Any:
 
 
 def wake(waiter: Any, error: BaseException | None) -> int:
-    """Finish a waiter, which may have been cancelled meanwhile."""
+    """Finish `waiter`, unless it is done or cancelled already."""
     if type(waiter) is Future and error is None:
         future = waiter
         if future.state == PENDING:
