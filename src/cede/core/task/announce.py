@@ -1,5 +1,5 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""Telling asyncio of a task by the shortest way; `registry` says what is told, and why like that."""
+"""Announce tasks to asyncio with as few calls as possible. `registry` says what asyncio has to know, and why."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ except ModuleNotFoundError:
     from cede.core.pure import cython_shim as cython
 
 if cython.compiled:
-    # Where asyncio has Python functions for it (3.11), what they do is done here. A signal's handler runs where a Python function begins,
-    # and what it raises would leave a turn that has taken a task or a handle off the ring, and has not begun with it.
+    # On 3.11 asyncio's functions for this are Python functions, so this module does their work itself: a signal handler runs where a Python
+    # function begins, and if it raises, it would end a turn that has taken a task or a handle off the ring and not begun it.
     swaps = functions.swap_at_once
     if swaps:
         prepare(cython.address(registering), functions.register)  # type: ignore # noqa: F821
@@ -29,19 +29,19 @@ if cython.compiled:
         prepare(cython.address(leaving), functions.leave_task)  # type: ignore # noqa: F821
 
     def announce(task: Any) -> int:
-        """`task` is pending, and alive until `withdraw`."""
+        """Tell asyncio that `task` is pending, which keeps it alive until `withdraw`."""
         if not swaps:
             pending.add(task)
         return direct_call1(cython.address(registering), task)  # type: ignore # noqa: F821
 
     def withdraw(task: Any) -> int:
-        """`task` is done."""
+        """Tell asyncio that `task` is done."""
         if not swaps:
             pending.discard(task)
         return direct_call1(cython.address(unregistering), task)  # type: ignore # noqa: F821
 
     def tell_current(loop: Any, task: Any) -> int:
-        """`task` runs now (None: no task)."""
+        """Tell asyncio that `task` runs now (None: no task)."""
         if not swaps:
             previous = current.get(loop)
             if previous is not None:

@@ -7,14 +7,14 @@ cdef extern from "attributes.h":
 
 @cython.trashcan(True)
 cdef class Attributed:
-    cdef Py_ssize_t before  # the field before the dictionary's place, which has no address in Cython's eyes
+    cdef Py_ssize_t before  # the field before `attributes`, whose own address Cython does not give
     cdef object attributes
     cdef object __weakref__
     cdef int hold_no_attributes(self) except -1
     cdef int expose_attributes(self) except -1
 
 cdef class OpenRunnable(Runnable):
-    cdef Py_ssize_t state  # likewise, and what a future has there
+    cdef Py_ssize_t state  # likewise; a future keeps its state there
     cdef object attributes
     cdef int hold_no_attributes(self) except -1
     cdef int expose_attributes(self) except -1

@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""Attributed, OpenRunnable: what a program may hang its own attributes on, and replace methods of.
+"""Attributed, OpenRunnable: bases of objects on which a program may set its own attributes, and replace methods.
 
-Compiled, an instance dictionary that always exists would cost more than the memory: the interpreter calls a method by its short
-way only while the object has none (``reader.read``, ``writer.write`` and ``writer.drain`` are called for each message).
+Compiled, an instance dictionary that always exists would cost more than memory: the interpreter has a fast method call only for
+objects without one (each message calls ``reader.read``, ``writer.write`` and ``writer.drain``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ except ModuleNotFoundError:
 @cython.no_gc_clear
 @cython.cclass
 class Attributed:
-    """An object with an instance dictionary that is made when the first attribute is set.
+    """An object whose instance dictionary is made when the first attribute is set.
 
-    The collector leaves the dictionary's place alone: it would put None there, which is no dictionary, while finalizers may still look; a
-    cycle through the dictionary is broken by the dictionary itself.
+    The collector does not clear the dictionary's slot: it would put None there, which is no dictionary, while finalizers may still read
+    it. The dictionary's own `tp_clear` breaks a cycle through it.
     """
 
     if cython.compiled:
@@ -60,12 +60,12 @@ class OpenRunnable(Runnable):
 
 
 def lay_open(example: Attributed) -> int:
-    """Lay the dictionary open to the interpreter; before any class is derived, for it inherits the place."""
+    """Show the dictionary's slot to the interpreter. Call this before any class is derived, because it inherits the slot."""
     return example.expose_attributes()
 
 
 def lay_runnable_open(example: OpenRunnable) -> int:
-    """The same."""
+    """The same for a runnable."""
     return example.expose_attributes()
 
 

@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
 """Who asked a task to stop, when and why: what a CancelledError says when it is shown.
 
-`Task.cancel` notes a few references (`Asked`, in task.py); the words are made when somebody reads them. A task that goes on all the same
-is reported, in debug mode, and wherever `loop.slow_cancel_duration` is a number.
+`Task.note_request` keeps a tuple of references; this module turns it into text when somebody reads it. In debug mode, or if
+`loop.slow_cancel_duration` is a number, it also reports a task that goes on all the same.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from cede.core.task.describe import frames_inside
 
 logger = logging.getLogger("asyncio")
 
-# How long a task may go on after it was asked before debug mode reports it, in seconds, where `loop.slow_cancel_duration` is None.
+# Debug mode reports a task that still runs so many seconds after a request, if `loop.slow_cancel_duration` is None.
 PATIENCE = 5.0
 
 
-# Requests that come from in here have no place to be shown.
+# A request that comes from a file below this folder is shown without its place.
 OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
 
 
@@ -34,7 +34,7 @@ def line_of(code: Any, instruction: int) -> int:
 
 
 class CancelRequest:
-    """One request to stop: a note of the CancelledError that it led to, whose text is made when it is read.
+    """One request to stop, and a note on the CancelledError that it led to. Its text is made when somebody reads it.
 
     by: the name of the task that asked, or None. when: seconds of the monotonic clock. why: the message, or None. where: "file:line".
     """
@@ -47,7 +47,7 @@ class CancelRequest:
 
     @property
     def where(self) -> str | None:
-        """The place that asked, or None where that was no Python code."""
+        """The line that called `cancel`; None if that was no Python code, or code of cede."""
         if self._code is None or self._code.co_filename.startswith(OURS):
             return None
         return f"{self._code.co_filename}:{line_of(self._code, self._instruction)}"
@@ -66,7 +66,7 @@ class CancelRequest:
 
 
 class Notes(list):  # type: ignore[type-arg]
-    """The notes of an error, of which a request becomes text when it is read."""
+    """The notes of an error. A request in it becomes text when somebody reads it."""
 
     def __iter__(self) -> Any:
         return map(text_of, list.__iter__(self))
@@ -81,7 +81,7 @@ def text_of(note: Any) -> Any:
 
 
 def tell(error: Any, noted: Any) -> int:
-    """Have `error` say who asked. Its arguments stay what they are."""
+    """Attach the request `noted` to `error`, whose arguments stay as they are."""
     notes = Notes()
     notes.append(noted)
     error.__notes__ = notes
@@ -89,7 +89,7 @@ def tell(error: Any, noted: Any) -> int:
 
 
 def request_of(error: BaseException) -> CancelRequest | None:
-    """The request that led to a CancelledError, where that is known."""
+    """The request that led to a CancelledError; None if that is not known."""
     notes = getattr(error, "__notes__", None)
     for note in list.__iter__(notes) if type(notes) is Notes else ():
         if type(note) is tuple:
@@ -98,7 +98,7 @@ def request_of(error: BaseException) -> CancelRequest | None:
 
 
 def watch(task: Any, noted: tuple[Any, ...]) -> None:
-    """Report `task` if it still goes on some seconds from now."""
+    """Report `task` if it still runs `PATIENCE`, or `loop.slow_cancel_duration`, seconds from now."""
     loop = task.get_loop()
     if not loop.is_closed():
         patience = PATIENCE if loop.slow_cancel_duration is None else loop.slow_cancel_duration

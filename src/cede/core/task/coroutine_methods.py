@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, boundscheck=False, nonecheck=False
-"""Functions that return operations, and are coroutine functions to whoever asks: mocks, frameworks, schedulers, ``inspect``.
+"""Make functions that return operations look like coroutine functions: to mocks, frameworks, schedulers and ``inspect``.
 
-Each has a `form`, an ``async def`` function of the same parameters. Uncompiled, the form is what is called. Compiled, it never runs: a call
-goes to the compiled function, without a coroutine in between, and the form says what that is: its kind, its signature, its annotations.
+Each such function has a `form`, an ``async def`` function with the same parameters. Uncompiled, callers call the form. Compiled, the form
+never runs: a call goes to the compiled function, without a coroutine in between, and the form provides the kind, signature and annotations.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ except ModuleNotFoundError:
 
 
 def coroutine_methods(owner: type, **forms: Any) -> None:
-    """The methods of these names, in `owner` itself, are coroutine functions from now on. To be called before anybody derives from it."""
+    """Turn the methods of these names, in `owner` itself, into coroutine functions. Call this before anybody derives from `owner`."""
     for name, form in forms.items():
         method = vars(owner).get(name)
         made = named(form, f"{owner.__qualname__}.{name}", owner.__module__, None if method is None else method.__doc__)
@@ -34,13 +34,13 @@ def coroutine_function(function: Any, form: Any) -> Any:
 
 
 def tell_module(owner: type) -> None:
-    """Objects of `owner` have a ``__module__``, as those of any class that was written in Python: programs make names of the two."""
+    """Give objects of `owner` a ``__module__``, as objects of Python classes have: programs build names from it."""
     if cython.compiled and "__module__" not in vars(owner):
         put_in_type(owner, "__module__", owner.__module__)  # type: ignore # noqa: F821
 
 
 def named(form: Any, qualname: str, module: str, doc: str | None) -> Any:
-    """`form` once more under another name, since one may serve several classes."""
+    """A copy of `form` under another name, because one form may serve several classes."""
     name = qualname.rpartition(".")[2]
     code = form.__code__.replace(co_name=name, co_qualname=qualname)
     made: Any = FunctionType(code, form.__globals__, name, form.__defaults__, form.__closure__)

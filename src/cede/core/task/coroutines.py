@@ -1,4 +1,4 @@
-"""The coroutines behind rare calls. Not compiled: a coroutine should have a frame that can be seen."""
+"""The coroutines behind rare calls. This module is not compiled, so that they have frames that tools can see."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 
 
 async def nothing() -> None:
-    """For an exception to be thrown into, by the rules that coroutines have for that."""
+    """Does nothing. `StreamOperation.throw` throws into it, to apply the interpreter's rules for `throw`."""
 
 
 @types.coroutine
 def one_turn() -> Generator[None, None, None]:
-    """Let the others run."""
+    """Give way for one turn."""
     yield
 
 
 PLAIN_NUMBERS = (int, float)
 
-# What an uncompiled `sleep` awaits where it has to wait; sleep.py puts it here.
+# An uncompiled `sleep` that has to wait awaits this; sleep.py sets it.
 sleeping: Any = None
 
 
 async def sleep(delay: float, result: Any = None) -> Any:
-    """`sleep`; the first way is cheaper, uncompiled."""
+    """`sleep`. Uncompiled, the first branch is the cheaper one."""
     if type(delay) in PLAIN_NUMBERS and delay <= 0:
         await one_turn()
         return result

@@ -1,6 +1,6 @@
-"""What futures and tasks say of themselves, in the words of asyncio; and what a task says to a coroutine that yields nonsense.
+"""The reprs of futures and tasks, in the words of asyncio; their frames; the error for a coroutine that yields nonsense.
 
-asyncio's own functions for the whole text are not used: they would write the class that `__class__` pretends.
+This module does not use asyncio's functions for the whole repr: they would show the class that `__class__` pretends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def task_text(task: Any) -> str:
     if coroutines.iscoroutine(task._coro):
         info = base_tasks._task_repr_info(task)  # type: ignore[attr-defined]
     else:
-        # asyncio has no words for a generator, nor for an eager task that ended in its first step.
+        # asyncio cannot describe a generator, nor an eager task that ended in its first step.
         info = base_futures._future_repr_info(task)  # type: ignore[attr-defined]
         if task.cancelling() and not task.done():
             info[0] = "cancelling"
@@ -37,18 +37,18 @@ def task_text(task: Any) -> str:
 
 
 def awaited_by(future: Any) -> set[Any] | None:
-    """The tasks that wait for a future now, or None."""
+    """The tasks that wait for `future` now, or None."""
     found = set()
     for callback, _ in future._callbacks or ():
         owner = getattr(callback, "__self__", None)
-        owner = getattr(owner, "awaiting_task", owner)  # a group, for one, waits in the name of a task
+        owner = getattr(owner, "awaiting_task", owner)  # a group, for example, waits on behalf of a task
         if owner is not None and asyncio.isfuture(owner):
             found.add(owner)
     return found or None
 
 
 def where_in(generator: Any) -> str:
-    """What a generator is, and at which line it stands."""
+    """The name of a generator, and the line where it stands."""
     code = generator.gi_code
     if generator.gi_frame is None:
         return f"{generator.__qualname__}() done, defined at {code.co_filename}:{code.co_firstlineno}"
@@ -56,7 +56,7 @@ def where_in(generator: Any) -> str:
 
 
 def stands_still(coroutine: Any) -> bool:
-    """Whether a coroutine that can go no further has never begun."""
+    """Whether a coroutine that raised still has its frame: then it never began."""
     return getattr(coroutine, "cr_frame", None) is not None or getattr(coroutine, "gi_frame", None) is not None
 
 
@@ -71,10 +71,10 @@ def frames_inside(coro: Any) -> list[Any]:
         elif hasattr(coro, "gi_yieldfrom"):
             frame, coro = coro.gi_frame, coro.gi_yieldfrom
             if frame is not None and str(frame.f_globals.get("__name__", "")).startswith("cede."):
-                frame = None  # the await of an object of ours, which compiled is no generator
+                frame = None  # the await of a cede object, which has no frame if compiled
         else:
             break
-        if frame is not None and frame not in frames:  # a wrapper shows the frame of what it drives
+        if frame is not None and frame not in frames:  # a wrapper has the frame of the coroutine that it drives
             frames.append(frame)
     return frames
 

@@ -13,8 +13,9 @@ from cede.core.task.task import Task
 def stock_task_factory(loop: Any, coro: Any, **options: Any) -> asyncio.Task[Any]:
     """A task factory for ``loop.set_task_factory``: tasks are asyncio's own, written in C, on cede's loop.
 
-    For tools that read those tasks out of the process's memory (``python -m asyncio pstree`` is one), or to tell whose fault
-    something is. What only cede's tasks do goes with them: plain generators, strong references to what is pending, the speed.
+    Use it for tools that read asyncio's tasks out of the process's memory, such as ``python -m asyncio pstree``, or to find out whether
+    cede's tasks are the cause of a problem. It gives up what only cede's tasks have: plain generators, strong references to pending
+    tasks, and the speed.
     """
     return stdlib.Task(coro, loop=loop, **options)
 
@@ -22,7 +23,7 @@ def stock_task_factory(loop: Any, coro: Any, **options: Any) -> asyncio.Task[Any
 def start_with_factory(
     loop: Any, factory: Any, coro: Any, name: Any, context: Any, options: dict[str, Any]
 ) -> Any:
-    """``loop.create_task`` where a factory is set."""
+    """Implements ``loop.create_task`` for a loop with a task factory."""
     if factory is getattr(asyncio, "eager_task_factory", None):
         # asyncio's ready-made factory means "start eagerly", not "use asyncio's own task class".
         options.setdefault("eager_start", True)
@@ -30,7 +31,7 @@ def start_with_factory(
     if context is not None:
         options["context"] = context
     if sys.version_info >= (3, 14):
-        # From here on the name is an option like the others.
+        # From 3.14 on the name is an option like the others.
         if name is not None:
             options["name"] = name
         return factory(loop, coro, **options)

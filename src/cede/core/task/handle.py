@@ -167,7 +167,7 @@ def source_of(callback: Any, args: Any) -> str:
 
 
 def report_failure(handle: Handle, message: str, error: BaseException) -> int:
-    """Pass `error`, which `handle` raised, to the loop's exception handler. Raises KeyboardInterrupt and SystemExit on."""
+    """Pass `error`, which `handle` raised, to the loop's exception handler. Raises KeyboardInterrupt and SystemExit."""
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         raise error
     context = {"message": message, "exception": error, "handle": handle}

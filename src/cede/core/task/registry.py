@@ -1,13 +1,13 @@
 """How a task becomes known to asyncio: ``current_task()`` and ``all_tasks()``, on each version.
 
-Only the functions that asyncio keeps for this are used, not its tables, which moved with each release (but for one of
-3.11, which is what it is).
+This module uses the functions that asyncio has for this, and not its tables, which moved with each release. The one exception is a
+table of 3.11, which will not change any more.
 
-A task of ours is entered in the set that 3.12 made for eager tasks. asyncio reads both of its sets alike, but that one is a
-plain set of strong references: it costs a tenth of the WeakSet (which runs Python code to add, to discard and for each dead
-reference), and it is what keeps a pending task alive until it is done. 3.11 has the WeakSet alone; there a set of our own keeps the tasks.
+A pending task of a cede loop goes into the set that CPython 3.12 has for eager tasks. asyncio reads both of its sets alike, but this one is
+a plain set of strong references: it costs a tenth of the WeakSet (which runs Python code to add, to discard and for each dead reference),
+and it keeps a pending task alive until it is done. 3.11 has only the WeakSet; there a set of this module keeps the tasks alive.
 
-A task on a loop that is not ours is registered weakly, as asyncio's own are: it belongs to that loop's rules.
+A task on a foreign loop is registered weakly, like asyncio's own tasks: it follows the rules of that loop.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if sys.version_info >= (3, 12):
 
 else:
     pending: set[Any] = set()
-    current: dict[Any, Any] = _tasks._current_tasks  # type: ignore[attr-defined]  # which 3.11 will not move any more
+    current: dict[Any, Any] = _tasks._current_tasks  # type: ignore[attr-defined]  # 3.11 will not move it any more
 
     def register(task: Any) -> None:
         pending.add(task)
@@ -41,7 +41,7 @@ else:
         unregister_weak(task)
 
     def swap_current(loop: Any, task: Any) -> Any:
-        """Make `task` the current one of `loop`, or none; returns the one before."""
+        """Make `task` the current task of `loop` (None: no task). Returns the previous one."""
         previous = _tasks.current_task(loop)
         if previous is not None:
             leave_task(loop, previous)
@@ -51,6 +51,6 @@ else:
 
 
 def put_back(loop: Any, previous: Any) -> None:
-    """Make `previous` the current task of `loop` again, or none. Python 3.12 takes it amiss where none is current already."""
+    """Make `previous` the current task of `loop` again (None: no task). Python 3.12 raises if there is no task to take away."""
     if previous is not None or _tasks.current_task(loop) is not None:
         swap_current(loop, previous)

@@ -1,5 +1,5 @@
 # cython: auto_pickle=False
-"""Which compiled classes can be made from Python, see sealed.h. Uncompiled there is nothing to take care of."""
+"""Seal compiled classes, so that Python code cannot instantiate them: see sealed.h. Uncompiled, this does nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ except ModuleNotFoundError:
 
 
 def take_door(kind: Any, altogether: bool) -> None:
-    """Take `__new__` out of a compiled class; `altogether`: refuse to be called, and to be derived from, too."""
+    """Remove `__new__` from a compiled class. With `altogether`, the class also refuses calls and subclasses."""
     if cython.compiled:
         c_take_door(kind, altogether)  # type: ignore # noqa: F821

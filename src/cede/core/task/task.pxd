@@ -18,7 +18,7 @@ cdef extern from "finalizer.h":
     """
     int finalize_task "cede_finalize_task"(object kind, void *has_to_tell) except -1
 
-# What a task is marked with: a cancellation is to be delivered; or it is in a cancelled scope.
+# Bits of `cancel_flags`: the next step delivers a cancellation; the task is inside a cancelled scope.
 cdef enum:
     PENDING_CANCEL = 1
     IN_CANCELLED_SCOPE = 2

@@ -3,19 +3,19 @@
 
 Invariants
 ----------
-* A task is in exactly one place: running, on the ready ring, parked (``waits_for`` is the future, which knows the task), or done.
+* A task is in exactly one place: running, on the ready ring, parked (``waits_for`` is the future, which refers to the task), or done.
   ``waits_for`` stays set from the moment of parking until the step that follows.
-* A cancellation is counted first, then passed to what the task waits for; only if that refuses is the task marked (`PENDING_CANCEL`),
-  and the mark is cleared when the error is delivered. So a request is delivered once, and none is lost.
-* A task in a cancelled scope is marked too (`IN_CANCELLED_SCOPE`), as long as it is in there: whenever it waits, it asks its scope what is
-  to become of that.
-* A pending task of our loop is known to asyncio, which keeps it alive; when it is done it is forgotten there, and nothing keeps it
-  but those who hold it. A failed task that nobody holds dies, and reports, at once.
+* `cancel` counts the request first, then cancels the future that the task waits for. Only if that future refuses does it set
+  `PENDING_CANCEL`, which the step that delivers the error clears. So the task gets each request once, and loses none.
+* While a task is inside a cancelled scope it has the flag `IN_CANCELLED_SCOPE`: each time it starts to wait, it asks its scope whether to
+  cancel that wait.
+* asyncio knows each pending task of a cede loop, and keeps it alive. A task that is done is withdrawn from asyncio, and lives as long as
+  somebody else refers to it. A failed task that nobody holds dies, and reports its exception, at once.
 * A step enters the task's context and leaves it again, whatever happens in it.
-* Uncompiled, each method under which a coroutine runs lets go of its locals at its end. A traceback keeps the coroutine's frame, that
-  frame keeps the frames that called it, and their `self` would be the task: a cycle, and a failed task that is reported late.
+* Uncompiled, each method that runs a coroutine deletes its locals at its end. A traceback keeps the coroutine's frame, that frame keeps
+  the frames of its callers, and their `self` would be the task: a cycle, and a failed task that reports late.
 
-On a loop that is not ours the task works as well, by that loop's ``call_soon``.
+A task works on a foreign loop too, through that loop's ``call_soon``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ if cython.compiled:
 else:
     next_number = itertools.count(1).__next__
 
-# Handles of a foreign loop, and wake-ups by foreign futures, run in this context; the step itself enters the task's own.
+# Handles on a foreign loop, and callbacks of foreign futures, run in an empty context; the step itself enters the task's own.
 _no_context = contextvars.Context
 
 
@@ -95,7 +95,7 @@ class Task(Future):
             del self
 
     if not cython.compiled:
-        # As in Future. `plain` is true where the turn may resume the coroutine by itself: a native coroutine on a loop of ours.
+        # As in Future. `plain` is true if the turn may resume the coroutine itself: a native coroutine on a cede loop.
         __slots__ = places(
             "cancels",
             "context",
@@ -131,14 +131,14 @@ class Task(Future):
     def check_coroutine(self, coro: Any) -> int:
         if type(coro) is not CoroutineType:
             if isinstance(coro, GeneratorType):
-                # A generator made by @types.coroutine follows asyncio's strict protocol; a plain one is free to give way.
+                # A generator made by @types.coroutine follows asyncio's strict protocol; a plain generator may give way by a bare `yield`.
                 self.gives_way = not coro.gi_code.co_flags & CO_ITERABLE_COROUTINE
             elif not coroutines.iscoroutine(coro):
                 raise TypeError(f"a coroutine was expected, got {coro!r}")
         return 0
 
     def launch(self, coro: Any, name: Any, context: Any, eager_start: bool) -> int:
-        """The rest of the birth: the task is queued, or takes its first step."""
+        """Finish the construction: put the task on the ready ring, or take its first step."""
         kernel = self.kernel
         if cython.compiled:
             self.is_task = True
@@ -151,7 +151,7 @@ class Task(Future):
         else:
             raise TypeError(f"a contextvars.Context was expected as context, got {context!r}")
         if name is None:
-            # The number is drawn now, the text made when somebody reads it: most names are never read.
+            # Take the number now, and make the text when somebody reads it: most names are never read.
             self.number = next_number()
         else:
             self.name = str(name)
@@ -177,7 +177,7 @@ class Task(Future):
     # -- asking
 
     def get_coro(self) -> Any:
-        """The coroutine, or None where an eager task ended in its first step."""
+        """The coroutine; None if an eager task ended in its first step."""
         return self.coro
 
     def get_context(self) -> contextvars.Context:
@@ -195,7 +195,7 @@ class Task(Future):
         self.name = str(value)
 
     def get_stack(self, *, limit: int | None = None) -> Any:
-        """The frames of the task's stack: where it waits, or, if it failed, the traceback's."""
+        """The frames of the suspended coroutine, or, if the task failed, of the traceback."""
         return base_tasks._task_get_stack(self, limit)  # type: ignore[attr-defined,arg-type]
 
     def print_stack(self, *, limit: int | None = None, file: Any = None) -> None:
@@ -211,9 +211,9 @@ class Task(Future):
     # -- cancelling
 
     def cancel(self, msg: Any = None) -> bool:
-        """Ask the task to stop: CancelledError is thrown in where it waits. False where it is done already.
+        """Ask the task to stop: CancelledError is thrown in where it waits. Returns False if the task is done.
 
-        The request is counted (`cancelling`), and taken back with `uncancel`.
+        `cancelling` counts the requests; `uncancel` takes one back.
         """
         self.need_loop()
         self.log_traceback = False
@@ -231,7 +231,7 @@ class Task(Future):
         return True
 
     def note_request(self, why: Any) -> int:
-        """Note who asks the task to stop: `cancel_request.py` makes words of it, if somebody wants to read them."""
+        """Note who asks the task to stop: `cancel_request.py` turns that into text if somebody reads it."""
         by = None
         kernel = self.kernel
         if kernel is not None and kernel._announced_task is not None:
@@ -251,11 +251,11 @@ class Task(Future):
         return 0
 
     def cancelling(self) -> int:
-        """How many requests to cancel were made and not taken back."""
+        """How many requests to cancel have been made and not taken back."""
         return int(self.cancels)
 
     def uncancel(self) -> int:
-        """Take one request back; returns how many remain. At none, a request that was not yet delivered is dropped."""
+        """Take one request back; returns how many remain. At 0, drops a request that no step has delivered yet."""
         if self.cancels > 0:
             self.cancels -= 1
             if self.cancels == 0:
@@ -265,7 +265,7 @@ class Task(Future):
     # -- stepping
 
     def run_ready(self) -> int:
-        """The ready ring's turn of this task."""
+        """Take the next step. The turn calls this."""
         waited = self.waits_for
         if waited is None:
             if cython.compiled and self.state == PENDING and not self.cancel_flags:
@@ -289,7 +289,7 @@ class Task(Future):
     if cython.compiled:
 
         def go_on(self) -> int:
-            """What `step` and `resume` come to where nothing is thrown in and nothing is sent: nearly each step."""
+            """The short form of `step` and `resume` for nearly all steps: nothing to throw in, nothing to send."""
             kernel = self.kernel
             if kernel._announced_task is not self:
                 kernel.announce(self)
@@ -302,7 +302,7 @@ class Task(Future):
             return self.settle(result)
 
     def _wakeup(self, future: Any) -> None:
-        """A future that is not ours, or whose loop is not ours, is done."""
+        """Callback of a future that is foreign, or that has other waiters before this task: it is done."""
         failure = None
         self.waits_for = None
         try:
@@ -320,7 +320,7 @@ class Task(Future):
                 del self
 
     def wakeup_callback(self) -> Any:
-        """What this task adds to a future as its callback."""
+        """The callback that this task adds to a future."""
         return self._wakeup
 
     def _step_on_foreign_loop(self) -> None:
@@ -335,14 +335,14 @@ class Task(Future):
             del self
 
     def step(self, failure: Any) -> int:
-        """Resume the coroutine once, throwing `failure` where that is not None, and see to what comes of it."""
+        """Resume the coroutine once, throwing `failure` in if that is not None, and handle the outcome."""
         if self.state != PENDING:
             return self.refuse_step()
         if self.cancel_flags & PENDING_CANCEL:
             if not isinstance(failure, CancelledError):
                 failure = self._make_cancelled_error()
         if self.cancel_request is not None and isinstance(failure, CancelledError):
-            if not hasattr(failure, "__notes__"):  # it may be that of another task, and tell of its own
+            if not hasattr(failure, "__notes__"):  # the error may come from another task, and have its own note
                 tell(failure, self.cancel_request)
             self.cancel_request = None
         kernel = self.kernel
@@ -362,7 +362,7 @@ class Task(Future):
         return 0
 
     def refuse_step(self) -> int:
-        """Somebody finished the task behind its back (``Future.set_result(task, ...)``) while it was queued."""
+        """Report that somebody finished the task behind its back (``Future.set_result(task, ...)``) while it was on the ring."""
         self.leave()
         error = exceptions.InvalidStateError(f"step(): already done: {self!r}")
         if self.kernel is None:
@@ -371,7 +371,7 @@ class Task(Future):
         return 0
 
     def step_eagerly(self) -> int:
-        """The first step, inside the constructor: the task that makes this one is interrupted, and current again afterwards."""
+        """Take the first step inside the constructor. The task that makes this one is interrupted, and becomes current again afterwards."""
         kernel = self.kernel
         shown = None if kernel is None else kernel._announced_task
         previous = swap_current(self.loop, self)
@@ -385,12 +385,12 @@ class Task(Future):
         finally:
             if kernel is not None:
                 kernel._announced_task = shown
-            put_back(self.loop, previous)  # a turn that was run by hand has left none
+            put_back(self.loop, previous)  # a turn that the step ran by hand leaves no current task
             if self.state != PENDING:
                 self.coro = None
                 withdraw(self)
             elif kernel is None:
-                # On a loop that is not ours a pending task is known weakly, as that loop's own are.
+                # On a foreign loop asyncio keeps a weak reference to a pending task, as to that loop's own.
                 register_weak(self)
                 withdraw(self)
         if not began:
@@ -401,13 +401,14 @@ class Task(Future):
         return 0
 
     def refuse_context(self) -> int:
-        """The context is entered already: the caller made a mistake, which is no failure of the coroutine's."""
+        """Raise in the caller, whose mistake it is: the context was entered already, and the coroutine has not begun."""
         self.log_traceback = False
         raise self.failure
 
     def resume(self, failure: Any) -> int:
         if failure is not None:
-            # Here it is delivered. Earlier, uncompiled, a signal's handler might raise in between, and the request would be lost.
+            # Clear the flag here, at the delivery. Uncompiled, a signal handler might raise between an earlier clearing and the delivery, and
+            # the request would be lost.
             self.cancel_flags &= ~PENDING_CANCEL
         if cython.compiled:
             if self.sends is not None and failure is None:
@@ -417,7 +418,7 @@ class Task(Future):
             else:
                 result = resume_step(self.context, self.coro, failure, cython.address(self.outcome))  # type: ignore # noqa: F821
         else:
-            # The interpreted twin of what call.h does, in place: that spares each step a call.
+            # Uncompiled, this does what call.h does, inlined to save a call in each step.
             self.outcome = YIELDED
             try:
                 if failure is not None:
@@ -432,7 +433,7 @@ class Task(Future):
                 self.outcome = RETURNED
                 result = stop.value
             except BaseException as error:
-                # This frame holds `failure`, which may be the very error: without the cut that is a reference cycle.
+                # This frame refers to `failure`, which may be this very error: without the cut that is a reference cycle.
                 self.outcome = RAISED
                 result = error.with_traceback(error.__traceback__.tb_next)  # type: ignore[union-attr]
 
@@ -443,7 +444,7 @@ class Task(Future):
         return 0
 
     def settle(self, result: Any) -> int:
-        """See to what the coroutine yielded, returned or raised."""
+        """Handle what the coroutine yielded, returned or raised."""
         if self.outcome == YIELDED:
             if result is None and self.kernel is not None:
                 if self.cancel_flags & IN_CANCELLED_SCOPE:
@@ -455,7 +456,7 @@ class Task(Future):
                 self.park_elsewhere(result)
         elif self.outcome == RETURNED:
             if self.cancel_flags & PENDING_CANCEL:
-                # Cancelled by itself, or by what it called, in its last step.
+                # The task cancelled itself, directly or through what it called, in its last step.
                 self.cancel_flags = 0
                 self.cancel_now(self.cancel_message)
             else:
@@ -469,7 +470,7 @@ class Task(Future):
         return 0
 
     def park(self, future: Any) -> int:
-        """Wait for a future of ours."""
+        """Wait for a cede future."""
         if not future.blocking or future.loop is not self.loop or future is self or self.kernel is None:
             return self.park_elsewhere(future)
         future.blocking = False
@@ -479,14 +480,14 @@ class Task(Future):
         elif future.waiter is None and future.callbacks is None:
             future.waiter = self
         else:
-            # Somebody came before: the order of arrival decides. A task that waits is a callback like any other here.
+            # There is a waiter already, and the order of arrival decides: add a callback.
             future.add_done_callback(self._wakeup, context=_no_context())
         if self.cancel_flags:
             self.pass_on(future)
         return 0
 
     def pass_on(self, future: Any) -> int:
-        """The task is marked, and waits for `future` now: that is cancelled, or what pressed the task decides."""
+        """Called when a task with cancel flags starts to wait for `future`: cancel the future, or let the scope decide."""
         if self.cancel_flags & PENDING_CANCEL:
             if future.cancel(msg=self.cancel_message):
                 self.cancel_flags &= ~PENDING_CANCEL
@@ -495,13 +496,13 @@ class Task(Future):
         return 0
 
     def park_elsewhere(self, result: Any) -> int:
-        """Wait for whatever else a coroutine may yield, or tell it that it must not."""
+        """Wait for anything else that a coroutine may yield, or throw an error into the coroutine."""
         try:
             return self.park_foreign(result)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
-            # What was yielded has code of its own, and that failed: no reason to leave the loop, nor to wait for ever.
+            # The yielded object's own code raised: throw the error into the coroutine, instead of ending the run or waiting for ever.
             self.waits_for = None
             return self.step_soon(error)
 
@@ -535,7 +536,7 @@ class Task(Future):
         return self.step_soon(error)
 
     def wait_for_awaitable(self, awaitable: Any) -> int:
-        """A generator task yielded an awaitable that is no future: it is driven by a task of its own."""
+        """Wait for an awaitable that is no future, which a generator yielded: a task of its own drives it."""
         from cede.core.task.wrap import as_coroutine
 
         child = Task(as_coroutine(awaitable), loop=self.loop, context=self.context)
@@ -553,7 +554,7 @@ class Task(Future):
         return 0
 
     def end_by(self, error: BaseException) -> int:
-        """The coroutine raised."""
+        """Finish the task: the coroutine raised `error`."""
         if isinstance(error, CancelledError):
             self._cancelled_exc = error
             self.cancel_now(None)
@@ -568,7 +569,7 @@ class Task(Future):
         return 0
 
     def leave(self) -> int:
-        """The task is done: asyncio need not know it any more, and nothing but its holders keeps it."""
+        """Withdraw the finished task from asyncio, which has kept it alive."""
         if self.kernel is not None:
             withdraw(self)
         else:
@@ -576,7 +577,7 @@ class Task(Future):
         return 0
 
     def forget(self) -> None:
-        """The loop is closed with this task pending: stop keeping it alive."""
+        """Stop keeping the task alive: its loop was closed while it was pending."""
         withdraw(self)
 
     # -- what libraries read
@@ -646,7 +647,7 @@ class Task(Future):
 
 
 def failure_of_future(future: Any) -> Any:
-    """The exception with which a future of ours ended, marked as fetched."""
+    """The exception of a cede future that failed or was cancelled; marks it as retrieved."""
     if future.state == CANCELLED:
         return future._make_cancelled_error()
     future.log_traceback = False

@@ -3,9 +3,9 @@
 
 Invariants
 ----------
-* A cancellation from another thread takes hold before the callback begins or after it has ended, never while it runs: once `cancel`
+* A cancellation from another thread takes effect before the callback begins or after it has ended, never while it runs: when `cancel`
   or `cancelled` has returned there, the callback is not running.
-* `running` is raised before the callback is looked at, and `cancel` looks at it first: whichever thread comes second sees the other.
+* `run_ready` sets `running` before it reads the callback, and `cancel` reads `running` first: whichever thread comes second sees the other.
 * The loop's own thread never waits here; the callback may cancel its own handle.
 """
 
@@ -22,10 +22,10 @@ try:
 except ModuleNotFoundError:
     from cede.core.pure import cython_shim as cython
 
-# Guards the making of an event, which happens only where a thread has to wait.
-_making = threading.RLock()  # a finalizer of this thread may come in between
+# Guards the creation of an event, which happens only if a thread has to wait.
+_making = threading.RLock()  # a finalizer of this thread may run in between
 
-# The class that newer versions of asyncio have for it.
+# Newer versions of asyncio have a class for it.
 _known_as = getattr(events, "_ThreadSafeHandle", events.Handle)
 
 
@@ -42,7 +42,7 @@ class ThreadSafeHandle(Handle):
         return _known_as
 
     def cancel(self) -> None:
-        """Never run; where the callback runs already, on another thread, wait until it has ended."""
+        """Do not run the callback. If it runs already, on another thread, wait until it has ended."""
         if self.running:
             self._wait_until_ended()
         Handle.cancel(self)

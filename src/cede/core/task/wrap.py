@@ -1,4 +1,4 @@
-"""What is no awaitable of ours, wrapped: a coroutine around any awaitable, a future around one of concurrent.futures."""
+"""Wrappers of foreign awaitables: a coroutine around any awaitable, a future around one of concurrent.futures."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ async def as_coroutine(awaitable: Awaitable[Any]) -> Any:
 
 
 def wrap_future(future: Any, *, loop: Any = None, subject: Any = None) -> Any:
-    """Wrap a ``concurrent.futures.Future`` for this loop; a future of asyncio is returned as it is.
+    """Wrap a ``concurrent.futures.Future`` for this loop; returns a future of asyncio as it is.
 
-    subject: what it stands for, where the runtime itself waits for it on a loop of ours.
+    subject: what the future is waited on for, if the runtime itself waits on it, on a cede loop.
     """
     if asyncio.isfuture(future):
         return future
