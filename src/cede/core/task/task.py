@@ -407,8 +407,8 @@ class Task(Future):
 
     def resume(self, failure: Any) -> int:
         if failure is not None:
-            # Clear the flag here, at the delivery. Uncompiled, a signal handler might raise between an earlier clearing and the delivery, and
-            # the request would be lost.
+            # Clear the flag here, at the delivery: uncompiled, a signal handler might raise between an earlier clearing and the delivery,
+            # and the request would be lost.
             self.cancel_flags &= ~PENDING_CANCEL
         if cython.compiled:
             if self.sends is not None and failure is None:
