@@ -1,31 +1,30 @@
-"""What the floors above ask of a driver, and what a driver tells them.
+"""The contract of a driver: the requests of the floors above, and the calls by which a driver answers.
 
-The contract is completion-shaped: "receive from this until told otherwise", "take these bytes", "accept here", and the
-driver tells the result. Whether it learns that from epoll, from a ring or from a simulated network is its own affair; no
-transport makes a system call, and none is told of readiness.
+The contract is completion-shaped: "receive from this until I say stop", "take these bytes", "accept here". The driver then delivers the
+result. It may learn that from epoll, from a ring or from a simulated network: no transport makes a system call, and none hears of
+readiness.
 
 Invariants
 ----------
-* **One owner per descriptor.** From `open_stream` to `Stream.close` the stream alone uses its descriptor, and the same holds
-  for an acceptor, a datagram socket and the end of a pipe. A second registration of the number is refused with RuntimeError,
-  unless the socket behind the first was closed by somebody else; then the first is told that its socket is gone, before the
-  number serves anybody new.
-* **A number is not an identity.** A driver looks at the socket object before it uses the number, each time: a socket that was
-  closed behind our back gives EBADF, never somebody else's connection.
-* **Closed is silent.** After `close` (and after `pause`, for what is received) the sink hears nothing more, not even what
-  the same batch of events still held.
-* **Forget first, close second.** A registration is removed from the kernel before the descriptor is closed: a duplicate of the
-  descriptor, in a forked child for one, would otherwise keep it alive with nobody to answer.
-* A sink handles the errors of the user's code. KeyboardInterrupt and SystemExit leave `tell`; the rest of the batch is told by the next
-  `tell`, nothing of it is lost.
-* **Told is who asked before the poll.** What a channel began to want after the poll that brought an event is not told of that event: it
-  would come a turn early. `stamp` is the number of the poll after which the channel began to want `fresh`. A level is told by the next
-  poll; an edge is asked for once more.
-* `acted` is set wherever something is done that another descriptor of this loop may tell of, and wherever a descriptor that was told of
-  may have more to tell: data that one receive did not take, or the end behind the data.
+* **One owner per descriptor.** From `open_stream` to `Stream.close` the stream alone uses its descriptor; the same holds for an acceptor,
+  a datagram socket and the end of a pipe. The driver refuses a second registration of the number with RuntimeError, unless somebody else
+  has closed the socket of the first one. Then the driver tells the first owner that its socket is gone, before the number serves a new
+  one.
+* **A number is not an identity.** Before each use of a number, a driver checks that the socket object still has it: a socket that was
+  closed behind its back gives EBADF, never somebody else's connection.
+* **Closed is silent.** After `close` the driver makes no more calls on the sink, not even for the rest of the current batch. After
+  `pause` the same holds for received data.
+* **Forget first, close second.** A driver removes the kernel's registration before it closes the descriptor: a duplicate of the
+  descriptor, in a forked child for example, would otherwise keep the registration alive with nobody to answer.
+* A sink handles the errors of user code. KeyboardInterrupt and SystemExit leave `tell`; the next `tell` delivers the rest of the batch.
+* **An event goes to those who wanted it before the poll.** If a channel began to want something after the poll that brought an event,
+  the driver does not deliver that event: it would come a turn early. `stamp` is the number of the poll after which the channel began to
+  want `fresh`. The next poll reports a level again; for an edge, the driver registers once more.
+* The driver sets `acted` when it does something that may make another descriptor of this loop ready, and when a descriptor that it has
+  delivered may have more: data that one receive did not take, or the end behind the data.
 * `idle` is true exactly while no channel wants anything.
-* Each event is a step: `Kernel.events` counts it before it is told, and what it left (`Kernel.end_step`) is done before the next one is
-  picked, for that may run the program.
+* Each event is a step: the driver increments `Kernel.events` before it delivers the event, and calls `Kernel.end_step` before it picks
+  the next event, because that call may run user code.
 """
 
 from __future__ import annotations
@@ -37,36 +36,36 @@ from cede.core.scheduler.ports import AfterStep, DriverPort
 
 
 class Sink(AfterStep):
-    """What a stream or a datagram socket tells its owner. `StreamTransport` is one.
+    """The owner of a stream or datagram socket, whose methods the driver calls. `StreamTransport` is one.
 
-    ``buffered`` is true where data goes into the owner's own buffer: `get_buffer`, then `buffer_updated`, instead of `received`.
+    If ``buffered`` is true, data goes into the owner's own buffer: `get_buffer`, then `buffer_updated`, instead of `received`.
     Only KeyboardInterrupt and SystemExit may leave these methods.
     """
 
     buffered: bool
 
     def received(self, data: bytes) -> int:
-        """`data` arrived: never empty."""
+        """`data` has arrived. It is never empty."""
         raise NotImplementedError
 
     def get_buffer(self) -> Any:
-        """A writable buffer of at least one byte for what arrives next, or None: the sink has dealt with an error of its own."""
+        """A writable buffer of at least one byte for the next data. None if the sink has handled an error of its own."""
         raise NotImplementedError
 
     def buffer_updated(self, count: int) -> int:
-        """`count` bytes (at least one) are in the buffer that was asked for last; it is no longer exported."""
+        """The last buffer of `get_buffer` holds `count` bytes (at least one); it is no longer exported."""
         raise NotImplementedError
 
     def eof(self) -> int:
-        """The peer sends no more. The stream receives no more either: it has paused itself."""
+        """The peer sends no more. The stream has paused itself."""
         raise NotImplementedError
 
     def received_from(self, data: bytes, address: Any) -> int:
-        """A datagram arrived, empty or not; `address` is its sender, None where that has no name."""
+        """A datagram has arrived, maybe an empty one. `address` is its sender; None if that has no name."""
         raise NotImplementedError
 
     def datagram_failed(self, error: OSError) -> int:
-        """Something that was sent did not arrive, or nothing can be received just now. The socket goes on."""
+        """An earlier datagram did not arrive, or receiving failed once. The socket remains usable."""
         raise NotImplementedError
 
     def read_failed(self, error: BaseException) -> int:
@@ -74,15 +73,15 @@ class Sink(AfterStep):
         raise NotImplementedError
 
     def writable(self) -> int:
-        """There is room again; asked for with ``want_writable(True)``, and told until that is taken back."""
+        """There is room again. Called after ``want_writable(True)``, until ``want_writable(False)``."""
         raise NotImplementedError
 
 
 class Address:
-    """An address in the system's form, which a driver may give in place of one in Python's: that is made when somebody asks."""
+    """An address in the form of the system. A driver may return it in place of Python's form, which `unpacked` makes on demand."""
 
     def unpacked(self) -> Any:
-        """As the socket module would give it."""
+        """The address as the socket module would return it."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -92,8 +91,9 @@ class Address:
 class Channel:
     """One descriptor in a driver's hands.
 
-    ``wanted`` is what the owner asks for (READ, WRITE), ``armed`` what the kernel was told. `armed` may hold more than `wanted` for
-    a while: interest is withdrawn only when an event shows that it must be, which makes pause and resume free of system calls.
+    ``wanted`` is what the owner asks for (READ, WRITE); ``armed`` is what the driver has registered with the kernel. `armed` may hold
+    more than `wanted` for a while: the driver withdraws interest only when an unwanted event arrives, so `pause` and `resume` cost no
+    system call.
     """
 
     fd: int
@@ -105,27 +105,27 @@ class Channel:
     fresh: int
 
     def fire(self, events: int) -> int:
-        """Something of `events` happened: the inner entrance of drivers that learn of readiness."""
+        """At least one of `events` has happened. Drivers that learn of readiness call this."""
         raise NotImplementedError
 
     def hold_sink(self) -> int:
-        """Something is wanted from now on."""
+        """The channel wants something from now on: refer to the sink."""
         return 0
 
     def let_sink_go(self) -> int:
-        """Nothing is wanted for now. The owner may be gone when this returns: whoever calls it does so last."""
+        """The channel wants nothing for now: release the sink. It may be gone when this returns, so call this last."""
         return 0
 
 
 class Owned(Channel):
-    """A channel that owns its descriptor until `close`. ``sock`` is the object behind it: a socket, or the file object of a pipe."""
+    """A channel that owns its descriptor until `close`. ``sock`` is the object of the descriptor: a socket, or the file of a pipe."""
 
     sock: Any
     closed: bool
     sink: Sink
 
     def close(self) -> int:
-        """Forget the descriptor, then close the object. Any number of times."""
+        """Forget the descriptor, then close the object. May be called any number of times."""
         raise NotImplementedError
 
     def owner(self) -> Sink | None:
@@ -144,20 +144,21 @@ class Owned(Channel):
 class Stream(Owned):
     """A connected stream socket inside the driver, which owns the socket object until `close`; or one end of a pipe.
 
-    It keeps its sink alive while something is wanted of it, and only then: one that rests, as a paused one does, goes with whoever refers
-    to its sink. So ``sink`` is None while it rests, and whoever calls the sink holds it meanwhile, for what it calls may make it rest.
+    A stream keeps its sink alive only while it wants something. A resting stream, for example a paused one, dies with the last reference
+    to its sink. So ``sink`` is None while the stream rests. A caller of the sink holds a reference meanwhile, because the call may make
+    the stream rest.
     """
 
-    resting: Any  # a weak reference to the sink, once it has rested
+    resting: Any  # a weak reference to the sink, from the first rest on
 
     def hold_sink(self) -> int:
-        """The sink is needed from now on."""
+        """Refer to the sink strongly from now on."""
         if self.sink is None and self.resting is not None:
             self.sink = self.resting()
         return 0
 
     def let_sink_go(self) -> int:
-        """The sink is its owner's alone."""
+        """Refer to the sink weakly from now on."""
         sink = self.sink
         if sink is not None:
             if self.resting is None:
@@ -180,38 +181,38 @@ class Stream(Owned):
         raise NotImplementedError
 
     def write(self, data: Any, start: int) -> int:
-        """Send ``data[start:]`` (bytes) now; the number of bytes taken, 0 where there is no room. Raises OSError."""
+        """Send ``data[start:]`` (bytes) now. Returns the number of bytes taken, 0 if there is no room. Raises OSError."""
         raise NotImplementedError
 
     def writev(self, buffers: list[bytes]) -> int:
-        """Send the first buffers of the list with one system call; the number of bytes taken, 0 where there is no room.
+        """Send the first buffers of the list with one system call. Returns the number of bytes taken, 0 if there is no room.
 
-        How many of them are offered is the driver's business. Raises OSError.
+        The driver decides how many buffers it offers. Raises OSError.
         """
         raise NotImplementedError
 
     def want_writable(self, on: bool) -> int:
-        """Ask to be told, by `Sink.writable`, when there is room."""
+        """Have the driver call `Sink.writable` when there is room."""
         raise NotImplementedError
 
     def send_file(self, file: int, offset: int, count: int) -> int:
         """Send at most `count` bytes (at least one) of the file with descriptor `file`, from `offset`, without reading them.
 
-        Returns the number of bytes taken, 0 where there is no room, -1 at the end of the file. Raises NotImplementedError where
-        this cannot be done with this stream, OSError where the system refuses.
+        Returns the number of bytes taken, 0 if there is no room, -1 at the end of the file. Raises NotImplementedError if this stream
+        cannot do that, OSError if the system refuses.
         """
         raise NotImplementedError
 
     def shutdown_write(self) -> int:
-        """Send no more: the peer sees the end of the stream. Raises OSError."""
+        """End the stream for the peer: send no more. Raises OSError."""
         raise NotImplementedError
 
 
 class DatagramChannel(Owned):
     """A datagram socket inside the driver, which owns the socket object until `close`.
 
-    ``telling`` is true while the datagrams of one batch are told. The owner may then hold what it sends, and sets ``held``: it is told
-    by `Sink.writable`, when the batch is over or takes long, without having asked for it.
+    ``telling`` is true while the driver delivers the datagrams of one batch. The owner may then defer what it sends, and set ``held``:
+    the driver calls `Sink.writable` when the batch is over or takes long, even without `want_writable`.
     """
 
     telling: bool
@@ -222,44 +223,44 @@ class DatagramChannel(Owned):
         raise NotImplementedError
 
     def pause(self) -> int:
-        """Receive nothing from now on; what was taken from the system and not told yet is told after `resume`."""
+        """Receive nothing from now on. The driver delivers after `resume` what it has taken from the system already."""
         raise NotImplementedError
 
     def send(self, data: Any, address: Any) -> int:
-        """Send one datagram, to `address` or (None) to the peer that the socket is connected to: 1, or 0 where there is no room.
+        """Send one datagram, to `address` or (None) to the connected peer. Returns 1, or 0 if there is no room.
 
-        Raises OSError where the system refuses, TypeError, ValueError or OverflowError for what is no address.
+        Raises OSError if the system refuses; TypeError, ValueError or OverflowError if `address` is no address.
         """
         raise NotImplementedError
 
     def target(self, address: Any) -> Any:
-        """`address` in the form that `send_many` takes. Raises as `send` does for what is no address."""
+        """`address` in the form that `send_many` takes. Raises as `send` does if it is no address."""
         raise NotImplementedError
 
     def send_many(self, datagrams: list[tuple[bytes, Any]]) -> int:
-        """Send the first ones of (data, target) with as few system calls as can be; how many were taken, 0 where there is no room.
+        """Send the first pairs of (data, target) with as few system calls as possible. Returns how many were taken, 0 if there is no room.
 
-        Stops before the first that cannot be sent. Raises OSError where that is the very first.
+        Stops before the first datagram that cannot be sent. Raises OSError if that is the very first one.
         """
         raise NotImplementedError
 
     def want_writable(self, on: bool) -> int:
-        """Ask to be told, by `Sink.writable`, when there is room."""
+        """Have the driver call `Sink.writable` when there is room."""
         raise NotImplementedError
 
 
 class AcceptSink:
-    """What an acceptor tells its owner."""
+    """The owner of an acceptor, whose methods the driver calls."""
 
     def accepted(self, sock: Any, address: Any) -> int:
-        """A connection: `sock` is non-blocking, and the sink's from now on. `address` is the peer's, or an `Address`.
+        """Take over a connection: `sock` is non-blocking. `address` is the peer's, or an `Address`.
 
-        Where a signal's handler raises in here it is called once more, at once, with the same two.
+        If a signal handler raises in here, the driver calls this once more, at once, with the same arguments.
         """
         raise NotImplementedError
 
     def accept_failed(self, error: BaseException) -> int:
-        """Accepting failed, and not for want of resources. The acceptor goes on."""
+        """Accepting failed, not for lack of resources. The acceptor goes on."""
         raise NotImplementedError
 
 
@@ -270,7 +271,7 @@ class Acceptor(Channel):
     closed: bool
 
     def start(self) -> int:
-        """Accept from now on. Where descriptors or memory run out: one report, a pause of a second, and on."""
+        """Accept from now on. If descriptors or memory run out, report once, pause for a second, and go on."""
         raise NotImplementedError
 
     def stop(self) -> int:
@@ -278,55 +279,55 @@ class Acceptor(Channel):
         raise NotImplementedError
 
     def close(self) -> int:
-        """Forget the descriptor, then close the socket. Any number of times."""
+        """Forget the descriptor, then close the socket. May be called any number of times."""
         raise NotImplementedError
 
 
 class Driver(DriverPort):
-    """How transports and socket operations meet the world.
+    """How transports and socket operations meet the outside world.
 
-    The ``op_*`` methods make awaitable operations: nothing happens until they are awaited; then each tries at once and waits
-    only if it must, and a cancelled one has taken no data and left nothing behind.
+    The ``op_*`` methods make awaitable operations. An operation does nothing until it is awaited; then it tries at once, and waits
+    only if it must. A cancelled operation has taken no data and leaves nothing behind.
     """
 
     def attach(self, kernel: Any) -> int:
-        """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
+        """Serve `kernel`: put handles on its ring, and reports to its exception handler. Called once, before anything is registered."""
         raise NotImplementedError
 
     def wakeup_fd(self) -> int:
         """A descriptor for `signal.set_wakeup_fd`: a byte written to it makes `wait` return, and Python's signal handlers run.
 
-        Without it a signal that another thread receives, or that arrives just before the wait, is noticed with the next event.
+        Without it the loop would notice a signal that another thread receives, or that arrives just before the wait, with the next event.
 
-        Each byte that is no zero is a signal's number. After Python's own handlers ran, ``signal_sink(numbers)`` is called with
-        those that came, where the driver's attribute `signal_sink` is not None.
+        Each byte other than zero is a signal's number. After Python's own handlers have run, the driver calls ``signal_sink(numbers)``
+        with the bytes that it read, if its attribute `signal_sink` is not None.
         """
         raise NotImplementedError
 
     def open_stream(self, sock: Any, sink: Sink) -> Stream:
         """Take over `sock`, connected and non-blocking. It is paused at first, and never delays small writes (TCP_NODELAY).
 
-        RuntimeError where the descriptor is in use here."""
+        Raises RuntimeError if this driver uses the descriptor already."""
         raise NotImplementedError
 
     def open_datagrams(self, sock: Any, sink: Sink) -> DatagramChannel:
-        """Take over `sock`, a non-blocking datagram socket. It is paused at first. RuntimeError where the descriptor is in use here."""
+        """Take over `sock`, a non-blocking datagram socket. It is paused at first. RuntimeError if this driver uses the descriptor."""
         raise NotImplementedError
 
     def open_pipe(self, pipe: Any, sink: Sink, reading: bool) -> Stream:
         """Take over `pipe`, anything with ``fileno()`` and ``close()`` whose descriptor is non-blocking.
 
-        A stream that goes one way. It is paused at first; resumed, the reading end receives, and the other one tells by `Sink.eof`
-        that nobody reads any more. RuntimeError where the descriptor is in use here.
+        The stream goes one way, and is paused at first. After `resume` a reading end receives, and a writing end calls `Sink.eof` when
+        nobody reads any more. Raises RuntimeError if this driver uses the descriptor already.
         """
         raise NotImplementedError
 
     def open_acceptor(self, sock: Any, sink: AcceptSink, backlog: int) -> Acceptor:
-        """Take over `sock`, listening and non-blocking; at most `backlog` connections are accepted in a row. Stopped at first."""
+        """Take over `sock`, listening and non-blocking. It is stopped at first, and accepts at most `backlog` connections in a row."""
         raise NotImplementedError
 
     def stream_owner(self, fd: int) -> Sink | None:
-        """The sink of the stream, datagram socket or pipe that owns `fd`, if one does."""
+        """The sink of the stream, datagram socket or pipe that owns `fd`, or None."""
         raise NotImplementedError
 
     def op_recv(self, sock: Any, count: int) -> Any:
@@ -354,10 +355,10 @@ class Driver(DriverPort):
         raise NotImplementedError
 
     def op_sendfile(self, sock: Any, file: int, offset: int, count: int) -> Any:
-        """Await that the file with descriptor `file` is sent from `offset` to its end, or `count` bytes of it (below 0: no limit).
+        """Await that the file with descriptor `file` is sent from `offset` to its end, or `count` bytes of it (negative: no limit).
 
-        The operation counts in its attribute ``sent``, whatever becomes of it; that is its result too. Raises NotImplementedError
-        where the system cannot send files through this socket.
+        The attribute ``sent`` of the operation counts the bytes, even if it fails; that is its result too. Raises NotImplementedError
+        if the system cannot send files through this socket.
         """
         raise NotImplementedError
 
@@ -366,15 +367,15 @@ class Driver(DriverPort):
         raise NotImplementedError
 
     def op_connect(self, sock: Any, address: Any) -> Any:
-        """Await the connection to `address`, which names no host that has still to be looked up. None."""
+        """Await the connection to `address`, in which host names are resolved already. None."""
         raise NotImplementedError
 
     def add_reader(self, fd: int, handle: Any) -> int:
-        """Run `handle` in each turn in which `fd` can be read from. Replaces, and cancels, the one before."""
+        """Run `handle` in each turn in which `fd` is readable. Replaces, and cancels, the previous handle."""
         raise NotImplementedError
 
     def remove_reader(self, fd: int) -> bool:
-        """Cancel the reader of `fd`. False where there is none."""
+        """Cancel the reader of `fd`. Returns False if there is none."""
         raise NotImplementedError
 
     def add_writer(self, fd: int, handle: Any) -> int:
@@ -386,12 +387,12 @@ class Driver(DriverPort):
         raise NotImplementedError
 
     def after_fork(self) -> int:
-        """In the child of a fork: give back the driver's descriptors, and leave the parent's registrations as they are.
+        """In the child of a fork: close the driver's own descriptors, and leave the parent's registrations as they are.
 
         The driver is closed from then on.
         """
         raise NotImplementedError
 
     def close(self) -> int:
-        """Forget every descriptor and give back the driver's own. Sockets stay open: they belong to their owners."""
+        """Forget every descriptor and close the driver's own. Sockets stay open: they belong to their owners."""
         raise NotImplementedError
