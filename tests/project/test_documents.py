@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "cede"
 GLOSSARY = ROOT / "docs" / "glossary.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 PLACE = re.compile(r"`([\w/.]+)`: ((?:`[\w.]+`(?:, )?)+)")
 
 
@@ -91,6 +92,26 @@ def test_the_words_stand_once_and_in_order() -> None:
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
 def test_the_glossary_can_be_found(document: str) -> None:
     assert "glossary.md)" in (ROOT / document).read_text()
+
+
+def unknown_files(text: str) -> Iterator[str]:
+    for change, first, then in rows(text, "to change"):
+        files = re.findall(r"`([\w.-]+/[\w./-]+|[\w-]+\.\w+)`", first + then)
+        if not re.search(r"`[\w./-]+/[\w.-]+`", first):
+            yield f"{change}: name a file to open"
+        yield from (f"{change}: there is no {file}" for file in files if not (ROOT / file).is_file())
+
+
+def test_each_file_to_open_is_there() -> None:
+    text = CONTRIBUTING.read_text()
+    assert len(rows(text, "to change")) == 10
+    assert list(unknown_files(text)) == []
+
+
+@pytest.mark.parametrize("file", ["src/cede/core/kernel.py", "NOWHERE.md", "the file"])
+def test_a_wrong_file_is_seen(file: str) -> None:
+    text = f"| to change | open | and then |\n|---|---|---|\n| it | `src/cede/__init__.py` | `{file}` |\n"
+    assert len(list(unknown_files(text if file != "the file" else text.replace("src/cede/__init__.py", "the file")))) == 1
 
 
 @pytest.mark.parametrize(
