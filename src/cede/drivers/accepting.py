@@ -1,11 +1,11 @@
 """Accepting connections, for every driver that learns of readiness.
 
-When descriptors or memory run out, the connection stays in the listening socket's queue and the socket stays readable: to go on trying
-would keep a core busy and fill the log. So the acceptor says it once, rests for a second, and tries again; it reports anew only
-after it has accepted something in between.
+When descriptors or memory run out, the connection stays in the listening socket's queue and the socket stays readable: trying on would
+keep a core busy and fill the log. So the acceptor reports once, pauses for `RETRY_SECONDS`, and tries again. It reports again only after
+it has accepted something in between.
 
-What was accepted and not handed over is in `taken` and `made`, lists that C functions fill: a signal's handler may raise wherever a call
-ends, and would find it nowhere else. So it is handed over all the same.
+`taken` and `made` hold what was accepted and not handed over yet. C functions fill these lists, because a signal handler may raise wherever
+a call ends: the connection is in a list then, and the acceptor hands it over all the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RETRY_SECONDS = 1.0
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-# The peer gave up while it stood in the queue: nothing that the server could do anything about.
+# The peer gave up while it waited in the queue, which the server cannot prevent.
 PEER_GONE = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.ECONNRESET})
 
 PLAIN = socket.socket
@@ -41,7 +41,7 @@ ONCE = ((),)  # the arguments of one call
 
 
 def take_over(sock: Any, listening: Any, fd: int) -> int:
-    """Make the empty `sock` the socket of `fd`, of the kind of `listening`. As ``socket.socket`` would, whose code may be interrupted."""
+    """Turn the empty `sock` into the socket of `fd`, of the kind of `listening`, without the Python code of ``socket.socket``."""
     if sock.fileno() < 0:
         NATIVE.__init__(sock, FAMILY(listening), KIND(listening), listening.proto, fd)  # type: ignore[misc]
     sock._io_refs = 0
@@ -49,13 +49,13 @@ def take_over(sock: Any, listening: Any, fd: int) -> int:
     return 0
 
 
-# The plain numbers: the properties of socket.socket make enumeration members of them each time.
+# These getters return plain numbers; the properties of socket.socket convert them into enumeration members each time.
 FAMILY = NATIVE.__dict__["family"].__get__
 KIND = NATIVE.__dict__["type"].__get__
 
 
 class ListenAcceptor(Acceptor):
-    """A listening socket that is accepted from when it is readable."""
+    """A listening socket. The acceptor accepts from it when it is readable."""
 
     def __init__(self, driver: ReadinessDriver, sock: Any, sink: AcceptSink, backlog: int) -> None:
         self.driver = driver
@@ -104,11 +104,11 @@ class ListenAcceptor(Acceptor):
 
     def accept_some(self) -> int:
         if self.handing:
-            return 0  # a finalizer runs a turn by hand: what came is told in its turn
+            return 0  # a finalizer runs a turn by hand: the outer call hands over what it has accepted
         plain = type(self.sock) is PLAIN
         for _ in range(self.backlog):
             if not self.wanted:
-                return 0  # what was accepted last stopped or closed us
+                return 0  # the sink has stopped or closed this acceptor
             try:
                 if plain:
                     self.taken.extend(starmap(self.sock._accept, ONCE))
@@ -134,7 +134,7 @@ class ListenAcceptor(Acceptor):
         return 0
 
     def hand_over_taken(self) -> int:
-        """Hand over what was accepted. May be called again where it was interrupted."""
+        """Hand over what was accepted. After an interrupt, a second call does the rest."""
         if self.taken:
             self.warned = False
             self.driver.acted = True
@@ -166,7 +166,7 @@ class ListenAcceptor(Acceptor):
 
     def hand_over(self, sock: Any, address: Any) -> int:
         try:
-            if sock.gettimeout() != 0.0:  # it may have been made non-blocking
+            if sock.gettimeout() != 0.0:  # the socket may be non-blocking already
                 sock.setblocking(False)
             self.sink.accepted(sock, address)
         except (KeyboardInterrupt, SystemExit):

@@ -1,24 +1,24 @@
-"""How much goes out at once, so that a peer that takes everything as fast as it comes does not keep the loop from the others."""
+"""Limits of what is sent at once, so that a peer that takes everything as fast as it comes does not block the other tasks."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# What one call sends of what goes out in a row: of a file it may have to wait for the disk, and everybody else waits with it.
+# The most that one call sends of a file or a `SendAll`. Sending a file may wait for the disk, and the whole loop with it.
 AT_ONCE = 1 << 20
 
-# Sent to one socket before the others have their turn.
+# The most that is sent to one socket before it gives way.
 IN_A_ROW = 4 << 20
 
-# What one call for a stream sends: room that the peer makes meanwhile is used too, so that a call with more would not return for long.
+# The most that one call sends for a stream. The system also uses the room that the peer makes meanwhile, so a larger call could take long.
 MOST_AT_ONCE = 4 << 20
 
-# At most this many buffers go into one system call; POSIX lets a system refuse more than 16, every one we know of takes 1,024.
+# The most buffers for one system call. POSIX guarantees 16; every system that we know of takes 1,024.
 BUFFERS_AT_ONCE = 1024
 
 
 def first_of(buffers: list[Any]) -> list[Any]:
-    """The first buffers of the list, as many as one call may take; the last of them may be cut."""
+    """The first buffers of the list, as many as one call may take. The last one may be cut."""
     if len(buffers) > BUFFERS_AT_ONCE:
         buffers = buffers[:BUFFERS_AT_ONCE]
     room = MOST_AT_ONCE

@@ -1,18 +1,17 @@
-"""What the drivers that learn of readiness have in common: who owns which number, what is wanted of it, and who waits.
+"""The common part of the drivers that learn of readiness: which channel has which number, what it wants, and who waits for it.
 
-Two kinds of channel stand in the table of numbers: those that own their descriptor (streams, datagram sockets, pipes and acceptors), and
-watches. A
-watch owns nothing. It serves a descriptor that belongs to the user, for parked socket operations and for `add_reader` and
-`add_writer`, and it stays registered from one operation to the next, so that waiting costs no system call after the first.
+The table of numbers holds two kinds of channel: those that own their descriptor (streams, datagram sockets, pipes and acceptors), and
+watches. A watch owns nothing. It serves a descriptor that belongs to the program, for parked socket operations and for `add_reader` and
+`add_writer`. It stays registered from one operation to the next, so that only the first wait costs a system call.
 
-That a watch outlives the operation is the danger here: the number may by then belong to somebody else. So
+The danger is that a watch outlives its operation: by then the number may belong to another socket. So
 
-* a watch made for a socket object holds a weak reference to it and goes when the object goes;
-* before a watch is used its socket is asked for its number, and where that has changed the watch is dropped, those who still wait
-  on it get EBADF, and a new one is made;
-* an event carries the generation of the registration that asked for it, and one of an older generation is not delivered.
+* a watch made for a socket object holds a weak reference to it, and is removed when the object dies;
+* before each use of a watch, the driver asks the socket for its number; if that has changed, the driver drops the watch, its waiters get
+  EBADF, and the driver makes a new one;
+* an event carries the generation of the registration that asked for it, and the driver drops an event of an older generation.
 
-The table keeps a stream's sink alive while something is wanted of it (`hold_sink`, `let_sink_go`), as a registration with asyncio's
+The table keeps a stream's sink alive while the stream wants something (`hold_sink`, `let_sink_go`), as a registration with asyncio's
 selector does.
 """
 
@@ -41,16 +40,16 @@ if not cython.compiled:
 
 
 class ReadinessDriver(Driver):
-    """Keeps the table of channels. A subclass tells the kernel about them (`apply_interest`) and waits."""
+    """Keeps the table of channels. A subclass registers them with the system (`apply_interest`) and waits."""
 
     kernel: Any
     channels: dict[int, Channel]
     interests: int
     edges: bool
     generations: int
-    polls: int  # how often was looked: the number of the batch
+    polls: int  # how many polls there were: the number of the current batch
     writing: int  # channels that want WRITE
-    numbers: bytes  # of signals that came with the batch
+    numbers: bytes  # the signals that came with the batch
 
     def __init__(self) -> None:
         self.idle = True
@@ -64,19 +63,19 @@ class ReadinessDriver(Driver):
         self.numbers = b""
 
     def attach(self, kernel: TaskKernel) -> int:
-        """Serve `kernel`: its ring takes the handles, its exception handler the reports. Once, before anything is registered."""
+        """Serve `kernel`: put handles on its ring, and reports to its exception handler. Called once, before anything is registered."""
         self.kernel = kernel
         return 0
 
     def fire_timed(self, channel: Channel, events: int) -> int:
-        """As ``channel.fire(events)``, in debug mode: it is reported if it was slow."""
+        """``channel.fire(events)`` in debug mode, which reports a slow call."""
         if type(channel) is Watch:
-            return channel.fire(events)  # handles are timed where they run
+            return channel.fire(events)  # `run_handle` times handles
         told: Any = channel
         if isinstance(channel, Owned):
             owned = channel
             told = owned.owner()
-        events_of = Events(told)  # now: the protocol may be gone afterwards
+        events_of = Events(told)  # before the call: the protocol may be gone after it
         began = monotonic()
         try:
             channel.fire(events)
@@ -84,24 +83,24 @@ class ReadinessDriver(Driver):
             report_if_slow(self.kernel, events_of, monotonic() - began)
         return 0
 
-    # -- what a subclass does
+    # -- for subclasses to implement
 
     def apply_interest(self, channel: Channel) -> int:
-        """Make the kernel's registration of the channel what `wanted` says (0: none), and set `armed`. Raises OSError."""
+        """Register `channel.wanted` with the system (0: no registration), and set `armed`. Raises OSError."""
         raise NotImplementedError
 
     def on_added(self, channel: Channel) -> int:
-        """The channel has entered the table. Raises OSError where its number is no descriptor, and the channel leaves again."""
+        """The channel is in the table now. Raises OSError if its number is no descriptor; the channel then leaves the table."""
         return 0
 
     def disarm(self, channel: Channel, known: bool) -> int:
-        """The channel has left the table. `known`: its number is still its own, so the kernel can be told by number."""
+        """The channel has left the table: end its registration. `known`: it still has its number, by which the system knows it."""
         raise NotImplementedError
 
     # -- the table
 
     def add(self, channel: Channel) -> int:
-        """Enter a channel that owns its descriptor."""
+        """Put a channel into the table."""
         fd = channel.fd
         if fd < 0:
             raise OSError(errno.EBADF, f"{os.strerror(errno.EBADF)}: the socket is closed")
@@ -118,7 +117,7 @@ class ReadinessDriver(Driver):
                     )
             elif holds(there, fd):
                 raise RuntimeError(f"File descriptor {fd} is used by transport {self.stream_owner(fd) or there!r}")
-            self.drop_stale(there)  # which tells somebody, who may register the number again
+            self.drop_stale(there)  # this calls the owner, which may register the number again
         self.generations += 1
         channel.generation = self.generations
         channel.wanted = 0
@@ -134,7 +133,7 @@ class ReadinessDriver(Driver):
         return 0
 
     def drop_stale(self, channel: Channel) -> int:
-        """The number has been found to belong to somebody else, or is about to: tell whoever still counts on it."""
+        """Drop a channel whose number belongs to another socket, or soon will, and pass EBADF to its sink or its waiters."""
         fd = channel.fd
         if isinstance(channel, Watch):
             watch = channel
@@ -154,7 +153,7 @@ class ReadinessDriver(Driver):
         return 0
 
     def remove(self, channel: Channel, known: bool) -> int:
-        """The channel leaves the table, if it is there. Must not raise: it is part of closing."""
+        """Take the channel out of the table, if it is there. Must not raise: closing calls this."""
         self.acted = True
         if self.channels.get(channel.fd) is channel:
             del self.channels[channel.fd]
@@ -170,16 +169,16 @@ class ReadinessDriver(Driver):
         return 0
 
     def set_interest(self, channel: Channel, mask: int) -> int:
-        """From now on `mask` is wanted of the channel; the kernel is told where that is more than it knows."""
+        """Let the channel want `mask` from now on; register with the system if that is more than `armed`."""
         before = channel.wanted
         if mask == before:
-            return 0 if mask else channel.let_sink_go()  # it may never have wanted anything
+            return 0 if mask else channel.let_sink_go()  # a channel that never wanted anything still holds its sink
         self.count(channel, mask)
         try:
             return self.make_wanted(channel, before)
         except (KeyboardInterrupt, SystemExit):
             if channel.wanted == mask:
-                self.make_wanted(channel, before)  # a signal's handler came in between: it is done all the same
+                self.make_wanted(channel, before)  # a signal handler has interrupted it: do it all the same
             raise
         except BaseException:
             if channel.wanted == mask:
@@ -187,7 +186,7 @@ class ReadinessDriver(Driver):
             raise
 
     def count(self, channel: Channel, mask: int) -> int:
-        """Note that `mask` is wanted of the channel. Without a call: an interrupt finds all of it done, or nothing."""
+        """Set `channel.wanted` and the counters. Makes no call, so that an interrupt comes before all of it, or after."""
         before = channel.wanted
         channel.wanted = mask
         if (mask ^ before) & WRITE:
@@ -201,7 +200,7 @@ class ReadinessDriver(Driver):
         return 0
 
     def make_wanted(self, channel: Channel, before: int) -> int:
-        """Have what is wanted of the channel, and was not before, told. May be called again."""
+        """Make the change from `before` to `channel.wanted` effective. May be called again."""
         mask = channel.wanted
         if mask & ~channel.armed:
             self.apply_interest(channel)
@@ -212,7 +211,7 @@ class ReadinessDriver(Driver):
         return channel.let_sink_go() if mask == 0 else 0
 
     def mark(self, channel: Channel, mask: int) -> int:
-        """`mask` is wanted of the channel since now: not of what the last poll brought."""
+        """Note that the channel wants `mask` since now, so that it gets no event of the last poll."""
         if channel.stamp != self.polls:
             channel.stamp = self.polls
             channel.fresh = 0
@@ -221,15 +220,15 @@ class ReadinessDriver(Driver):
         return 0
 
     def since_before(self, channel: Channel, events: int) -> int:
-        """Those of `events` that were wanted of the channel when the poll brought them. The others are not lost."""
+        """Those of `events` that the channel wanted before the poll. The next poll reports the others again."""
         if channel.stamp == self.polls and events & channel.fresh:
             if channel.edge:
-                self.apply_interest(channel)  # an edge is told once: to ask anew has it told again
+                self.apply_interest(channel)  # epoll reports an edge once; a new registration has it reported again
             return events & ~channel.fresh
         return events
 
     def tell_numbers(self) -> int:
-        """Tell of the signals that came."""
+        """Pass the numbers of the signals on."""
         numbers, self.numbers = self.numbers, b""
         return self.tell_signals(numbers)
 
@@ -242,7 +241,7 @@ class ReadinessDriver(Driver):
         return None
 
     def report(self, error: BaseException, message: str) -> int:
-        """Hand an error that has no better place to the exception handler."""
+        """Pass an error that belongs to no channel to the exception handler."""
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
             raise error
         self.kernel.call_exception_handler({"message": message, "exception": error})
@@ -279,13 +278,13 @@ class ReadinessDriver(Driver):
             try:
                 watch.sock = weakref.ref(sock, watch.socket_died)
             except TypeError:
-                # A socket of the user's own make that cannot be referred to weakly: levels, withdrawn when nobody waits.
+                # A socket class of the program that allows no weak references: use levels, and end the registration when nobody waits.
                 return watch
             watch.edge = self.edges and watch.armed == 0
         return watch
 
     def park(self, sock: Any, fd: int, direction: int) -> Future:
-        """A future that is finished when the socket may be tried again."""
+        """A future that the driver finishes when the operation should try the socket again."""
         watch = self.watch_socket(sock, fd)
         future = self.kernel.waiter_for(watch)
         if direction == READ:
@@ -300,7 +299,7 @@ class ReadinessDriver(Driver):
         return future
 
     def unpark(self, fd: int, future: Future, direction: int) -> int:
-        """The operation that waits for `future` has been given up."""
+        """Remove `future` from the waiters: its operation was cancelled or closed."""
         channel = self.channels.get(fd)
         if isinstance(channel, Watch):
             watch = channel
@@ -339,7 +338,7 @@ class ReadinessDriver(Driver):
         return False
 
     def forget_all(self) -> int:
-        """Empty the table when the driver closes: those who wait are cancelled, streams are silent from now on."""
+        """Empty the table when the driver closes: cancel the waiters, and silence the streams."""
         channels = list(self.channels.values())
         for channel in channels:
             self.remove(channel, True)
@@ -353,7 +352,7 @@ class ReadinessDriver(Driver):
 
 
 class Watch(Channel):
-    """Who waits on a descriptor that belongs to the user."""
+    """The waiters and handles of a descriptor that belongs to the program."""
 
     driver: ReadinessDriver
     sock: Any
@@ -376,7 +375,7 @@ class Watch(Channel):
         self.writers = []
 
     def stale(self) -> bool:
-        """Whether the socket that the watch was made for has another number by now, or none."""
+        """Whether the socket of the watch has another number by now, or none."""
         if self.sock is None:
             return False
         sock = self.sock()
@@ -395,7 +394,7 @@ class Watch(Channel):
 
     def fire(self, events: int) -> int:
         if not events & self.wanted:
-            # Nobody waits for it any more. An edge is told once; a level would be told for ever, so it is withdrawn here.
+            # Nobody waits for this event any more. An edge is reported once; a level would be reported for ever, so end its registration.
             return 0 if self.edge else self.driver.apply_interest(self)
         reader = self.reader if events & READ else None
         writer = self.writer if events & WRITE else None
@@ -404,8 +403,8 @@ class Watch(Channel):
         if events & WRITE and self.writers:
             release(self.writers)
         self.update()
-        # Those that stood here at the poll: the first may remove or replace the second, which is cancelled then, and whoever came instead
-        # is not called in this turn. They may do anything to a descriptor that nobody here sees.
+        # These are the handles from before the poll. The reader may remove or replace the writer, which is cancelled then; its replacement
+        # does not run in this turn. Both may do anything to a descriptor, unseen by the driver, so they set `acted`.
         driver = self.driver
         if reader is not None:
             driver.acted = True
@@ -426,15 +425,15 @@ class Watch(Channel):
         try:
             self.update()
         except BaseException:
-            # A descriptor that cannot be waited on, a regular file for one.
+            # The system cannot wait on this descriptor: it is a regular file, for example.
             self.take_handle(direction)
             raise
         return 0
 
     def use_levels(self) -> int:
-        """Handles are told again and again while the descriptor is ready, as asyncio's are.
+        """Use levels: handles run in each turn while the descriptor is ready, as on asyncio.
 
-        The kernel is told anew even where nothing changes: a bare number may have been closed and opened again since.
+        Register anew even if nothing changes: the program may have closed and reopened a bare number meanwhile.
         """
         self.edge = False
         if self.armed:
@@ -457,12 +456,12 @@ class Watch(Channel):
         handle.cancel()
         self.update()
         if self.wanted == 0:
-            # The user may close the descriptor next and never come back with it: keep nothing registered on a bare number.
+            # The program may close the descriptor next and never mention it again: keep no registration of a bare number.
             self.driver.remove(self, not self.stale())
         return True
 
     def fail(self, error: BaseException) -> int:
-        """The descriptor is gone."""
+        """Fail all waiters: the descriptor is gone."""
         self.sock = None
         for direction in (READ, WRITE):
             handle = self.swap_handle(direction, None)
@@ -476,34 +475,34 @@ class Watch(Channel):
         return 0
 
     def socket_died(self, reference: Any) -> None:
-        """The socket object is gone, and its descriptor with it. May be called on any thread."""
+        """The socket object has died, and its descriptor with it. Any thread may call this."""
         if self.driver.channels.get(self.fd) is self:
             self.driver.remove(self, False)
             self.fail(OSError(errno.EBADF, f"the socket with descriptor {self.fd} was closed while it was waited on"))
 
 
 def holds(channel: Any, fd: int) -> bool:
-    """Whether the number still is the channel's: nobody has closed its socket or file behind our back."""
+    """Whether the channel still has this number: nobody has closed its socket or file behind the driver's back."""
     return number_of(channel.sock) == fd
 
 
 def number_of(thing: Any) -> int:
-    """The descriptor of a socket or file object at this moment, -1 where it is closed."""
+    """The current descriptor of a socket or file object; -1 if it is closed."""
     try:
         return int(thing.fileno())
     except (OSError, ValueError):
-        return -1  # a closed file says it so
+        return -1  # a closed file raises ValueError
 
 
 def release(waiting: list[Future]) -> int:
-    """Those who wait go on and try again, in order of arrival."""
+    """Wake the operations that wait, in order of arrival: they try again."""
     if len(waiting) == 1:
         future = waiting.pop()
         if future.state == PENDING:
             future.finish(None)
         return 0
     told = waiting[:]
-    waiting.clear()  # first: callbacks of a future may be scheduled by code of the user's
+    waiting.clear()  # first: to schedule the callbacks of a future may run user code
     for future in told:
         if future.state == PENDING:
             future.finish(None)

@@ -16,12 +16,12 @@ def can_send_files(sock: Any) -> bool:
 
 
 def send_some(sock: int, file: int, offset: int, count: int) -> int:
-    """Send at most `count` bytes of `file` from `offset`; the number taken, 0 where there is no room, -1 at the end of the file."""
+    """Send at most `count` bytes of `file` from `offset`. Returns the number taken, 0 if there is no room, -1 at the end of the file."""
     try:
         return os.sendfile(sock, file, offset, min(count, AT_ONCE)) or -1
     except (BlockingIOError, InterruptedError):
         return 0
     except OSError as error:
-        if error.errno == errno.ENOTCONN:  # some systems say it of a connection that has ended
+        if error.errno == errno.ENOTCONN:  # some systems return this for a connection that has ended
             raise ConnectionError(errno.ENOTCONN, "socket is not connected") from error
         raise

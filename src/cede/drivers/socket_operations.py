@@ -1,13 +1,13 @@
-"""Socket operations that are awaited: try at once, wait only if it must be, try again.
+"""Awaitable socket operations: try at once, wait only if they must, try again.
 
 Invariants
 ----------
 * An operation takes or gives data only in an attempt whose result goes straight to the awaiting task. Between two attempts it
-  holds no data, so cancelling it there loses nothing; of a `SendAll`, what was sent so far is sent.
-* While it waits its future stands in the watch of its socket; `abandon` takes it out. Nothing else is left behind.
+  holds no data, so a cancellation there loses nothing. What a cancelled `SendAll` has sent so far stays sent.
+* While the operation waits, the watch of its socket holds its future; `abandon` takes it out. The operation leaves nothing else behind.
 * The operation keeps its socket alive; the watch does not.
-* A buffer of the user's is exported as long as its address or its size is relied on: while a call receives into it, and from the first
-  attempt of a `SendAll` to its end.
+* The operation exports a buffer of the program as long as it relies on its address or size: while a call receives into it, and from the
+  first attempt of a `SendAll` to its end.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if not cython.compiled:
 
     BLOCKED = 3
 
-# A Unix socket whose peer has a full backlog answers EAGAIN, and no event ever tells that there is room again.
+# `connect` of a Unix socket fails with EAGAIN while the backlog of the peer is full, and no event reports that it has room again.
 BACKLOG_RETRY_SECONDS = 0.01
 
 WOULD_BLOCK = (BlockingIOError, InterruptedError)
@@ -44,7 +44,7 @@ PLAIN = socket.socket
 
 
 class SocketOperation(Operation):
-    """One operation on one socket. A subclass says how it is tried; this class waits in between."""
+    """One operation on one socket. A subclass implements `attempt`; this class waits between attempts."""
 
     driver: ReadinessDriver
     sock: Any
@@ -69,7 +69,7 @@ class SocketOperation(Operation):
             self.prepare()
         else:
             if future.state == PENDING:
-                # Resumed by hand: still waiting.
+                # Somebody resumed the operation by hand: go on waiting.
                 future.blocking = True
                 self.value = future
                 return SUSPENDED
@@ -80,7 +80,7 @@ class SocketOperation(Operation):
             if future.failure is not None:
                 self.value = future.exception()
                 return FAILED
-        self.driver.acted = True  # whatever was done, another descriptor of this loop may tell of it
+        self.driver.acted = True  # the attempt may make another descriptor of this loop ready
         outcome = self.attempt()
         if outcome == BLOCKED:
             return self.suspend()
@@ -95,15 +95,15 @@ class SocketOperation(Operation):
         return 0
 
     def number(self) -> int:
-        """The socket's descriptor at this moment, -1 where it is closed."""
+        """The current descriptor of the socket; -1 if it is closed."""
         return self.sock.fileno()  # type: ignore[no-any-return]
 
     def attempt(self) -> int:
-        """Try: ENDED or FAILED with `value` set, or BLOCKED."""
+        """Try once. Returns ENDED or FAILED, with `value` set, or BLOCKED."""
         raise NotImplementedError
 
     def suspend(self) -> int:
-        # The number is asked for again: the socket may have been closed, and the number given away, while the task slept.
+        # Ask for the number again: while the task slept, the socket may have been closed and its number reused.
         self.fd = self.number()
         if self.fd < 0:
             self.value = OSError(errno.EBADF, os.strerror(errno.EBADF))
@@ -115,7 +115,7 @@ class SocketOperation(Operation):
         return SUSPENDED
 
     def give_way(self) -> int:
-        """Go on in the next turn: there is room, so the socket would tell nothing."""
+        """Go on in the next turn. The socket still has room, so no event would come."""
         future = self.driver.kernel.waiter_for(self)
         self.driver.kernel.call_soon(wake, future)
         self.future = future
@@ -129,7 +129,7 @@ class SocketOperation(Operation):
             self.future = None
             self.driver.unpark(self.fd, future, self.direction)
         if self.fd == -2:
-            self.fd = -1  # closed before it was ever awaited: it must not start now
+            self.fd = -1  # closed before it was awaited: it must not start any more
         return 0
 
     def may_give_way(self) -> bool:
@@ -217,7 +217,7 @@ class SendAll(SocketOperation):
             outcome = SocketOperation.advance(self)
         finally:
             if outcome != SUSPENDED:
-                self.data = None  # its owner may change its size again
+                self.data = None  # release the export: the owner may resize the buffer again
         return outcome
 
     def abandon(self) -> int:
@@ -227,14 +227,14 @@ class SendAll(SocketOperation):
     def attempt(self) -> int:
         if self.size < 0:
             if type(self.data) is not bytes:
-                # Exported from here to the end: who resizes it meanwhile gets a BufferError, and `sent` stays within its size.
+                # Export the buffer from here to the end: resizing it meanwhile raises BufferError, and `sent` stays within its size.
                 self.data = as_bytes(self.data)
             self.size = len(self.data)
-        data = self.data  # ours while it is sent: another thread may run then, and give the operation up
+        data = self.data  # keep a reference: another thread may run during `send`, and abandon the operation
         rest = None
         in_a_row = 0
-        # Until the socket says that it would block, not only until it took less than all: where edges are told, there is none
-        # to come while it has room. Where it has room for much, the others have their turn first.
+        # Send until the socket would block, not only until it takes less than all: with edges, no event comes while there is room. If the
+        # socket has room for IN_A_ROW bytes, give way first.
         try:
             while True:
                 rest = data if self.size <= AT_ONCE and self.sent == 0 else memoryview(data)[self.sent : self.sent + AT_ONCE]
@@ -332,18 +332,18 @@ class Connect(SocketOperation):
                 return self.retry_later()
             if code != errno.EINPROGRESS and code != errno.EINTR:
                 raise OSError(code, os.strerror(code))
-            # Within one machine the other side may have answered by now. But it is the next poll that tells of it, as on asyncio.
+            # Within one machine the peer may have answered by now. But wait for the next poll to report it, as asyncio does.
             self.started = True
             return BLOCKED
         return self.look()
 
     def look(self) -> int:
-        """What became of the attempt: ENDED or FAILED with `value` set, or BLOCKED."""
+        """The outcome of the connection attempt: ENDED or FAILED, with `value` set, or BLOCKED."""
         failure = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
             return self.refused(failure)
         try:
-            # An event may be of an earlier state of the socket: only one that has a peer is connected.
+            # The event may come from an earlier state of the socket: it is connected only if it has a peer.
             self.sock.getpeername()
         except OSError as error:
             if error.errno != errno.ENOTCONN:
@@ -357,7 +357,7 @@ class Connect(SocketOperation):
         return FAILED
 
     def begin_by_methods(self) -> int:
-        """The first attempt of a socket that may have methods of its own."""
+        """The first attempt, for a socket that may have methods of its own."""
         try:
             self.sock.connect(self.address)
         except WOULD_BLOCK as error:
@@ -384,7 +384,7 @@ class Connect(SocketOperation):
 
 
 def as_bytes(data: Any) -> memoryview:
-    """The bytes of a buffer of any shape. Raises TypeError for what is none, BufferError for one that does not lie in one piece."""
+    """The bytes of a buffer of any shape. Raises TypeError if `data` is no buffer, BufferError if it is not contiguous."""
     view = memoryview(data)
     if not view.c_contiguous:
         raise BufferError("memoryview: underlying buffer is not C-contiguous")
