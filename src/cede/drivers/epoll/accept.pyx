@@ -1,7 +1,6 @@
-"""Accepting natively: one system call a connection, without a blocking socket that has to be made non-blocking, and without an exception
-when there is none left.
+"""Accepting natively: one system call a connection, which returns a non-blocking socket, and no exception when none is left.
 
-All that wait are taken, as many as asyncio takes: one that was left for the next turn would come a turn late.
+The acceptor takes all connections that wait, as many as asyncio takes: one left for the next turn would come a turn late.
 """
 
 import socket
@@ -22,7 +21,7 @@ cdef extern from "sys_datagram.h":
 plain_socket = socket.socket
 native_init = plain_socket.__mro__[1].__init__
 
-# The plain numbers: the properties of socket.socket make enumeration members of them each time.
+# These getters return plain numbers; the properties of socket.socket convert them into enumeration members each time.
 family_of = plain_socket.__mro__[1].__dict__["family"].__get__
 kind_of = plain_socket.__mro__[1].__dict__["type"].__get__
 
@@ -31,14 +30,14 @@ FAMILIES = frozenset({int(socket.AF_INET), int(socket.AF_INET6), int(socket.AF_U
 
 @cython.final
 cdef class EpollAcceptor(ListenAcceptor):
-    """A listening socket that is plain."""
+    """A plain listening socket."""
 
     cdef int accept_some(self) except -1:
         cdef cede_address peer
         cdef int fd
         for _ in range(self.backlog):
             if not self.wanted:
-                return 0  # what was accepted last stopped or closed us
+                return 0  # the sink has stopped or closed this acceptor
             fd = socket_number(self.sock)
             if fd != self.fd:
                 return self.driver.drop_stale(self)
@@ -61,7 +60,7 @@ cdef class EpollAcceptor(ListenAcceptor):
         return 0
 
     cdef object wrap(self, int fd):
-        # As `plain_socket(...)` would, whose code is Python's: a signal's handler may raise in it, and the descriptor would be nobody's.
+        # Do the work of `plain_socket(...)`, which is Python code: a signal handler may raise inside it, and the descriptor would be lost.
         sock = plain_socket.__new__(plain_socket)
         try:
             native_init(sock, self.family, self.kind, self.proto, fd)
@@ -81,14 +80,14 @@ cdef class EpollAcceptor(ListenAcceptor):
 
 
 cdef bint can_accept(object sock):
-    """Whether its peers' addresses are of a kind that is known here."""
+    """Whether the socket is plain, and the addresses of its peers have a known form."""
     return type(sock) is plain_socket and family_of(sock) in FAMILIES
 
 
 cdef Acceptor new_acceptor(EpollWaiter driver, object sock, object sink, int backlog):
     cdef EpollAcceptor acceptor = EpollAcceptor(driver, sock, sink, backlog)
     acceptor.family = family_of(sock)
-    # The flag says that the descriptor is non-blocking already, which accept4 has seen to.
+    # The flag says that the descriptor is non-blocking already: accept4 makes it so.
     acceptor.kind = kind_of(sock) | socket.SOCK_NONBLOCK
     acceptor.proto = sock.proto
     return acceptor

@@ -1,7 +1,7 @@
-"""Addresses of peers in the kernel's form, of which Python's is made when somebody asks.
+"""Addresses of peers in the kernel's form. They are converted to Python's form on demand.
 
-A tuple, a text and a number are some 150 bytes a connection and take a while to make, and most programs never look at them. To ask the
-kernel later instead would not do: it forgets the peer of a connection that was reset.
+A tuple, a string and a number take some 150 bytes a connection, and time to make, and most programs never read them. The driver cannot
+ask the kernel later instead, which forgets the peer of a connection that was reset.
 """
 
 cimport cython
@@ -20,7 +20,7 @@ cdef extern from "sys_datagram.h":
 
 @cython.final
 cdef class InternetAddress(Address):
-    """Of IPv4 or IPv6."""
+    """An address of IPv4 or IPv6."""
 
     cdef unsigned char raw[CEDE_PACKED]
     cdef unsigned char size
@@ -30,14 +30,14 @@ cdef class InternetAddress(Address):
 
 
 cdef object address_of_peer(const cede_address *peer):
-    """The address of who was accepted: an `Address`, or what ``socket.accept()`` would give."""
+    """The address of an accepted peer: an `Address`, or what ``socket.accept()`` would return."""
     cdef InternetAddress address = InternetAddress.__new__(InternetAddress)
     address.size = pack_address(peer, address.raw)
     return address if address.size else make_peer(peer)
 
 
 cdef object address_of_other_end(int fd):
-    """The address that an internet socket is connected to; None for other kinds of socket, and where the system has no answer."""
+    """The address that an internet socket is connected to; None for other sockets, or if the system has no answer."""
     cdef InternetAddress address = InternetAddress.__new__(InternetAddress)
     address.size = pack_other_end(fd, address.raw)
     return address if address.size else None

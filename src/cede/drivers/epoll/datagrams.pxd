@@ -13,8 +13,8 @@ cdef class EpollDatagrams(ReadinessDatagrams):
     cdef DatagramBatch arena
     cdef size_t room
     cdef int most
-    cdef int shared  # the size up to which datagrams share a message
-    cdef int barred  # batches in which nothing is held
+    cdef int shared  # datagrams up to this size may share a message
+    cdef int barred  # in so many more batches the channel defers nothing
     cdef int told(self) except -1
     cdef int send_by_method(self, object data, object address) except -1
 

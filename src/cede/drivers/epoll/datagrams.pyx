@@ -2,10 +2,10 @@
 
 Invariants
 ----------
-* The arena of a driver is filled and copied out within one call, before anybody is told: a nested turn may receive into it again.
-* What is sent while a batch is told may be held until it is over (see `DatagramChannel`), but not for long: after HELD_AT_MOST seconds it
-  leaves, and nothing is held in the BARRED batches after that one, since somebody may wait for each answer while the next one is made.
-* A target of `send_many` that is bytes, or None, is in the kernel's own form; anything else is sent by the socket's method.
+* `receive` fills the arena of a driver and copies it out, before it delivers anything: a nested turn may receive into the arena again.
+* The owner may defer what it sends while a batch is delivered until the batch is over (see `DatagramChannel`), but not for long: after
+  HELD_AT_MOST seconds it is sent, and the channel defers nothing in the next BARRED batches, because a peer may wait for each answer.
+* A target of `send_many` that is bytes, or None, is in the kernel's own form; for any other target the socket's method sends.
 """
 
 cimport cython
@@ -37,7 +37,7 @@ assert IN_A_ROW <= CEDE_BATCH
 
 
 cdef class DatagramBatch:
-    """Where a driver's datagrams arrive. ``busy`` while they are copied out: to make an object may run finalizers."""
+    """The arena of a driver. ``busy`` while datagrams are copied out, because making an object may run finalizers."""
 
     def __cinit__(self):
         batch_open(&self.batch)
@@ -58,7 +58,7 @@ cdef EpollDatagrams new_datagrams(ReadinessDriver driver, object sock, Sink sink
     channel.most = CEDE_BATCH
     channel.shared = shares(channel.fd) if channel.family != LOCAL else 0
     if channel.family == LOCAL:
-        # These can be larger: fewer of them at once.
+        # Unix datagrams can be larger: receive fewer at once.
         channel.room = LARGEST
         channel.most = CEDE_BATCH * CEDE_ROOM // LARGEST
     return channel
@@ -76,15 +76,15 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         if socket_number(self.sock) != self.fd:
             return self.driver.drop_stale(self)
         if self.driver.writing:
-            self.driver.acted = True  # there may be room again for whoever sends from this loop
+            self.driver.acted = True  # a sender on this loop may have room again
         if arena.busy:
-            arena = DatagramBatch()  # a finalizer runs a turn in the middle of the lines below, for another socket
+            arena = DatagramBatch()  # a finalizer runs a turn inside the lines below, for another socket
         arena.busy = self.receiving = True
         try:
             count = batch_receive(&arena.batch, self.fd, min(self.batch, self.most), self.room)
             if count > 0:
                 if count >= min(self.batch, self.most):
-                    self.driver.acted = True  # there may be more
+                    self.driver.acted = True  # there may be more datagrams
                 self.expect(count)
                 data = batch_data(&arena.batch, 0)
                 address = batch_sender(&arena.batch, 0)
@@ -122,10 +122,10 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         try:
             while self.left and self.wanted & READ:
                 self.left -= 1
-                # A list that is made shorter each time would move about in memory.
+                # Take the items out of the slots: a list that shrinks each time would be reallocated.
                 data = slot_take(self.kept, 2 * self.left)
                 address = slot_take(self.kept, 2 * self.left + 1)
-                sink = self.sink  # who closes the channel takes it away
+                sink = self.sink  # keep a reference: `close` clears `self.sink`
                 sink.received_from(data, address)
                 if first and self.telling and monotonic() - began > HELD_AT_MOST:
                     self.barred = BARRED
@@ -137,7 +137,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         return 0
 
     cdef int told(self) except -1:
-        """The batch is over, or takes long: what its receiver sent meanwhile leaves."""
+        """Send what the owner has deferred: the batch is over, or takes long."""
         cdef Sink sink = self.sink
         self.telling = False
         if self.held and not self.closed:
@@ -184,7 +184,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
         if parse_address(self.family, address, &to):
             return raw_address(&to)
         check_address(self.family, address)
-        # Abstract Unix addresses are bytes in Python as well, and must not be taken for the kernel's form.
+        # Python's form of an abstract Unix address is bytes too: do not take it for the kernel's form.
         return bytearray(address) if isinstance(address, bytes) else address
 
     cpdef Py_ssize_t send_many(self, list datagrams) except -1:

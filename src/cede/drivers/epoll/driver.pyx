@@ -1,4 +1,4 @@
-"""The native driver: Linux epoll, system calls from C. `waiter` waits, this is what is done then."""
+"""The native driver: Linux epoll, system calls from C. `waiter` polls; this module opens and serves the channels."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -24,7 +24,7 @@ cdef extern from "sys_datagram.h":
 
 
 cdef class EpollDriver(EpollWaiter):
-    """Pipes, and the streams, datagrams and operations of plain sockets, natively; those of other sockets through their methods."""
+    """Serves pipes, and the streams, datagrams and operations of plain sockets, natively; other sockets through their methods."""
 
     cdef DatagramBatch batch  # made for the first datagram socket
 
@@ -38,7 +38,7 @@ cdef class EpollDriver(EpollWaiter):
         stream.sink = sink
         stream.fd = socket_number(sock)
         self.add(stream)
-        set_nodelay(stream.fd)  # a Unix socket refuses, and needs it no more than it has it
+        set_nodelay(stream.fd)  # a Unix socket refuses, and does not need it
         return stream
 
     cpdef Acceptor open_acceptor(self, object sock, object sink, int backlog):
@@ -111,10 +111,10 @@ cdef class EpollStream(Stream):
     """A stream over a plain socket."""
 
     cdef EpollDriver driver
-    cdef bint receiving  # into a buffer that is not given back yet: a turn that is run by hand now takes nothing
+    cdef bint receiving  # a buffer is not released yet: a turn run by hand must receive nothing now
 
     cdef int check(self) except -1:
-        """The number still is the socket's: nobody has closed it behind our back."""
+        """Raise EBADF if somebody has closed the socket behind the driver's back."""
         if socket_number(self.sock) != self.fd or self.closed:
             raise os_error(EBADF)
         return 0
@@ -132,7 +132,7 @@ cdef class EpollStream(Stream):
             return self.driver.set_interest(self, self.wanted | WRITE)
         if self.wanted & WRITE:
             self.driver.set_interest(self, self.wanted & ~WRITE)
-            # There nearly always is room: left armed, this would be told at once, and again in each turn.
+            # There nearly always is room: a registration left armed would fire at once, and again in each turn.
             self.driver.apply_interest(self)
         return 0
 
@@ -150,7 +150,7 @@ cdef class EpollStream(Stream):
     cdef int receive(self, Sink sink) except -1:
         cdef Py_ssize_t count
         if self.driver.kernel._announced_task is not None:
-            self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
+            self.driver.kernel.enter_callback()  # before anything is received: up to Python 3.11 this may run user code
             if not self.wanted & READ:
                 return 0
         if socket_number(self.sock) != self.fd:
@@ -162,7 +162,7 @@ cdef class EpollStream(Stream):
         count = c_recv(self.fd, self.driver.scratch, SCRATCH, MSG_DONTWAIT)
         if count > 0:
             if self.driver.writing or count == SCRATCH:
-                self.driver.acted = True  # there is room again for whoever sends from this loop; or there is more
+                self.driver.acted = True  # a sender on this loop has room again, or there is more data
             return sink.received(message(&self.driver.last, &self.driver.reserve, self.driver.scratch, count))
         return self.nothing(sink, count, errno_now)
 
@@ -179,7 +179,7 @@ cdef class EpollStream(Stream):
             PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE)
         except BaseException as error:
             return sink.read_failed(error)
-        # Both may be code of the program's, after which the stream is closed and its number another's, or a turn by hand has received.
+        # Both calls may run user code, which may have closed the stream, so that its number is another's, or run a turn that has received.
         if socket_number(self.sock) != self.fd or not self.wanted & READ:
             PyBuffer_Release(&view)
             return 0
@@ -188,7 +188,7 @@ cdef class EpollStream(Stream):
             return sink.read_failed(RuntimeError("get_buffer() returned an empty buffer"))
         count = c_recv(self.fd, view.buf, view.len, MSG_DONTWAIT)
         code = errno_now
-        # Before any user code but the buffer's own: it may want to resize what it lent us.
+        # Release the buffer before the protocol runs, which may want to resize it. The release may run user code of the buffer.
         self.receiving = True
         PyBuffer_Release(&view)
         buffer = None
@@ -238,7 +238,7 @@ cdef class EpollStream(Stream):
             offered = offer_bytes(buffers, vectors, offered, VECTORS, &total, MOST_AT_ONCE)
             if offered == len(buffers) or offered == VECTORS or total == MOST_AT_ONCE:
                 break
-            # Rarely more than one: the first, when it was sent in part.
+            # Rarely more than one is no bytes object: the first, if a part of it was sent.
             if viewed == 16:
                 break
             try:
@@ -266,7 +266,7 @@ cdef class EpollStream(Stream):
         message.msg_iov = vectors
         message.msg_iovlen = offered
         if total >= LONG_SEND:
-            owned = buffers[:offered]  # the list may be emptied, and what it holds dropped, while this thread is without the GIL
+            owned = buffers[:offered]  # keep the buffers alive: another thread may empty the list while this one has released the GIL
             with nogil:
                 count = c_sendmsg(self.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
                 code = errno_now
@@ -284,7 +284,7 @@ cdef class EpollStream(Stream):
         return count
 
     cdef Py_ssize_t send_joined(self, iovec *vectors, Py_ssize_t count) noexcept:
-        """Many small pieces: to copy them costs less than to have the system look each of them up."""
+        """Join many small pieces and send them: copying costs less than the system's work for each vector."""
         cdef char *place = self.driver.scratch
         cdef Py_ssize_t index
         for index in range(count):
@@ -309,13 +309,13 @@ cdef class EpollStream(Stream):
             sink = self.sink
             self.closed = True
             self.driver.remove(self, socket_number(self.sock) == self.fd)
-            self.sink = self.resting = None  # the two would keep each other alive
+            self.sink = self.resting = None  # break the cycle between the two
             try:
                 self.sock.close()
             except (KeyboardInterrupt, SystemExit):
-                self.sock.close()  # a signal's handler has raised in it
+                self.sock.close()  # a signal handler has raised inside `close`
                 raise
-            sink = None  # whose end may run code of the program's: here all is done
+            sink = None  # its finalizer may run user code, so it goes last
         return 0
 
     cdef object own_address(self):
@@ -330,6 +330,6 @@ cdef class EpollStream(Stream):
         return f"<{type(self).__name__} {'closed' if self.closed else 'open'} fd={self.fd}>"
 
 
-# A bare one would read a descriptor out of something that is no socket.
+# An object made by Python code, without a socket, would read a descriptor from a wrong place: forbid that.
 for kind in (EpollStream, InternetAddress, NativeReceive, NativeReceiveInto, NativeSendAll):
     take_door(kind, True)

@@ -41,13 +41,13 @@ cdef class NativeReceive(NativeOperation):
     cdef int attempt(self) except -1:
         cdef Py_ssize_t count
         cdef int fd = socket_number(self.sock)
-        # A stream may give less than was asked for; a message is given whole, and a Unix one may be as large as its sender's buffer.
+        # A stream may return less than was asked for; a message comes whole, and a Unix one may be as large as its sender's buffer.
         if self.count > SCRATCH and not is_stream(fd):
             return self.receive_message(fd)
         if not make_reserve(&self.epoll.reserve):
             raise MemoryError()
         count = 0
-        if self.count:  # nothing is there at once, whatever the system says
+        if self.count:  # 0 bytes are there at once, whatever the system says
             count = c_recv(fd, self.epoll.scratch, min(self.count, SCRATCH), MSG_DONTWAIT)
         if count < 0:
             return self.failed(errno_now)
@@ -55,11 +55,11 @@ cdef class NativeReceive(NativeOperation):
         return ENDED
 
     cdef int receive_message(self, int fd) except -1:
-        """Receive a message that may be larger than `scratch`: room for it is made first."""
+        """Receive a message that may be larger than `scratch`: allocate its buffer first."""
         cdef Py_ssize_t count = c_recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT)
         if count < 0:
             return self.failed(errno_now)
-        # Not each kind of socket tells the size: then it is as much as may come.
+        # Not every kind of socket reports the size: then allocate `count` bytes.
         room = PyBytes_FromStringAndSize(NULL, min(count, self.count) if count else self.count)
         count = c_recv(fd, PyBytes_AS_STRING(room), PyBytes_GET_SIZE(room), MSG_DONTWAIT)
         if count < 0:
@@ -99,7 +99,7 @@ cdef class NativeSendAll(NativeOperation):
             outcome = SocketOperation.advance(self)
         finally:
             if outcome != SUSPENDED:
-                self.data = None  # its owner may change its size again
+                self.data = None  # release the export: the owner may resize the buffer again
         return outcome
 
     cdef int abandon(self) except -1:
@@ -109,12 +109,12 @@ cdef class NativeSendAll(NativeOperation):
     cdef int attempt(self) except -1:
         cdef Py_buffer view
         cdef Py_ssize_t count
-        data = self.data  # ours while it is sent: another thread may run then, and give the operation up
+        data = self.data  # keep a reference: another thread may run during `send`, and abandon the operation
         if PyBytes_CheckExact(data):
             count = self.send_from(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
         else:
             if not self.exported:
-                # Exported once, from here to the end: who resizes it meanwhile gets a BufferError, and `sent` stays within its size.
+                # Export the buffer from here to the end: resizing it meanwhile raises BufferError, and `sent` stays within its size.
                 data = PyMemoryView_FromObject(data)
                 self.exported = True
                 self.data = data
@@ -129,14 +129,14 @@ cdef class NativeSendAll(NativeOperation):
         return self.give_way() if self.enough else BLOCKED
 
     cdef Py_ssize_t send_from(self, const char *data, Py_ssize_t size) noexcept:
-        """How much is left when the socket has no more room, or the negated errno.
+        """Send until the socket has no more room. Returns how much is left, or the negated errno.
 
-        It is asked until it says so: while there is room no edge comes. Where it has room for `enough`, the others have their turn first.
+        With edges, no event comes while there is room. If the socket has room for IN_A_ROW bytes, stop and set `enough`, to give way.
         """
         cdef Py_ssize_t count, in_a_row = 0
         self.enough = False
         while True:
-            # Its number is asked for each time: another thread may have closed it while the last piece was sent.
+            # Ask for the number each time: another thread may have closed the socket during the last call.
             count = send_some(socket_number(self.sock), data + self.sent, min(size - self.sent, AT_ONCE))
             if count < 0:
                 return count

@@ -1,4 +1,4 @@
-"""Pipes of the native driver: as `pipes` has it, but read into the buffer that all streams share, and written without an object in between."""
+"""Pipes of the native driver: as in `pipes`, but read into the buffer that all streams share, and written without a temporary object."""
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -29,13 +29,13 @@ cdef class EpollPipe(PipeStream):
         if number_of(self.sock) != self.fd:
             return 0 if self.closed else self.driver.drop_stale(self)
         if not self.wanted & READ:
-            return 0  # the file object is the program's, and so is its fileno()
+            return 0  # the file's `fileno` is user code, which may have paused the pipe
         if not make_reserve(&self.epoll.reserve):
             return sink.read_failed(MemoryError())
         count = c_read(self.fd, self.epoll.scratch, SCRATCH)
         if count >= 0:
             if count == SCRATCH:
-                self.driver.acted = True  # there may be more
+                self.driver.acted = True  # there may be more data
             return self.tell(sink, received(&self.epoll.reserve, self.epoll.scratch, count))
         if would_block(errno_now):
             return 0

@@ -49,13 +49,13 @@ cdef extern from "sys_epoll.h":
     Py_ssize_t send_some "cede_send_some"(int fd, const char *data, Py_ssize_t size) noexcept
 
 cdef enum:
-    BATCH = 256                 # events of one wait
+    BATCH = 256                 # room for the events of one poll, at first
     SCRATCH = 256 * 1024        # the most that one receive takes; asyncio's figure, and CEDE_SCRATCH
-    AT_ONCE = 1024 * 1024       # the most that one call sends of what is sent in a row
-    IN_A_ROW = 4096 * 1024      # sent to one socket before the others have their turn; see sendfile.py
-    MOST_AT_ONCE = 4096 * 1024  # the most that one call sends: where the peer takes it as fast as it comes, a call would not return for long
-    LONG_SEND = 64 * 1024       # from here on the copy takes long enough to let other threads run
+    AT_ONCE = 1024 * 1024       # the most that one call sends of a `SendAll`
+    IN_A_ROW = 4096 * 1024      # the most that is sent to one socket before it gives way; see portions.py
+    MOST_AT_ONCE = 4096 * 1024  # the most that one call sends for a stream; see portions.py
+    LONG_SEND = 64 * 1024       # from this size on, a copy takes long enough to let other threads run
     SMALL_PIECE = 512           # on average; see EpollStream.send_joined
     VECTORS = 1024              # IOV_MAX
-    WAKEUP = 0xFFFFFFFF           # stands for the wake-up where a descriptor stands otherwise
+    WAKEUP = 0xFFFFFFFF           # marks the event of the wake-up, in place of a descriptor
     SIGNAL_PIPE = 0xFFFFFFFE

@@ -15,7 +15,7 @@ cdef class EpollWaiter(PortableDriver):
     cdef bint signalled
     cdef bint fine
     cdef int born
-    cdef int signal_reader  # of the pipe that signals write into
+    cdef int signal_reader  # the ends of the pipe that signals write into
     cdef int signal_writer
     cdef PyObject **table
     cdef Py_ssize_t capacity

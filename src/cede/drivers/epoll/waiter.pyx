@@ -1,18 +1,18 @@
 """The native driver's waiting: Linux epoll, system calls from C.
 
-What makes it fast, beyond the shared logic of `readiness`: an event leads to its channel through an array, a received message is
-copied once from a buffer that all streams share, and a system call that cannot block keeps the GIL. Giving it up costs little by itself,
-but each time a busy thread may take it and keep it for the whole switch interval, 5 ms, before the next byte is served.
+It is fast, beyond the shared logic of `readiness`, for three reasons: an event leads to its channel through an array; the driver copies a
+received message once, out of a buffer that all streams share; and a system call that cannot block keeps the GIL. Releasing the GIL costs
+little by itself, but each time a busy thread may take it and keep it for the whole switch interval, 5 ms.
 
 Invariants
 ----------
-* `table[fd]` points at the channel that `channels` holds for that number, or is NULL; it owns nothing.
-* An event carries descriptor and generation. A channel that was closed, or another that took its number within the same batch,
-  has a different generation, and the event is dropped.
-* Events from `position` to `count` have not been told yet. They stay there when an interrupt leaves `tell`; they are those of poll number
-  `polls`. What user code does in between, a turn run by hand for one, may have told them, and collected others.
-* `events` has room for everything that is wanted: what is ready together is told together.
-* After a fork the child shares the parent's epoll instance: it may close its descriptor, and must not change its registrations.
+* `table[fd]` points at the channel that `channels` holds for that number, or is NULL; it owns no reference.
+* An event carries descriptor and generation. If the channel was closed, or another one took its number within the same batch, the
+  generation differs, and the driver drops the event.
+* `tell` has not delivered the events from `position` to `count` yet; an interrupt leaves them there. They belong to poll number `polls`:
+  user code that runs a turn by hand in between may have delivered them, and collected others.
+* `events` has room for every registration, so that one batch delivers all that is ready together.
+* After a fork the child shares the parent's epoll instance: it may close its descriptor, and must not change the registrations.
 """
 
 import os
@@ -33,7 +33,7 @@ from cede.drivers.epoll.sys_epoll cimport *
 
 plain_socket = socket.socket
 
-# How often this process is the result of a fork since the module was imported; a driver remembers the figure of its birth.
+# The number of forks between the import of this module and this process. A driver remembers the number at its creation.
 cdef int forks = 0
 
 
@@ -46,7 +46,7 @@ os.register_at_fork(after_in_child=_count_fork)
 
 
 cdef bint number_can_be_read() except -1:
-    """Whether a socket object keeps its descriptor where sys_epoll.h reads it. Otherwise every socket is served by its methods."""
+    """Whether a socket object keeps its descriptor where sys_epoll.h reads it. If not, the driver uses the methods of all sockets."""
     with plain_socket() as one, plain_socket() as other:
         if socket_number(one) != one.fileno() or socket_number(other) != other.fileno():
             return False
@@ -57,7 +57,7 @@ native = number_can_be_read()
 
 
 def reads_numbers():
-    """Whether descriptors are read from inside socket objects; if not, sockets are served by their methods."""
+    """Whether the driver reads descriptors from inside socket objects; if not, it uses the methods of sockets."""
     return bool(native)
 
 
@@ -73,7 +73,7 @@ cdef object os_error(int code):
 
 
 cdef class EpollWaiter(PortableDriver):
-    """Waits with epoll; `EpollDriver` adds what is done with what it learns."""
+    """Polls with epoll and delivers events; `EpollDriver` adds the channels and operations."""
 
     def __cinit__(self):
         self.epoll = -1
@@ -98,7 +98,7 @@ cdef class EpollWaiter(PortableDriver):
         if self.event_fd < 0:
             raise os_error(errno_now)
         self.listen(self.event_fd, WAKEUP)
-        # Kernels before 5.11 and some seccomp filters have no epoll_pwait2: milliseconds then.
+        # Kernels before 5.11 have no epoll_pwait2, and some seccomp filters forbid it: wait in milliseconds then.
         self.fine = wait_fine(self.epoll, self.events, BATCH, 0.0) >= 0
 
     def __dealloc__(self):
@@ -137,7 +137,7 @@ cdef class EpollWaiter(PortableDriver):
         cdef uint32_t bits = 0
         cdef int operation
         if channel.edge:
-            # What is armed stays armed: it costs nothing until something happens, and then one event.
+            # Keep what is armed: it costs nothing until something happens, and then one event.
             mask |= channel.armed
             bits = EPOLLET
         if mask & READ:
@@ -145,7 +145,7 @@ cdef class EpollWaiter(PortableDriver):
         if mask & WRITE:
             bits |= EPOLLOUT
         if not mask:
-            # A mask of nothing would still tell errors and hang-ups, for ever.
+            # With an empty mask epoll would still report errors and hang-ups, for ever.
             self.disarm(channel, True)
             channel.armed = 0
             return 0
@@ -156,7 +156,7 @@ cdef class EpollWaiter(PortableDriver):
         set_event(&event, bits, channel.generation, channel.fd)
         operation = EPOLL_CTL_MOD if channel.armed else EPOLL_CTL_ADD
         if epoll_ctl(self.epoll, operation, channel.fd, &event) < 0:
-            # The number may have been closed and opened again without a word: then the other operation is the right one.
+            # Somebody may have closed and reopened the number without telling the driver: then the other operation is the right one.
             if operation == EPOLL_CTL_MOD and errno_now == ENOENT:
                 operation = EPOLL_CTL_ADD
             elif operation == EPOLL_CTL_ADD and errno_now == EEXIST:
@@ -176,7 +176,7 @@ cdef class EpollWaiter(PortableDriver):
         return 0
 
     cdef int make_room(self, int fd) except -1:
-        """The number is larger than any before. It sizes memory, so the system is asked first whether it is a descriptor at all."""
+        """Grow the table for a number larger than any before. First ask the system whether it is a descriptor, because it sizes memory."""
         cdef Py_ssize_t capacity = max(<Py_ssize_t>64, self.capacity)
         cdef PyObject **table
         if c_fcntl(fd, F_GETFD) < 0:
@@ -197,7 +197,7 @@ cdef class EpollWaiter(PortableDriver):
             if self.table[channel.fd] == <PyObject *>channel:
                 self.table[channel.fd] = NULL
         if channel.armed and known and self.epoll >= 0 and self.born == forks:
-            # It fails where the descriptor was closed already, and then there is nothing to remove.
+            # This fails if the descriptor is closed already, and then there is nothing to remove.
             epoll_ctl(self.epoll, EPOLL_CTL_DEL, channel.fd, &event)
         return 0
 
@@ -231,10 +231,10 @@ cdef class EpollWaiter(PortableDriver):
                     count = wait_coarse(self.epoll, self.events, self.room, timeout)
             self.asleep = False
         if count < 0:
-            self.acted = True  # nothing was seen
+            self.acted = True  # the poll has reported nothing
             if errno_now != EINTR:
                 raise os_error(errno_now)
-            # Not waited for again here: the signal's handler may have given the kernel something to do.
+            # Do not wait again here: the signal handler may have given the kernel something to do.
             PyErr_CheckSignals()
             return 0
         self.polls += 1
@@ -243,7 +243,7 @@ cdef class EpollWaiter(PortableDriver):
         if self.count or self.signals:
             self.batch = COLLECTED
         if self.signalled:
-            # Last: the handler may raise, or run anything, and the batch is safe.
+            # Do this last: the handler may raise, or run anything, and the batch is safe already.
             self.signalled = False
             PyErr_CheckSignals()
         return count
@@ -251,13 +251,13 @@ cdef class EpollWaiter(PortableDriver):
     cdef int widen(self) except -1:
         cdef int room = 2 * self.interests
         cdef epoll_event *events = <epoll_event *>PyMem_Realloc(self.events, room * sizeof(epoll_event))
-        if events != NULL:  # else the rest is told by the next poll
+        if events != NULL:  # else the next poll reports the rest
             self.events = events
             self.room = room
         return 0
 
     cdef int sort_out(self, int count) except -1:
-        """Hear the wake-up and the signals; how many events are left."""
+        """Drain the wake-up and the signal pipe. Returns how many other events there are."""
         cdef int index, kept = 0
         cdef uint32_t fd
         for index in range(count):
@@ -305,7 +305,7 @@ cdef class EpollWaiter(PortableDriver):
             channel = <Channel>self.table[fd]
             if channel.generation != <uint32_t>(event.data.u64 >> 32):
                 continue
-            # An error or a hang-up is told to whoever waits, for whatever: the next system call says what it is.
+            # Report an error or a hang-up both as readable and as writable: the next system call shows what it is.
             mask = 0
             if bits & ~<uint32_t>EPOLLOUT:
                 mask = READ
@@ -316,7 +316,7 @@ cdef class EpollWaiter(PortableDriver):
                 if not mask:
                     continue
             if bits & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-                self.acted = True  # the end may be there behind the data that is told now
+                self.acted = True  # the end may follow the data that is delivered now
             self.kernel.events += 1
             if self.kernel._debug:
                 self.fire_timed(channel, mask)
@@ -357,13 +357,13 @@ cdef class EpollWaiter(PortableDriver):
             self.signalled = True
             return 0
         c_read(self.event_fd, drain, 8)
-        # Only now: a wake-up sent between the two would be neither counted nor heard.
+        # Clear the flag only now: a wake-up between the two would be lost.
         self.rung = False
         return 0
 
     cpdef int after_fork(self) except -1:
-        # `disarm` knows by `born` that the registrations are not this process's to change. Set here too: whose hook runs first
-        # after a fork depends on what was imported first.
+        # `disarm` sees by `born` that this process must not change the registrations. Set it here too: the order of the hooks after a fork
+        # depends on the order of imports.
         self.born = -1
         return self.close()
 

@@ -1,17 +1,17 @@
 """Datagram sockets through the methods of the socket object.
 
-As for streams: the selector driver does everything so, and the epoll driver serves those sockets so that are not exactly
-`socket.socket`, or of a family it does not know.
+The selector driver does everything this way. The epoll driver serves sockets this way that are not exactly `socket.socket`, or whose
+family it does not know.
 
-A turn tells as many datagrams of a socket as one system call brought, IN_A_ROW at most; asyncio takes one a turn. What these wake runs in
-the next turn, as behind any event.
+A turn delivers as many datagrams of a socket as one system call brought, IN_A_ROW at most; asyncio takes one a turn. What they wake runs
+in the next turn, as after any event.
 
-A nested turn may receive again while datagrams are told. So what was taken together is kept in a list of the socket's own, and everybody
-who tells takes the oldest from there.
+A nested turn may receive again while the driver delivers datagrams. So each socket has a list of the datagrams that were received
+together, and every delivery takes the oldest one from it.
 
-A queue that is full is not always the socket's own. A Unix socket that is connected to nobody is told EAGAIN when the *receiver's*
-queue is full, and stays writable all the while: the system knows no event for that. So when an event has told of room and not one
-datagram could be sent, the channel rests for a moment instead of asking in each turn.
+The full queue is not always the socket's own. `sendto` on an unconnected Unix socket fails with EAGAIN while the *receiver's* queue is
+full, but the socket stays writable all the time: the system has no event for that. So if an event reported room and not one datagram
+could be sent, the channel rests for `REST_SECONDS` instead of trying in each turn.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if not cython.compiled:
 # asyncio's figure; the largest UDP datagram is 65,507 bytes, a Unix one may be as large as its sender's buffer.
 LARGEST = 256 * 1024
 
-# Datagrams taken from one socket, at most, before the others have their turn. How many are asked for follows the traffic: where they
-# come one by one, a second look each time would cost a system call for nothing.
+# The most datagrams that a driver takes from one socket before it serves the others. How many it asks for follows the traffic: if they
+# come one by one, a second attempt each time would waste a system call.
 IN_A_ROW = 16
 
 REST_SECONDS = 0.002
@@ -43,7 +43,7 @@ WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 
 def check_address(family: int, address: Any) -> None:
-    """Raises TypeError or OverflowError for what can be no address of an internet socket; other families have their own shapes."""
+    """Raise TypeError or OverflowError if `address` cannot be one of an internet socket; other families have their own forms."""
     shapes: tuple[int, ...]
     if family == socket.AF_INET:
         shapes, name = (2,), "(host, port)"
@@ -66,15 +66,15 @@ def check_address(family: int, address: Any) -> None:
 
 
 class ReadinessDatagrams(DatagramChannel):
-    """What every driver that learns of readiness does for a datagram socket; a subclass makes the system calls."""
+    """A datagram socket of any driver that learns of readiness; a subclass makes the system calls."""
 
     driver: ReadinessDriver
     rest: Any
-    kept: list[Any]  # what was taken together, oldest last: data, and behind it the sender's address
-    left: int  # how many of them were not told yet: the first so many
+    kept: list[Any]  # what was received together, oldest last: data, and behind it the sender's address
+    left: int  # how many of them are not delivered yet: the first `left` pairs
     waiting: bool  # `tell_kept` is scheduled
-    # From the system call until what came is told, or kept. A finalizer may run a turn by hand in between, which must take nothing from
-    # this socket: it would be told before what came before it.
+    # True from the system call until the datagram is delivered, or kept. A finalizer may run a turn by hand in between, which must receive
+    # nothing from this socket: the sink would get that before the earlier datagrams.
     receiving: bool
 
     def __init__(self, driver: ReadinessDriver, sock: Any, sink: Sink) -> None:
@@ -124,7 +124,7 @@ class ReadinessDatagrams(DatagramChannel):
     def withdraw_write(self) -> int:
         if self.wanted & WRITE:
             self.driver.set_interest(self, self.wanted & ~WRITE)
-            # There nearly always is room: left armed, this would be told at once, and again in each turn.
+            # There nearly always is room: a registration left armed would fire at once, and again in each turn.
             self.driver.apply_interest(self)
         return 0
 
@@ -137,16 +137,16 @@ class ReadinessDatagrams(DatagramChannel):
             sink = self.sink
             try:
                 if self.driver.kernel._announced_task is not None:
-                    self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
+                    self.driver.kernel.enter_callback()  # before anything is received: up to Python 3.11 this may run user code
                 if self.receiving or not self.wanted & READ:
-                    return 0  # the next look tells of it again
+                    return 0  # the next poll reports it again
                 if not self.left:
                     self.receive()
                 self.tell_kept()
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
-                # Memory is short: something was taken from the system that cannot be told.
+                # Memory is short: a datagram was received that cannot be delivered.
                 return sink.read_failed(error)
         if events & self.wanted & WRITE:
             self.refused = False
@@ -156,11 +156,11 @@ class ReadinessDatagrams(DatagramChannel):
         return 0
 
     def receive(self) -> int:
-        """Take what is there, not without end; tell it, or keep it in `kept`, for `tell_kept` of the same class."""
+        """Receive up to `batch` datagrams. Deliver them, or put them into `kept` for the `tell_kept` of the same class."""
         raise NotImplementedError
 
     def expect(self, count: int) -> int:
-        """`count` of the `batch` that was asked for were there: what to ask for next time."""
+        """Set the next `batch`, after `count` datagrams arrived of the `batch` that were asked for."""
         if count >= self.batch:
             self.batch = min(2 * self.batch, IN_A_ROW)
         else:
@@ -168,18 +168,18 @@ class ReadinessDatagrams(DatagramChannel):
         return 0
 
     def tell_kept(self) -> int:
-        """Tell what was taken and not told. An interrupt, or a pause, leaves the rest here."""
+        """Deliver the kept datagrams. An interrupt, or a pause, leaves the rest in `kept`."""
         return 0
 
     def tell_later(self) -> int:
-        """No event tells of what is kept: see to it that it is told."""
+        """Schedule the delivery of what is kept, because no event reports it."""
         if self.left and self.wanted & READ and not self.waiting:
             self.waiting = True
             self.driver.kernel.call_soon(self.tell_waiting)
         return 0
 
     def tell_waiting(self) -> None:
-        """Runs from the ring."""
+        """Deliver what is kept; the ring calls this."""
         self.waiting = False
         self.tell_kept()
 
@@ -203,9 +203,9 @@ class ReadinessDatagrams(DatagramChannel):
                 self.rest = None
             self.driver.remove(self, self.sock.fileno() == self.fd)
             sink = self.sink
-            self.sink = None  # the two would keep each other alive
+            self.sink = None  # break the cycle between the two
             self.sock.close()
-            del sink  # whose end may run code of the program's: here all is done
+            del sink  # its finalizer may run user code, so it goes last
         return 0
 
     def __repr__(self) -> str:
@@ -218,7 +218,7 @@ class MethodDatagrams(ReadinessDatagrams):
     def receive(self) -> int:
         for count in range(self.batch):
             try:
-                self.driver.acted = True  # there may be room again for whoever sends from this loop
+                self.driver.acted = True  # a sender on this loop may have room again
                 self.receiving = True
                 data, address = self.sock.recvfrom(LARGEST)
             except WOULD_BLOCK:
@@ -266,7 +266,7 @@ class MethodDatagrams(ReadinessDatagrams):
                 raise
             except BaseException:
                 if taken:
-                    break  # it will be the first of the next call
+                    break  # this datagram will be the first of the next call
                 raise
             taken += 1
         self.refused = not taken

@@ -1,4 +1,4 @@
-"""The portable driver: over `selectors.DefaultSelector` and the methods of socket objects. Runs compiled or not."""
+"""The portable driver: it uses `selectors.DefaultSelector` and the methods of socket objects. It runs compiled or not."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if not cython.compiled:
 
 WAKEUP_SIZE = 4096
 
-# Windows' select() takes at most about 49 days; the kernel asks again anyway.
+# Windows' select() takes at most about 49 days; the kernel calls `wait` again anyway.
 LONGEST_WAIT = 24 * 3600.0
 
 
 class SelectorDriver(PortableDriver):
-    """Waits with what the platform offers through `selectors`."""
+    """Waits with the best selector of the platform."""
 
     rest: list[Any]
 
@@ -45,13 +45,13 @@ class SelectorDriver(PortableDriver):
         try:
             return self.register(channel)
         except (KeyboardInterrupt, SystemExit):
-            # Raised by a signal's handler, in the selector's own code: its table and the system's may differ now.
+            # A signal handler has raised inside the selector's own code: its table and the system's may differ now.
             self.strike_out(channel)
             self.register(channel)
             raise
 
     def strike_out(self, channel: Channel) -> int:
-        """Have neither the selector nor the system know of the channel, whichever does."""
+        """Remove the channel from the selector and from the system, whichever has it."""
         for book in (self.selector, getattr(self.selector, "_selector", None)):
             if book is not None:
                 try:
@@ -76,7 +76,7 @@ class SelectorDriver(PortableDriver):
             try:
                 self.selector.register(channel.fd, mask, channel)
             except KeyError:
-                # Left behind by a descriptor that was closed before it was withdrawn.
+                # An old entry: its descriptor was closed before it was unregistered.
                 self.selector.unregister(channel.fd)
                 self.selector.register(channel.fd, mask, channel)
         channel.armed = mask
@@ -87,7 +87,7 @@ class SelectorDriver(PortableDriver):
             try:
                 self.selector.unregister(channel.fd)
             except (KeyError, ValueError, OSError):
-                pass  # the system forgot it when the descriptor was closed
+                pass  # the system has dropped it when the descriptor was closed
         return 0
 
     def wait(self, timeout: float) -> int:
@@ -103,10 +103,10 @@ class SelectorDriver(PortableDriver):
             else:
                 events = self.selector.select(timeout if timeout < LONGEST_WAIT else LONGEST_WAIT)
         except BaseException as error:
-            self.acted = True  # nothing was seen
+            self.acted = True  # the poll has reported nothing
             if not isinstance(error, OSError) or error.errno != errno.EBADF:
                 raise
-            # select(2) refuses the lot where one descriptor was closed, instead of forgetting that one as epoll does.
+            # If one descriptor was closed, select(2) refuses them all, instead of dropping that one as epoll does.
             self.evict_closed()
             return 0
         finally:
@@ -117,7 +117,7 @@ class SelectorDriver(PortableDriver):
         return len(events)
 
     def collect(self, events: list[Any]) -> int:
-        """Keep what `tell` is to tell, and hear the wake-up."""
+        """Keep the events for `tell`, and drain the wake-up socket."""
         rest = []
         for key, mask in events:
             channel = key.data
@@ -125,14 +125,14 @@ class SelectorDriver(PortableDriver):
                 self.drain_wakeup()
             else:
                 rest.append((channel, self.stamp_of(channel), mask))
-        rest.reverse()  # oldest last: an interrupt in the middle leaves the others
+        rest.reverse()  # oldest last: `dispatch` pops them, and an interrupt leaves the others
         self.rest = rest
         if rest or self.signals:
             self.batch = COLLECTED
         return 0
 
     def evict_closed(self) -> int:
-        """Forget the channels whose descriptors were closed, and tell whoever counts on them."""
+        """Drop the channels whose descriptors were closed, and tell their owners or waiters."""
         for channel in list(self.channels.values()):
             try:
                 os.fstat(channel.fd)
@@ -205,7 +205,7 @@ class SelectorDriver(PortableDriver):
         except (BlockingIOError, InterruptedError):
             pass
         finally:
-            # Only now: a wake-up sent between the two would be neither in the pipe nor heard. An interrupt must not leave it raised.
+            # Clear the flag only now: a wake-up between the two would be lost. An interrupt must not leave the flag set.
             self.rung = False
         return 0
 
@@ -216,7 +216,7 @@ class SelectorDriver(PortableDriver):
             self.signals = self.heard = False
             self.numbers = b""
             self.batch = NO_BATCH
-            # Nothing is unregistered: an epoll instance inside the selector is shared with the parent.
+            # Unregister nothing: the child shares an epoll instance inside the selector with the parent.
             self.channels.clear()
             self.interests = 0
             self.idle = True
@@ -226,7 +226,7 @@ class SelectorDriver(PortableDriver):
         return 0
 
     def close(self) -> int:
-        # Each step may be made again: a signal's handler may have ended the first call in the middle.
+        # Each step may run twice: a signal handler may have interrupted the first call.
         self.closed = True
         self.rest = []
         self.signals = self.heard = False

@@ -2,9 +2,9 @@
 
 A pipe is a stream that goes one way. What is special about it:
 
-* The writing end learns that nobody reads any more. It is told by way of the same event that tells a reader of data, and where the
-  descriptor can be read from as well (a socket, a FIFO opened both ways) that event may mean just that; so the system is asked.
-* Some devices, /dev/null for one, cannot be waited on, because they never make anybody wait. They are served once in each turn.
+* The writing end learns when nobody reads any more. The system reports that by the event that also reports data to a reader. If the
+  descriptor can be read from too (a socket, a FIFO opened both ways), the event may mean either, so the driver asks the system.
+* The system refuses to wait on some devices, such as /dev/null, which are always ready. The driver serves them once in each turn.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PipeStream(Stream):
         if self.wanted & WRITE:
             self.ask(self.wanted & ~WRITE)
             if not self.closed and not self.always_ready:
-                # There nearly always is room: left armed, this would be told at once, and again in each turn.
+                # There nearly always is room: a registration left armed would fire at once, and again in each turn.
                 self.driver.apply_interest(self)
         return 0
 
@@ -87,7 +87,7 @@ class PipeStream(Stream):
         return 0
 
     def take_turn(self) -> None:
-        """What an event is to other descriptors."""
+        """Stands for an event, for a device that is always ready."""
         self.scheduled = False
         if self.wanted:
             try:
@@ -109,19 +109,19 @@ class PipeStream(Stream):
                 self.pause()
                 sink.eof()
             else:
-                self.pause()  # readable, and that is not what it is here for: told on, it would be told for ever
+                self.pause()  # a writing end that is readable: the event would be reported for ever
         if due & self.wanted & WRITE:
             sink.writable()
         return 0
 
     def check(self) -> int:
-        """The number still is the pipe's: nobody has closed it behind our back."""
+        """Raise EBADF if somebody has closed the pipe behind the driver's back."""
         if self.closed or number_of(self.sock) != self.fd:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return 0
 
     def is_deserted(self) -> bool:
-        """Whether nobody is left to read what is written here."""
+        """Whether the pipe has no reader any more."""
         if not hasattr(select, "poll"):
             return True
         poll = select.poll()
@@ -133,11 +133,11 @@ class PipeStream(Stream):
 
     def receive(self, sink: Sink) -> int:
         if self.driver.kernel._announced_task is not None:
-            self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
+            self.driver.kernel.enter_callback()  # before anything is received: up to Python 3.11 this may run user code
         if number_of(self.sock) != self.fd:
             return 0 if self.closed else self.driver.drop_stale(self)
         if not self.wanted & READ:
-            return 0  # the file object is the program's, and so is its fileno()
+            return 0  # the file's `fileno` is user code, which may have paused the pipe
         try:
             data = os.read(self.fd, RECEIVE_SIZE)
         except WOULD_BLOCK:
@@ -146,13 +146,13 @@ class PipeStream(Stream):
             raise
         except BaseException as error:
             return sink.read_failed(error)
-        self.driver.acted = True  # there may be more, or the end
+        self.driver.acted = True  # there may be more data, or the end
         return self.tell(sink, data)
 
     def tell(self, sink: Sink, data: bytes) -> int:
         if data:
             if self.driver.writing:
-                self.driver.acted = True  # there is room again for whoever writes from this loop
+                self.driver.acted = True  # a writer on this loop has room again
             return sink.received(data)
         self.pause()
         return sink.eof()
@@ -182,9 +182,9 @@ class PipeStream(Stream):
             self.closed = True
             sink = self.sink
             self.driver.remove(self, number_of(self.sock) == self.fd)
-            self.sink = self.resting = None  # the two would keep each other alive
+            self.sink = self.resting = None  # break the cycle between the two
             self.sock.close()
-            del sink  # whose end may run code of the program's: here all is done
+            del sink  # its finalizer may run user code, so it goes last
         return 0
 
     def __repr__(self) -> str:

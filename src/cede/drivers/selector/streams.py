@@ -1,7 +1,7 @@
 """Streams and operations through the methods of the socket object.
 
-This is how the selector driver does everything, and how the epoll driver serves sockets that are not exactly `socket.socket`: a
-subclass may override `recv` and `send`, and is then taken at its word.
+The selector driver does everything this way. The epoll driver serves sockets this way that are not exactly `socket.socket`: a subclass
+may override `recv` and `send`, and the driver calls its methods.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WOULD_BLOCK = (BlockingIOError, InterruptedError)
 
 
 class Room:
-    """A buffer for one receive, which the streams of a driver share. `lent`: somebody is about to copy what arrived in it."""
+    """A buffer for one receive, which the streams of a driver share. `lent`: a stream is about to copy data out of it."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(RECEIVE_SIZE))
@@ -46,19 +46,18 @@ class Room:
 class MethodStream(Stream):
     """A stream over the socket's own methods.
 
-    What arrives at a plain socket goes through `room`, which the streams of a driver share, into bytes of the exact size: `recv`
-    would make an object as large as it might become, for each message. A subclass of socket is asked by `recv`, which it may have
-    replaced.
+    Data of a plain socket goes through `room`, which the streams of a driver share, into bytes of the exact size: `recv` would allocate
+    the largest possible object for each message. On a subclass of socket the stream calls `recv`, which the subclass may have replaced.
 
-    `receiving` is true from the system call until the sink is about to be told. A finalizer may run a turn by hand in between, which
-    must take nothing from this socket: it would be told before what came before it.
+    `receiving` is true from the system call until the stream calls the sink. A finalizer may run a turn by hand in between, which must
+    receive nothing from this socket: the sink would get that before the earlier data.
 
-    Uncompiled, a signal's handler may raise between the two. What was received is `kept` until the protocol is about to be called
-    (`deliver` lets go of it), and is told in the next run otherwise.
+    Uncompiled, a signal handler may raise between the two. The stream keeps received data in `kept` until the sink has it, and delivers it
+    in the next run otherwise.
     """
 
     if not cython.compiled:
-        kept: Any = None  # a list: bytes, or how many are in the protocol's own buffer
+        kept: Any = None  # a list: bytes, or the number of bytes in the protocol's own buffer
 
     def __init__(self, driver: PortableDriver, sock: Any, sink: Sink) -> None:
         self.driver = driver
@@ -89,7 +88,7 @@ class MethodStream(Stream):
             return self.driver.set_interest(self, self.wanted | WRITE)
         if self.wanted & WRITE:
             self.driver.set_interest(self, self.wanted & ~WRITE)
-            # There nearly always is room: left armed, this would be told at once, and again in each turn.
+            # There nearly always is room: a registration left armed would fire at once, and again in each turn.
             self.driver.apply_interest(self)
         return 0
 
@@ -111,7 +110,7 @@ class MethodStream(Stream):
     if not cython.compiled:
 
         def receive_safely(self, sink: Sink) -> int:
-            """What an interrupt finds received and not told is told in the next run."""
+            """Receive, and have the next run deliver what an interrupt leaves undelivered."""
             if self.receiving:
                 return 0
             if self.kept:
@@ -131,22 +130,22 @@ class MethodStream(Stream):
                 return 0
             found = self.kept[0]
             if found and not self.wanted & READ:
-                return 0  # while reading is paused it stays
+                return 0  # it stays kept while reading is paused
             return self.tell_count(sink, found) if type(found) is int else self.tell_data(sink, found)
 
-    # The methods of a socket may be the program's: what they do is looked at before the sink is told.
+    # The socket's methods may be user code: check what they have done before calling the sink.
 
     def receive(self, sink: Sink) -> int:
         if self.receiving:
             return 0
         if self.driver.kernel._announced_task is not None:
-            self.driver.kernel.enter_callback()  # before anything is taken: up to Python 3.11 that may run code of the program's
+            self.driver.kernel.enter_callback()  # before anything is received: up to Python 3.11 this may run user code
             if not self.wanted & READ:
                 return 0
         room = self.room
         if not cython.compiled:
             kept: list[Any] = []
-            self.kept = kept  # not before: a turn run by hand has a list of its own
+            self.kept = kept  # not earlier: a turn run by hand has a list of its own
         self.receiving = True
         try:
             if room is None or room.lent:
@@ -178,7 +177,7 @@ class MethodStream(Stream):
     if not cython.compiled:
 
         def receive_in_room(self, view: memoryview, kept: list[Any]) -> bytes:
-            """Receive into memory that is shared: what came is `kept`, as bytes, whatever comes in between."""
+            """Receive into the shared memory, and copy the data to `kept` as bytes, even after an interrupt."""
             counts: list[int] = []
             try:
                 counts.extend(map(self.sock.recv_into, (view,)))
@@ -194,7 +193,7 @@ class MethodStream(Stream):
             return 0
         kept: Any = None if cython.compiled else self.kept
         if data:
-            self.driver.acted = True  # whoever sends from this loop has room again; and there may be more, or the end
+            self.driver.acted = True  # a sender on this loop may have room again; and there may be more data, or the end
             sink.received(data)
         else:
             self.pause()
@@ -282,13 +281,13 @@ class MethodStream(Stream):
             try:
                 self.driver.remove(self, self.sock.fileno() == self.fd)
             finally:
-                self.sink = self.resting = None  # the two would keep each other alive
+                self.sink = self.resting = None  # break the cycle between the two
                 try:
                     self.sock.close()
                 except (KeyboardInterrupt, SystemExit):
-                    self.sock.close()  # a signal's handler has raised in it
+                    self.sock.close()  # a signal handler has raised inside `close`
                     raise
-            del sink  # whose end may run code of the program's: here all is done
+            del sink  # its finalizer may run user code, so it goes last
         return 0
 
     def __repr__(self) -> str:
@@ -296,7 +295,7 @@ class MethodStream(Stream):
 
 
 class PortableDriver(ReadinessDriver):
-    """The driver's contract over socket methods; a subclass brings the waiting."""
+    """Implements the driver's contract with socket methods; a subclass implements `wait`."""
 
     if not cython.compiled:
         room: Any = None
@@ -312,7 +311,7 @@ class PortableDriver(ReadinessDriver):
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError:
-                pass  # no TCP, or no connection any more: what follows will tell
+                pass  # not TCP, or not connected any more: the next operation will show that
         self.add(stream)
         return stream
 
