@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "cede"
 GLOSSARY = ROOT / "docs" / "glossary.md"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 PLACE = re.compile(r"`([\w/.]+)`: ((?:`[\w.]+`(?:, )?)+)")
 
 
@@ -106,6 +107,16 @@ def test_each_file_to_open_is_there() -> None:
     text = CONTRIBUTING.read_text()
     assert len(rows(text, "to change")) == 10
     assert list(unknown_files(text)) == []
+
+
+def gone(text: str) -> set[str]:
+    """Files of the package that a page names, by their paths below `src/cede`, and that are not there."""
+    return {path for path in re.findall(r"`(\w+/[\w/]+\.(?:py|pyx|pxd|h))`", text) if not (PACKAGE / path).is_file()}
+
+
+def test_each_file_of_the_architecture_page_is_there() -> None:
+    assert gone(ARCHITECTURE.read_text()) == set()
+    assert gone("`core/scheduler/kernel.py`, `core/task/awaitable.h` and `sync/waiters.py`") == {"core/task/awaitable.h", "sync/waiters.py"}
 
 
 @pytest.mark.parametrize("file", ["src/cede/core/kernel.py", "NOWHERE.md", "the file"])
