@@ -17,7 +17,7 @@ from cede.core.task.describe import frames_inside
 
 logger = logging.getLogger("asyncio")
 
-# Debug mode reports a task that still runs so many seconds after a request, if `loop.slow_cancel_duration` is None.
+# Debug mode reports a task that still runs PATIENCE seconds after a request, if `loop.slow_cancel_duration` is None.
 PATIENCE = 5.0
 
 

@@ -14,7 +14,7 @@ cdef class EpollDatagrams(ReadinessDatagrams):
     cdef size_t room
     cdef int most
     cdef int shared  # datagrams up to this size may share a message
-    cdef int barred  # in so many more batches the channel defers nothing
+    cdef int barred  # the number of batches in which the channel still defers nothing
     cdef int told(self) except -1
     cdef int send_by_method(self, object data, object address) except -1
 

@@ -193,8 +193,8 @@ cede_unpack_address(const unsigned char *packed, int size)
     return cede_make_address((const struct sockaddr *)&raw, (socklen_t)size);
 }
 
-/* What became of a connection attempt: 0 where there is a peer, the negated errno where it failed, 1 while nothing is known. An event may be
-   of an earlier state of the socket, so only one that has a peer is connected. */
+/* The outcome of a connection attempt: 0 if there is a peer, the negated errno if it failed, 1 while neither is known. An event may come from
+   an earlier state of the socket, so it is connected only if it has a peer. */
 static inline int
 cede_connected(int fd)
 {
@@ -211,7 +211,7 @@ cede_connected(int fd)
     return 0;
 }
 
-/* The sender of a received datagram. Those who write again get the same object again: nothing is formatted, nothing allocated. */
+/* The sender of a received datagram. A sender that is known already gets the same object again, without formatting or allocation. */
 static inline PyObject *
 cede_batch_sender(cede_batch *batch, int index)
 {
@@ -264,7 +264,7 @@ cede_number_text(PyObject *host, const char **text)
     return *text != NULL && length < INET6_ADDRSTRLEN && strlen(*text) == (size_t)length;
 }
 
-/* Writes `address` in the kernel's form. 0 where it is not spelt out in numbers (or is no address): the socket module decides then. */
+/* Writes `address` in the kernel's form. Returns 0 if it is not spelt out in numbers (or is no address): the socket module decides then. */
 static inline int
 cede_parse_address(int family, PyObject *address, cede_address *to)
 {
@@ -320,7 +320,7 @@ cede_raw_address(const cede_address *address)
     return PyBytes_FromStringAndSize((const char *)&address->raw, (Py_ssize_t)address->size);
 }
 
-/* 1 where the datagram was taken, or the negated errno. to: NULL for the peer of a connected socket. */
+/* Sends one datagram. Returns 1, or the negated errno. to: NULL for the peer of a connected socket. */
 static inline int
 cede_send_datagram(int fd, const void *data, Py_ssize_t size, const cede_address *to)
 {
@@ -329,8 +329,8 @@ cede_send_datagram(int fd, const void *data, Py_ssize_t size, const cede_address
     return sent < 0 ? -errno : 1;
 }
 
-/* The size up to which datagrams of that socket may share a message, 0 where none may: a kernel that does not know UDP_SEGMENT would
-   ignore it, and send them as one. */
+/* The size up to which datagrams of this socket may share a message; 0 if none may, because a kernel that does not know UDP_SEGMENT would
+   ignore it and send them as one. */
 static inline int
 cede_shares(int fd)
 {

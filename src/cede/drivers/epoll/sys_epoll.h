@@ -28,8 +28,8 @@ struct cede_timespec {
     int64_t nanoseconds;
 };
 
-/* libc's recv() and send() are places where a thread may be cancelled, which they prepare for at each call of a process with threads; these
-   never block, so the bare system calls do. A sanitizer knows only libc's. */
+/* libc's recv() and send() are cancellation points of threads, for which they prepare at each call in a process with threads. Our calls never
+   block, so the bare system calls are enough. A sanitizer knows only libc's. */
 #if defined(SYS_recvfrom) && defined(SYS_sendto) && !defined(__SANITIZE_ADDRESS__)
 static inline Py_ssize_t
 cede_recv(int fd, void *data, size_t size, int flags)
@@ -50,8 +50,8 @@ cede_send(int fd, const void *data, size_t size, int flags)
 /* What one receive takes at most; see SCRATCH. */
 #define CEDE_SCRATCH (256 * 1024)
 
-/* Room for the largest message, made before anything is taken from the system. Where memory is short it is the message's object: what was
-   taken is never without one. Nothing touches its pages until then. 0 where there is no memory for it. */
+/* Allocates room for the largest message before anything is received. If memory is short afterwards, this object becomes the message, so
+   received data always has one. Nothing touches its pages until then. Returns 0 if there is no memory for it. */
 static inline int
 cede_make_reserve(PyObject **reserve)
 {
@@ -71,13 +71,14 @@ cede_received(PyObject **reserve, const char *data, Py_ssize_t size)
         *reserve = NULL;
         memcpy(PyBytes_AS_STRING(fresh), data, (size_t)size);
         PyBytes_AS_STRING(fresh)[size] = 0;
-        Py_SET_SIZE((PyVarObject *)fresh, size); /* it lies in more memory than it needs, which nothing minds */
+        Py_SET_SIZE((PyVarObject *)fresh, size); /* the object keeps more memory than it needs, which does no harm */
     }
     return fresh;
 }
 
-/* The same, where messages of a size follow one another. The object of the message before is used again where nobody else holds it and the sizes agree: an echo, a
-   stream of blocks. Only for what the interpreter's own allocator would pass on to malloc. *last keeps it, for the next time. */
+/* The same, for messages of one size that follow one another, as of an echo or a stream of blocks: it reuses the object of the previous
+   message if nobody else holds it and the sizes agree. Only for sizes that the interpreter's own allocator passes on to malloc. *last keeps
+   the object for the next time. */
 #define CEDE_WORTH_KEEPING 512
 
 static inline PyObject *
@@ -90,7 +91,7 @@ cede_message(PyObject **last, PyObject **reserve, const char *data, Py_ssize_t s
             memcpy(PyBytes_AS_STRING(kept), data, (size_t)size);
             _Py_COMP_DIAG_PUSH
             _Py_COMP_DIAG_IGNORE_DEPR_DECLS
-            ((PyBytesObject *)kept)->ob_shash = -1; /* it was another value's */
+            ((PyBytesObject *)kept)->ob_shash = -1; /* the hash of the previous content */
             _Py_COMP_DIAG_POP
             return Py_NewRef(kept);
         }
@@ -103,7 +104,7 @@ cede_message(PyObject **last, PyObject **reserve, const char *data, Py_ssize_t s
     return cede_received(reserve, data, size);
 }
 
-/* timeout in seconds, below 0 for ever. Both variants round up: to wake before the time is to wake twice. */
+/* timeout in seconds, negative for ever. Both variants round up, because a sleep that ends early needs a second one. */
 static inline int
 cede_epoll_wait_fine(int epoll, struct epoll_event *events, int count, double timeout)
 {
@@ -136,16 +137,16 @@ cede_set_event(struct epoll_event *event, uint32_t mask, uint32_t generation, ui
     event->data.u64 = ((uint64_t)generation << 32) | fd;
 }
 
-/* EAGAIN and EWOULDBLOCK are one number on Linux; an interrupted call that took nothing is tried again like one that would block. */
+/* EAGAIN and EWOULDBLOCK are one number on Linux. An interrupted call that took nothing counts as one that would block: the caller retries. */
 static inline int
 cede_would_block(int code)
 {
     return code == EAGAIN || code == EINTR;
 }
 
-/* The descriptor inside a socket object, read where CPython keeps it: first behind the object's head. It is -1 once the socket
-   is closed or detached, whoever did that. Reading it costs nothing, so it is read before each use of the number; a call of
-   fileno() would cost 40 ns. Whether the field is where we think is checked when the module is imported (see driver.pyx). */
+/* The descriptor inside a socket object, read where CPython keeps it: right behind the object's head. It is -1 once anybody has closed
+   or detached the socket. Reading it costs nothing, so the driver reads it before each use of the number; a call of fileno() would cost
+   40 ns. waiter.pyx checks at import that the field is where this function reads it. */
 static inline int
 cede_socket_number(PyObject *sock)
 {
@@ -154,7 +155,7 @@ cede_socket_number(PyObject *sock)
     return fd;
 }
 
-/* Whether bytes flow through the socket, so that a part of them may be taken and the rest later; of a message the rest would be lost. */
+/* Whether the socket is a byte stream, so that a receive may take a part of the data; of a message the rest would be lost. */
 static inline int
 cede_is_stream(int fd)
 {
@@ -171,11 +172,11 @@ cede_set_nodelay(int fd)
     return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-/* From here on the copy takes long enough to let other threads run meanwhile. */
+/* From this size on, a copy takes long enough to let other threads run. */
 #define CEDE_LONG_SEND (64 * 1024)
 
-/* Puts bytes objects of a list into `vectors`, from number `at` on: until there is another thing in the list, or `room` vectors are full, or
-   *total is `most`. Returns the number of the first that was not put there. It is the whole of a `writelines` of many small pieces. */
+/* Puts the bytes objects of a list into `vectors`, from index `at` on, until the list has another kind of object, `room` vectors are full, or
+   *total is `most`. Returns the index of the first object that it left out. */
 static inline Py_ssize_t
 cede_offer_bytes(PyObject *list, struct iovec *vectors, Py_ssize_t at, Py_ssize_t room, Py_ssize_t *total, Py_ssize_t most)
 {
@@ -195,7 +196,7 @@ cede_offer_bytes(PyObject *list, struct iovec *vectors, Py_ssize_t at, Py_ssize_
     return at;
 }
 
-/* Bytes taken, 0 where there is no room, or the negated errno. The caller keeps `data` alive. */
+/* Sends. Returns the number of bytes taken, 0 if there is no room, or the negated errno. The caller keeps `data` alive. */
 static inline Py_ssize_t
 cede_send_some(int fd, const char *data, Py_ssize_t size)
 {
