@@ -64,12 +64,12 @@ MUTANTS: dict[str, list[tuple[str, str, str]]] = {
     "ends come late": [
         (
             "drivers/selector/streams.py",
-            "            self.driver.acted = True  # whoever sends from this loop has room again; and there may be more, or the end\n",
+            "            self.driver.acted = True  # a sender on this loop may have room again; and there may be more data, or the end\n",
             "",
         ),
         (
             "drivers/selector/pipes.py",
-            "        self.driver.acted = True  # there may be more, or the end\n",
+            "        self.driver.acted = True  # there may be more data, or the end\n",
             "",
         ),
     ],
