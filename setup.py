@@ -188,7 +188,7 @@ def bear_missing_tracebacks(generated: Path) -> None:
 
 def include_first() -> list[str]:
     """What each generated file includes before anything else: tracebacks then name the files that are installed."""
-    header = SRC / "cede/core/native/source_file.h"
+    header = SRC / "cede/core/native/prelude.h"
     return ["-include", str(header)] if header.exists() else []
 
 

@@ -505,6 +505,7 @@ def test_a_dead_program_frees_what_waited() -> None:
     script = """
 import asyncio, cede
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60  # this machine may be busy, and the first use of a name loads it
     kept = cede.Lock(), cede.Queue(1), cede.Event(), cede.Condition(), cede.Semaphore(0), cede.Barrier(2)
     lock, queue, event, condition, semaphore, barrier = kept
     async def under():

@@ -1,4 +1,4 @@
-"""What the runtime makes for itself has no door for anybody else, from the moment its module is loaded. See core/native/sealed.h."""
+"""What the runtime makes for itself has no door for anybody else, from the moment its module is loaded. See core/native/objects.h."""
 
 from __future__ import annotations
 

@@ -4,12 +4,12 @@ from cede.core.task.operation cimport begin
 from cede.sync.loop_bound cimport LoopBound
 from cede.sync.parking_lot cimport CompiledParkingLot, Waiting
 
-cdef extern from "deque.h":
+cdef extern from "ring.h":
     int prepare_deque "cede_prepare_deque"(object type) except -1
     int append "cede_deque_append"(object items, object item) except -1
     object popleft "cede_deque_popleft"(object items)
 
-cdef extern from "spare.h":
+cdef extern from "objects.h":
     object take_spare "cede_take_spare"(int kind)
     void keep_spare "cede_keep_spare"(int kind, object operation)
 

@@ -5,7 +5,7 @@ from cede.core.task.operation cimport begin
 from cede.sync.waitable cimport Waitable
 from cede.sync.parking_lot cimport Waiting, woken
 
-cdef extern from "spare.h":
+cdef extern from "objects.h":
     object take_spare "cede_take_spare"(int kind)
     void keep_spare "cede_keep_spare"(int kind, object operation)
 

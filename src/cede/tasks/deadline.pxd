@@ -4,7 +4,7 @@ from cede.core.scheduler.kernel cimport Kernel
 from cede.core.scheduler.task_kernel cimport TaskKernel
 from cede.core.scheduler.timers cimport TimerHandle
 
-cdef extern from "pool.h":
+cdef extern from "objects.h":
     """
     CEDE_POOL(deadline)
     """

@@ -11,7 +11,17 @@
 
 #include <Python.h>
 #include "call.h"
-#include "fairness.h"
+
+/* The door that fair loops put before whatever is awaited (coop.py). One of it exists; each family of awaitables has its address.
+
+   While no loop is fair an await pays one comparison with `loops`. */
+
+typedef struct {
+    Py_ssize_t loops;     /* how many open loops are fair */
+    int (*budget_exhausted)(void);   /* whether the running task has used up what it may do in this step */
+    void (*record_forced_yield)(void);   /* it gives way now */
+    void (*record_await)(void);  /* an await has ended */
+} cede_door;
 
 #if defined(__GNUC__) || defined(__clang__)
 #define CEDE_COLD __attribute__((cold, noinline))

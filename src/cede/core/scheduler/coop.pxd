@@ -2,7 +2,7 @@ from cede.core.native.call cimport current_frame, is_this_thread
 from cede.core.scheduler.kernel cimport Kernel
 cimport cython
 
-cdef extern from "fairness.h":
+cdef extern from "awaitable.h":
     ctypedef struct cede_door:
         Py_ssize_t loops
         int (*budget_exhausted)() noexcept

@@ -2,7 +2,7 @@
 cimport cython
 from cede.core.task.handle cimport Handle
 
-cdef extern from "pool.h":
+cdef extern from "objects.h":
     """
     CEDE_POOL(timer)
     """

@@ -5,7 +5,7 @@ from cede.core.task.handle cimport creation_stack
 from cede.core.scheduler.kernel cimport Kernel
 from cede.core.scheduler.timers cimport TimerHandle
 
-cdef extern from "pool.h":
+cdef extern from "objects.h":
     """
     CEDE_POOL(waking)
     """

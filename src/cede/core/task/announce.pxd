@@ -1,4 +1,4 @@
-cdef extern from "direct.h":
+cdef extern from "call.h":
     ctypedef struct cede_direct:
         pass
     int prepare "cede_prepare"(cede_direct *direct, object callable) except -1

@@ -1,7 +1,7 @@
 cimport cython
 from cede.core.task.handle cimport Runnable
 
-cdef extern from "attributes.h":
+cdef extern from "objects.h":
     int no_attributes "cede_no_attributes"(Py_ssize_t *before)
     int install_attributes "cede_install_attributes"(object kind, object example, Py_ssize_t *before) except -1
 

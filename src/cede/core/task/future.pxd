@@ -6,13 +6,13 @@ from cede.core.scheduler.coop cimport door
 from cede.core.task.handle cimport Runnable, creation_stack
 from cede.core.scheduler.kernel cimport Kernel
 
-cdef extern from "pool.h":
+cdef extern from "objects.h":
     """
     CEDE_POOL(future)
     """
     int pool_future "cede_pool_future"(object kind) except -1
 
-cdef extern from "finalizer.h":
+cdef extern from "objects.h":
     """
     CEDE_FINALIZER(future)
     """

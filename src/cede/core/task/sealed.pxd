@@ -1,2 +1,2 @@
-cdef extern from "sealed.h":
+cdef extern from "objects.h":
     int c_take_door "cede_take_door"(object kind, bint altogether) except -1

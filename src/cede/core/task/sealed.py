@@ -1,5 +1,5 @@
 # cython: auto_pickle=False
-"""Seal compiled classes, so that Python code cannot instantiate them: see sealed.h. Uncompiled, this does nothing."""
+"""Seal compiled classes, so that Python code cannot instantiate them: see objects.h. Uncompiled, this does nothing."""
 
 from __future__ import annotations
 

@@ -6,13 +6,13 @@ from cede.core.task.future cimport Future
 from cede.core.task.handle cimport Runnable
 from cede.core.scheduler.kernel cimport Kernel
 
-cdef extern from "pool.h":
+cdef extern from "objects.h":
     """
     CEDE_POOL(task)
     """
     int pool_task "cede_pool_task"(object kind) except -1
 
-cdef extern from "finalizer.h":
+cdef extern from "objects.h":
     """
     CEDE_FINALIZER(task)
     """

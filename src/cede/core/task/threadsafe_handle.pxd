@@ -1,6 +1,6 @@
 from cede.core.task.handle cimport Handle
 
-cdef extern from "pool.h":
+cdef extern from "objects.h":
     """
     CEDE_POOL(threadsafe)
     """
