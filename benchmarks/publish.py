@@ -27,6 +27,12 @@ README, PAGE = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
 FIVE = ("http.gather", "task.create", "net.protocol", "tls.requests", "install.import")
 """A service, a task, the network, TLS; and the one that cede loses."""
 
+DISTURBED = " ~"
+"""Behind such a figure, as on the page of the run."""
+
+BUSY = 0.2
+"""Where more of the measurements were disturbed, it has to be said loudly."""
+
 BEGIN, END = "<!-- measured: {} -->", "<!-- end of what was measured -->"
 
 
@@ -62,7 +68,11 @@ def where(result: dict[str, Any]) -> str:
     load = result["load"]
     disturbed = sum(cell["disturbed"] for row in result["rows"].values() for cell in row.values())
     whole = sum(len(cell["rounds"]) for row in result["rows"].values() for cell in row.values())
-    return said + f" Load of the machine before the run {load[0]:.1f}; {disturbed} of {whole} measurements were disturbed by other work."
+    said += f" Load of the machine before the run {load[0]:.1f}; "
+    said += f"{disturbed} of {whole} measurements were disturbed by other work (~: most of a figure's)."
+    if disturbed > whole * BUSY:
+        said += " **No quiet machine was to be had: other programs took most of both CPUs. Read ratios, and those with care.**"
+    return said
 
 
 def five(result: dict[str, Any]) -> str:
@@ -78,9 +88,14 @@ def five(result: dict[str, Any]) -> str:
         line = [f"{title}: {'requests a second of CPU' if metric is CAPACITY else metric.unit}"]
         for name in names:
             cell = measured[key].get(name)
-            line.append(number(cell.median(metric.key), metric) if cell else "")
+            line.append(number(cell.median(metric.key), metric) + DISTURBED * shaken(cell) if cell else "")
         table.append(line)
     return pipes(table)
+
+
+def shaken(cell: Cell) -> bool:
+    """Whether most of what a figure is made of was disturbed."""
+    return cell.disturbed * 2 > len(cell.samples) > 0
 
 
 def every(result: dict[str, Any]) -> str:

@@ -151,9 +151,13 @@ def test_the_readme_has_five_rows_of_one_result() -> None:
     assert [line.count("|") for line in lines] == [6] * 5
     assert lines[1] == "| `create_task` and await it: ns | 3,000 | 1,000 | 2,000 | 500 |"
     assert "| asyncio is imported already: ms |  | 1,000.00 |" in lines[4].replace("`import`, where ", "")
+    shaken = a_result()
+    shaken["rows"]["task.create"]["uvloop"]["disturbed"] = 2
+    assert "| 3,000 | 1,000 ~ | 2,000 | 500 |" in publish.five(shaken)
     assert publish.where(a_result()) == (
         "cede abc, CPython 3.14.8, Linux, a CPU, 2026-12-01, 3 rounds. Load of the machine before the run 0.2; "
-        "19 of 57 measurements were disturbed by other work."
+        "19 of 57 measurements were disturbed by other work (~: most of a figure's). "
+        "**No quiet machine was to be had: other programs took most of both CPUs. Read ratios, and those with care.**"
     )
 
 
@@ -186,3 +190,10 @@ def test_what_cannot_be_published_says_why(text: str, says: str, tmp_path: Path,
         publish.main([str(result)])
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", [publish.README, publish.PAGE], ids=lambda page: page.name)
+def test_what_is_published_is_what_was_measured(page: Path) -> None:
+    source = publish.source_of(page)
+    made = publish.published(source)[page]
+    assert made == page.read_text(encoding="utf-8"), f"python -m benchmarks.publish {source.relative_to(publish.ROOT)} writes it"
