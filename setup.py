@@ -1,12 +1,14 @@
 """Builds cede: which modules become C, and what happens where there is no C compiler.
 
-A module is compiled when a `.pxd` of the same name lies beside its `.py`; a `.pyx` always is. Nothing is listed by hand.
+A module is compiled when a `.pxd` of the same name lies beside its `.py`; a `.pyx` always is. Nothing is listed by hand. What is
+compiled is linked into a few shared objects (`OBJECTS`), which `cede.runner.loading` takes the modules from.
 `CEDE_PURE=1` asks for the plain Python install. Without a C compiler the plain install is made as well. Which of these happened is
 written into the installed package as `_build.json`, and `cede info` tells it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -17,6 +19,8 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -28,6 +32,8 @@ os.chdir(ROOT)  # every path below, and those inside the generated C, are relati
 SRC = Path("src")
 GENERATED_C = Path("build/cython")
 INCLUDE_DIRS = sorted({str(path.parent) for path in SRC.rglob("*.h")})
+MAIN_OBJECT = "cede._compiled"
+OBJECTS = {"cede._compiled_tls": "cede.net.tls.", "cede._compiled_extras": "cede.stackful."}  # the rest is in the main one
 LINUX_ONLY = "cede.drivers.epoll."  # how their names begin
 DIRECTIVES = {
     "language_level": 3,
@@ -137,7 +143,7 @@ class BuildPython(build_py):
 
 
 class BuildExtensions(build_ext):
-    """Turns the modules into C, then compiles them, several at a time."""
+    """Turns the modules into C, compiles each file that is new, several at a time, and links what belongs together."""
 
     def finalize_options(self) -> None:
         super().finalize_options()
@@ -147,26 +153,110 @@ class BuildExtensions(build_ext):
     def run(self) -> None:
         # Only here, when something is really built: pip asks for metadata several times before that.
         if self.extensions:
-            from Cython.Build import cythonize
-
-            # Cython looks at the sources alone: what was generated with other directives would stay.
-            stamp = GENERATED_C / "directives.json"
-            directives = json.dumps(DIRECTIVES)
-            generated = cythonize(
-                self.extensions,
-                build_dir=str(GENERATED_C),
-                include_path=[str(SRC)],
-                compiler_directives=DIRECTIVES,
-                force=not stamp.exists() or stamp.read_text() != directives,
-                nthreads=min(os.cpu_count() or 1, len(self.extensions)),
-            )
-            stamp.write_text(directives)
-            sources = {ext.name: ext.sources for ext in generated}
+            generated = generate(find_sources())
             for ext in self.extensions:
-                ext.sources = sources[ext.name]
-                for source in map(Path, ext.sources):
-                    bear_missing_tracebacks(source)
+                inside = {name: path for name, path in generated.items() if object_of(name) == ext.name}
+                elsewhere = {name: object_of(name) for name in generated if object_of(name) != ext.name} if ext.name == MAIN_OBJECT else {}
+                ext.sources = [*inside.values(), write_table(ext.name, list(inside), elsewhere)]
+                ext.py_limited_api = False
         super().run()
+
+    def build_extension(self, ext: Extension) -> None:
+        # setuptools would compile every file again when one has changed, one after the other: it only links what is compiled here.
+        names = {path: name for name, path in GENERATED.items()}
+        with ThreadPoolExecutor(self.parallel) as pool:
+            ext.extra_objects = list(pool.map(lambda source: self.compile_file(source, names.get(source), ext), sorted(ext.sources)))
+        ext.sources, ext.depends = [], list(ext.extra_objects)
+        super().build_extension(ext)
+
+    def compile_file(self, source: str, module: str | None, ext: Extension) -> str:
+        """The object file of one C file, from the last build where nothing that went into it has changed."""
+        [built] = self.compiler.object_filenames([source], output_dir=self.build_temp)
+        record = Path(built).with_suffix(".json")
+        headers = Path(built).with_suffix(".d")
+        # Two modules in one object may have the same last name.
+        macros = [("CYTHON_NO_PYINIT_EXPORT", "1"), (f"PyInit_{module.rpartition('.')[2]}", init_name(module))] if module else []
+        compiler = getattr(self.compiler, "compiler_so", ())
+        command = [*compiler, *map(str, macros), *ext.include_dirs, *ext.extra_compile_args, sys.version, source]
+        try:
+            if Path(built).exists() and json.loads(record.read_text()) == [command, *inputs(source, headers)]:
+                return built
+        except (OSError, ValueError):
+            pass  # never built, or not to its end
+        record.unlink(missing_ok=True)
+        headers.unlink(missing_ok=True)
+        self.compiler.compile(
+            [source],
+            output_dir=self.build_temp,
+            macros=macros,
+            include_dirs=ext.include_dirs,
+            debug=self.debug,
+            extra_preargs=["-MMD", "-MF", str(headers)] if self.compiler.compiler_type == "unix" else [],
+            extra_postargs=ext.extra_compile_args,
+        )
+        record.write_text(json.dumps([command, *inputs(source, headers)]))
+        return built
+
+
+def inputs(source: str, headers: Path) -> list[dict[str, str]]:
+    """The files that an object file is made of, and what was in them: as the compiler has listed them, or else every header there is."""
+    if headers.exists():
+        listed = shlex.split(headers.read_text().replace("\\\n", " "))[1:]
+    else:
+        listed = [source, *map(str, sorted(SRC.rglob("*.h")))]
+    return [{path: digest(path) for path in listed}]
+
+
+@cache
+def digest(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+GENERATED: dict[str, str] = {}  # module -> its C file, in this build
+
+
+def generate(sources: dict[str, Path]) -> dict[str, str]:
+    """The modules as C."""
+    from Cython.Build import cythonize
+
+    # Cython looks at the sources alone: what was generated with other directives would stay.
+    stamp = GENERATED_C / "directives.json"
+    directives = json.dumps(DIRECTIVES)
+    generated = cythonize(
+        [Extension(name, [str(path)], include_dirs=INCLUDE_DIRS) for name, path in sources.items()],
+        build_dir=str(GENERATED_C),
+        include_path=[str(SRC)],
+        compiler_directives=DIRECTIVES,
+        force=not stamp.exists() or stamp.read_text() != directives,
+        nthreads=min(os.cpu_count() or 1, len(sources)),
+    )
+    stamp.write_text(directives)
+    for extension in generated:
+        [GENERATED[extension.name]] = extension.sources
+        bear_missing_tracebacks(Path(GENERATED[extension.name]))
+    return GENERATED
+
+
+def object_of(module: str) -> str:
+    """The shared object that a module is linked into."""
+    return next((name for name, prefix in OBJECTS.items() if module.startswith(prefix)), MAIN_OBJECT)
+
+
+def init_name(module: str) -> str:
+    return "cede_init_" + module.replace("_", "_1").replace(".", "_0")
+
+
+def write_table(name: str, modules: list[str], elsewhere: dict[str, str]) -> str:
+    """The C file by which a shared object knows what is in it, and the main one what is in the others. See core/native/modules.h."""
+    lines = ["#include <Python.h>"]
+    lines += [f"PyObject *{init_name(module)}(void);" for module in modules]
+    lines += ["#define CEDE_MODULES " + " ".join(f'{{"{module}", {init_name(module)}}},' for module in modules)]
+    lines += ["#define CEDE_ELSEWHERE " + " ".join(f'{{"{module}", "{place}"}},' for module, place in elsewhere.items())]
+    lines += [f"#define CEDE_OBJECT {name.rpartition('.')[2]}", '#include "modules.h"', ""]
+    path = GENERATED_C / f"{name}.c"
+    if not path.exists() or path.read_text() != "\n".join(lines):
+        path.write_text("\n".join(lines))
+    return str(path)
 
 
 def bear_missing_tracebacks(generated: Path) -> None:
@@ -193,12 +283,12 @@ def include_first() -> list[str]:
 
 
 def extensions() -> list[Extension]:
-    headers = sorted(str(path) for path in SRC.rglob("*.h"))
     # The user's CFLAGS are repeated at the end, so that they win over ours.
-    flags = [*include_first(), "-O2", "-g0", *shlex.split(os.environ.get("CFLAGS", ""))]
+    flags = [*include_first(), "-O2", "-g0", "-fvisibility=hidden", *shlex.split(os.environ.get("CFLAGS", ""))]
     return [
-        Extension(name, [str(path)], include_dirs=INCLUDE_DIRS, depends=headers, extra_compile_args=flags)
-        for name, path in find_sources().items()
+        Extension(name, [], include_dirs=INCLUDE_DIRS, extra_compile_args=flags)
+        for name in (MAIN_OBJECT, *OBJECTS)
+        if any(object_of(module) == name for module in find_sources())
     ]
 
 

@@ -86,6 +86,7 @@ def test_version() -> None:
 
 def test_a_missing_record_is_worked_out(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(build, "PACKAGE", tmp_path)
+    monkeypatch.setattr(build, "compiled_modules", dict)
     assert build.look().mode == "pure"
     assert not build.look().asked_for
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -123,13 +124,18 @@ def test_the_source_archive_has_every_source(tmp_path: Path) -> None:
 
 @pytest.fixture
 def toy(tmp_path: Path) -> Path:
-    """A package of one compiled module with a C header, built by cede's own setup.py."""
+    """A package of three compiled modules, two of one name, with a C header; built by cede's own setup.py, and loaded as cede is."""
     pytest.importorskip("Cython", reason="this environment has no Cython, so nothing can be compiled")
     project = copy_project(tmp_path / "toy", sources=False)
     files = {
-        "__init__.py": "",
+        "__init__.py": "from cede.runner import loading",
         "_version.py": "__version__ = '0'",
         "core/__init__.py": "",
+        "core/interpreters.py": "def refuse_where_compiled(): pass",
+        "core/native/modules.h": (ROOT / "src/cede/core/native/modules.h").read_text(),
+        "runner/__init__.py": "",
+        "runner/loading.py": (ROOT / "src/cede/runner/loading.py").read_text(),
+        "runner/sealing.py": "def seal(module): pass",
         "core/fast.h": "static inline int times(int n) { return 3 * n; }",
         "core/fast.pxd": """
             cdef extern from "fast.h":
@@ -146,6 +152,7 @@ def toy(tmp_path: Path) -> Path:
             """,
         "net/__init__.py": "",
         "net/user.pyx": "from cede.core.fast cimport Fast, times\ndef go(Fast f): return f.go(2), times(4)",
+        "net/fast.pyx": "WHO = 'net'",
         "net/plain.py": "COMPILED = False",
     }
     for name, text in files.items():
@@ -166,8 +173,8 @@ def test_what_has_a_pxd_is_compiled_and_builds_again_in_no_time(toy: Path, tmp_p
     wheel = install(toy, tmp_path / "target", **quick)
     assert "none-any" not in wheel.name
     assert json.loads((tmp_path / "target/cede/_build.json").read_text())["mode"] == "compiled"
-    code = "from cede.core import fast; from cede.net import user; print(fast.COMPILED, user.go(fast.Fast()))"
-    assert ask(tmp_path / "target", code) == "True (6, 12)"
+    code = "from cede.core import fast; from cede.net import user, fast as other; print(fast.COMPILED, user.go(fast.Fast()), other.WHO)"
+    assert ask(tmp_path / "target", code) == "True (6, 12) net"
     names = zipfile.ZipFile(wheel).namelist()
     assert {"cede/core/fast.pxd", "cede/core/fast.h", "cede/core/fast.py", "cede/net/user.pyx"} <= set(names)  # tracebacks show their lines
     assert not [name for name in names if name.endswith(".c")]
@@ -188,10 +195,35 @@ def test_what_has_a_pxd_is_compiled_and_builds_again_in_no_time(toy: Path, tmp_p
     # A module that is no longer to be compiled: its extension would shadow it.
     (toy / "src/cede/core/fast.pxd").unlink()
     (toy / "src/cede/net/user.pyx").unlink()
+    (toy / "src/cede/net/fast.pyx").unlink()
     (toy / "src/cede/core/fast.py").write_text("COMPILED = False")
     shutil.rmtree(tmp_path / "target")
     install(toy, tmp_path / "target", **quick)
     assert ask(tmp_path / "target", "from cede.core import fast; print(fast.COMPILED)") == "False"
+
+
+def compiled(told: str) -> set[str]:
+    """The C files that a build has compiled."""
+    return set(re.findall(r"-c \S*build/cython/src/cede/(\S+)\.c\b", told))
+
+
+def test_what_has_not_changed_is_not_compiled_again(toy: Path, tmp_path: Path) -> None:
+    quick = {"CFLAGS": "-O0"}
+    everything = {"core/fast", "net/user", "net/fast"}
+    assert compiled(build_wheel(toy, **quick)[0].stdout) == everything
+
+    def after(file: str, text: str, **env: str) -> set[str]:
+        (toy / "src/cede" / file).write_text(text)
+        return compiled(build_wheel(toy, **env)[0].stdout)
+
+    assert after("net/fast.pyx", "WHO = 'changed'", **quick) == {"net/fast"}
+    assert after("net/plain.py", "COMPILED = None", **quick) == set()
+    assert after("core/fast.h", "static inline int times(int n) { return 7 * n; }", **quick) == {"core/fast", "net/user"}
+    assert after("core/fast.h", "static inline int times(int n) { return 7 * n; }", **quick) == set()  # touched
+    assert after("net/plain.py", "", CFLAGS="-O1") == everything
+    install(toy, tmp_path / "target", CFLAGS="-O1")
+    code = "from cede.net import fast, user; from cede.core.fast import Fast; print(fast.WHO, user.go(Fast()))"
+    assert ask(tmp_path / "target", code) == "changed (14, 28)"
 
 
 @pytest.mark.parametrize(
@@ -271,6 +303,23 @@ def test_an_import_alone_says_nothing(uncompiled: Path) -> None:
     environ = environment(PYTHONPATH=str(uncompiled))
     done = subprocess.run([sys.executable, "-c", "import cede"], env=environ, capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
+
+
+def test_it_runs_out_of_an_archive(uncompiled: Path, tmp_path: Path) -> None:
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", root_dir=uncompiled)
+    code = "import asyncio, cede; print(cede.run(asyncio.sleep(0, 5)))"
+    environ = environment(PYTHONPATH=packed)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "5\n"), done.stderr
+    assert done.stderr.startswith("cede: running uncompiled, and slower (no C compiler")  # as the record inside says
+
+
+def test_tools_that_collect_imports_see_the_shared_objects() -> None:
+    """PyInstaller and its like read statements; the objects are imported by name."""
+    objects = set(re.findall(r'"cede\.(_compiled\w*)"', (ROOT / "setup.py").read_text()))
+    assert len(objects) == 3
+    said = next(line for line in (ROOT / "src/cede/runner/loading.py").read_text().splitlines() if "from cede import" in line)
+    assert objects == set(re.findall(r"_compiled\w*", said))
 
 
 @pytest.mark.parametrize(

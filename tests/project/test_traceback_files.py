@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import cede
+from cede.core import build
 
 HOME = Path(cede.__file__).parent
 
@@ -141,8 +142,8 @@ def test_a_changed_folder_changes_nothing(decoys: Path) -> None:
 
 
 def test_the_sources_are_installed() -> None:
-    for path in HOME.rglob("*.so"):
-        base = path.with_name(path.name.partition(".")[0])
+    for name in build.compiled_modules():
+        base = HOME.joinpath(*name.split(".")[1:])
         assert base.with_suffix(".py").exists() or base.with_suffix(".pyx").exists()
 
 

@@ -85,6 +85,34 @@ def test_an_import_loads_no_part_of_the_loop() -> None:
     assert not tell("import json, sys, cede; print(json.dumps([name for name in sys.modules if name.startswith('cede.core.scheduler.')]))")
 
 
+ENTERED_BY_A_CALL = ("net.server.server", "net.datagram.transport", "net.pipe.read_pipe", "process.transport", "net.tls.transport")
+
+
+def test_a_loop_loads_no_room_that_nobody_has_entered() -> None:
+    program = f"""
+        import asyncio, json, sys
+        import cede
+        cede.run(asyncio.sleep(0))
+        print(json.dumps([room for room in {ENTERED_BY_A_CALL} if f"cede.{{room}}" in sys.modules]))
+    """
+    assert tell(program) == []
+
+
+def test_a_server_with_tls_has_all_it_needs_before_it_accepts() -> None:
+    """At the first connection there may be no descriptor left to read a module with."""
+    program = """
+        import asyncio, json, ssl, sys
+        import cede
+        async def main():
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
+            server.close()
+            return "cede.net.tls.transport" in sys.modules
+        print(json.dumps(cede.run(main())))
+    """
+    assert tell(program) is True
+
+
 # --- how names are looked at -----------------------------------------------------------------------------------------------------
 
 

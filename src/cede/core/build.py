@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib.machinery
 import json
 import platform
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cede.core.notice import Notice
 
@@ -32,13 +32,22 @@ class Build:
         return ASKED_FOR in self.reason
 
 
+def compiled_modules() -> dict[str, str]:
+    """Compiled module -> the shared object that it is in."""
+    try:
+        places: dict[str, str] = import_module("cede._compiled").places
+    except ModuleNotFoundError:
+        return {}
+    return places
+
+
 def look() -> Build:
     """The build of the package this file belongs to."""
-    suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
-    extensions = sum(1 for path in PACKAGE.rglob("*") if path.name.endswith(suffixes))
+    extensions = len(compiled_modules())
+    loader: Any = __spec__.loader
     try:
-        record = json.loads((PACKAGE / "_build.json").read_text())
-    except FileNotFoundError:
+        record = json.loads(loader.get_data(str(PACKAGE / "_build.json")))  # out of an archive, too
+    except OSError:
         record = {"mode": "compiled" if extensions else "pure", "reason": "run from the source tree, not installed"}
     return Build(record["mode"], record["reason"], extensions)
 
@@ -63,5 +72,5 @@ def tell_uncompiled() -> None:
     made = look()
     if made.asked_for:
         return
-    reason = made.reason or f"its compiled modules are not for Python {platform.python_version()} here"
+    reason = made.reason or f"its compiled modules are not for Python {platform.python_version()} here, or in an archive"
     _uncompiled.say(f"running uncompiled, and slower ({reason}): {advice(made)}; CEDE_QUIET=1 silences this")

@@ -7,10 +7,8 @@ ended: so a sub-interpreter is refused before anything compiled is loaded.
 
 from __future__ import annotations
 
-import os
 import threading
 from importlib import import_module
-from importlib.machinery import EXTENSION_SUFFIXES
 
 
 def in_main_interpreter() -> bool:
@@ -25,11 +23,8 @@ def in_main_interpreter() -> bool:
 
 
 def refuse_where_compiled() -> None:
-    """Raises ImportError in a sub-interpreter, if this install is compiled."""
-    if in_main_interpreter():
-        return
-    folder = os.path.dirname(__file__)
-    if any(os.path.exists(os.path.join(folder, "scheduler", "kernel" + suffix)) for suffix in EXTENSION_SUFFIXES):
+    """To be called where this install is compiled. Raises ImportError in a sub-interpreter."""
+    if not in_main_interpreter():
         raise ImportError(
             "cede is compiled here, and compiled it runs in the main interpreter only, not in a sub-interpreter: "
             "import it there, use asyncio's own loop here, or install cede uncompiled "

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from cede.loop.mixin import LoopMixin
 from cede.loop.serving import remove_stale_socket, set_reuse_port
-from cede.net.datagram.transport import DatagramTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +47,8 @@ class DatagramsMixin(LoopMixin):
             warnings.warn("reuse_address has no effect, and is gone from asyncio: leave it out", DeprecationWarning, stacklevel=2)
         if removed:
             raise TypeError(f"create_datagram_endpoint() got an unexpected keyword argument {next(iter(removed))!r}")
+        from cede.net.datagram.transport import DatagramTransport
+
         target = None
         made_here = sock is None
         if sock is not None:

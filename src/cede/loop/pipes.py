@@ -6,8 +6,6 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.mixin import LoopMixin
-from cede.net.pipe.read_pipe import ReadPipeTransport
-from cede.net.pipe.write_pipe import WritePipeTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,16 +21,20 @@ class PipesMixin(LoopMixin):
 
         Raises ValueError for what is no pipe, socket or character device, RuntimeError where its descriptor is in use.
         """
-        return await self._connect_pipe(ReadPipeTransport, protocol_factory, pipe)
+        from cede.net.pipe.read_pipe import ReadPipeTransport
+
+        return await self._connect_pipe("Read", ReadPipeTransport, protocol_factory, pipe)
 
     async def connect_write_pipe(self, protocol_factory: Callable[[], Any], pipe: Any) -> tuple[Any, Any]:  # type: ignore[override]
         """Write to `pipe`, a file object that the transport owns from now on; return ``(transport, protocol)``.
 
         Raises ValueError for what is no pipe, socket or character device, RuntimeError where its descriptor is in use.
         """
-        return await self._connect_pipe(WritePipeTransport, protocol_factory, pipe)
+        from cede.net.pipe.write_pipe import WritePipeTransport
 
-    async def _connect_pipe(self, kind: Any, protocol_factory: Callable[[], Any], pipe: Any) -> tuple[Any, Any]:
+        return await self._connect_pipe("Write", WritePipeTransport, protocol_factory, pipe)
+
+    async def _connect_pipe(self, end: str, kind: Any, protocol_factory: Callable[[], Any], pipe: Any) -> tuple[Any, Any]:
         self._check_closed()
         protocol = protocol_factory()
         waiter = self.new_waiter(pipe)
@@ -43,6 +45,5 @@ class PipesMixin(LoopMixin):
             transport.close()
             raise
         if self._debug:
-            end = "Read" if kind is ReadPipeTransport else "Write"
             logger.debug("%s pipe %r connected: (%r, %r)", end, transport._fileno, transport, protocol)
         return transport, protocol

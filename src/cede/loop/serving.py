@@ -10,13 +10,17 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cede.loop.mixin import LoopMixin
+from cede.loop.streaming import need_tls
 from cede.net import happy_eyeballs
-from cede.net.server.limits import WINDOW, Limits
-from cede.net.server.server import Server
+from cede.net.server.idle import WINDOW
 from cede.net.tls import options as tls_options
+
+if TYPE_CHECKING:
+    from cede.net.server.limits import Limits
+    from cede.net.server.server import Server
 
 logger = logging.getLogger("asyncio")
 
@@ -100,6 +104,8 @@ class ServingMixin(LoopMixin):
         arguments that make no sense together.
         """
         self._check_closed()
+        from cede.net.server.limits import Limits
+
         limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window, min_write_rate, write_rate_window)
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         given = sock is not None
@@ -214,6 +220,8 @@ class ServingMixin(LoopMixin):
         together.
         """
         self._check_closed()
+        from cede.net.server.limits import Limits
+
         limits = Limits(max_connections, first_byte_timeout, min_read_rate, read_rate_window, min_write_rate, write_rate_window)
         _check_tls_arguments(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         given = sock is not None
@@ -252,6 +260,8 @@ class ServingMixin(LoopMixin):
     ) -> Server:
         for sock in sockets:
             sock.setblocking(False)
+        from cede.net.server.server import Server
+
         server = Server(
             self,
             sockets,
@@ -279,6 +289,8 @@ def _check_tls_arguments(ssl: Any, handshake: float | None, shutdown: float | No
     if isinstance(ssl, bool):
         raise TypeError("ssl argument must be an SSLContext or None")
     tls_options.refuse_without_tls(ssl, handshake, shutdown)
+    if ssl is not None:
+        need_tls()  # now: when the first connection is accepted there may be no descriptors left
 
 
 def _bind_unix(path: Any) -> socket.socket:

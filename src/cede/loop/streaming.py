@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.mixin import LoopMixin
-from cede.net.stream.metered import MeteredTransport
 from cede.net.stream.transport import StreamTransport
 from cede.net.tls import options as tls_options
 from cede.net.tls.unread_plaintext import hand_over, reader_of, refuse_unread
@@ -36,7 +35,7 @@ class StreamingMixin(LoopMixin):
         """A transport for `protocol` over the connected, non-blocking `sock`; `waiter` is set when the protocol may use
         it.
         """
-        kind = StreamTransport if server is None or not server._metered else MeteredTransport
+        kind = StreamTransport if server is None else server._kind
         if not ssl:
             return kind(self, sock, protocol, waiter, extra, server)  # type: ignore[arg-type]
         tls, lower_protocol = need_tls()

@@ -7,8 +7,6 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from cede.loop.mixin import LoopMixin
-from cede.process.spawn import check_options, spawn
-from cede.process.transport import SubprocessTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +73,9 @@ class ChildrenMixin(LoopMixin):
         stderr: Any,
         options: dict[str, Any],
     ) -> tuple[Any, Any]:
+        from cede.process.spawn import check_options, spawn
+        from cede.process.transport import SubprocessTransport
+
         self._check_closed()
         check_options(options)
         protocol = protocol_factory()

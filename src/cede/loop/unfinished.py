@@ -13,7 +13,6 @@ import sys
 import threading
 import traceback
 from concurrent.futures import thread as pool_module
-from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -31,15 +30,15 @@ class Cut:
         self.lines = where_waits(generator)
 
 
-@dataclass
 class Unfinished:
     """What was still at work."""
 
-    tasks: list[Any] = field(default_factory=list)
-    threads: list[threading.Thread] = field(default_factory=list)
-    transports: list[Any] = field(default_factory=list)
-    generators: list[Cut] = field(default_factory=list)
-    pools: list[Any] = field(default_factory=list)
+    def __init__(self, tasks: Any = (), threads: Any = (), transports: Any = (), generators: Any = (), pools: Any = ()) -> None:
+        self.tasks: list[Any] = list(tasks)
+        self.threads: list[threading.Thread] = list(threads)
+        self.transports: list[Any] = list(transports)
+        self.generators: list[Cut] = list(generators)
+        self.pools: list[Any] = list(pools)
 
     def __bool__(self) -> bool:
         return bool(self.tasks or self.threads or self.transports or self.generators or self.pools)

@@ -13,6 +13,7 @@ import time
 import weakref
 from typing import Any
 
+from cede.core.task import describe
 from cede.core.task.describe import frames_inside
 
 logger = logging.getLogger("asyncio")
@@ -22,7 +23,7 @@ PATIENCE = 5.0
 
 
 # A request that comes from a file below this folder is shown without its place.
-OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__))) + os.sep
+OURS = os.path.dirname(os.path.dirname(os.path.dirname(describe.__file__))) + os.sep
 
 
 def line_of(code: Any, instruction: int) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+# Seconds over which a peer's pace is averaged, if the server does not say otherwise.
+WINDOW = 5.0
+
 
 def waits_for_data(protocol: Any) -> bool:
     """Whether nothing happens on this connection until the peer sends something.

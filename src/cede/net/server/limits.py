@@ -18,7 +18,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cede.net.server.idle import waits_for_data
+from cede.net.server.idle import WINDOW, waits_for_data
 
 try:
     import fcntl
@@ -31,9 +31,6 @@ else:
 
 if TYPE_CHECKING:
     from cede.net.server.server import Server
-
-# Seconds over which a peer's pace is averaged.
-WINDOW = 5.0
 
 
 @dataclass(frozen=True)
