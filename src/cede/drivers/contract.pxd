@@ -77,6 +77,8 @@ cdef class Acceptor(Channel):
 cdef class Driver(DriverPort):
     cpdef int attach(self, object kernel) except -1
     cpdef int wakeup_fd(self) except -2
+    cpdef object make_socket(self, int family, int kind, int proto)
+    cpdef object resolve(self, object host, object port, int family, int kind, int proto, int flags)
     cpdef Stream open_stream(self, object sock, Sink sink)
     cpdef DatagramChannel open_datagrams(self, object sock, Sink sink)
     cpdef Stream open_pipe(self, object pipe, Sink sink, bint reading)

@@ -3,6 +3,9 @@
 The contract is completion-shaped: "receive from this until I say stop", "take these bytes", "accept here". The driver then delivers the
 result. It may learn that from epoll, from a ring or from a simulated network: no transport makes a system call, and none hears of
 readiness.
+The driver also makes the sockets and resolves the names.
+
+A driver that speaks C is written like this. One in plain Python is a plain object: see python_driver.py.
 
 Invariants
 ----------
@@ -29,10 +32,14 @@ Invariants
 
 from __future__ import annotations
 
+import socket
 import weakref
 from typing import Any
 
 from cede.core.scheduler.ports import AfterStep, DriverPort
+
+# Sockets are born non-blocking where the system knows how, which spares a call.
+NON_BLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
 
 
 class Sink(AfterStep):
@@ -303,6 +310,17 @@ class Driver(DriverPort):
         with the bytes that it read, if its attribute `signal_sink` is not None.
         """
         raise NotImplementedError
+
+    def make_socket(self, family: int, kind: int, proto: int) -> Any:
+        """A new non-blocking socket. Raises OSError."""
+        sock = socket.socket(family=family, type=kind | NON_BLOCKING, proto=proto)
+        if not NON_BLOCKING:
+            sock.setblocking(False)
+        return sock
+
+    def resolve(self, host: Any, port: Any, family: int, kind: int, proto: int, flags: int) -> Any:
+        """What ``socket.getaddrinfo`` would say, or an awaitable of that; None: the system is asked, on a thread."""
+        return None
 
     def open_stream(self, sock: Any, sink: Sink) -> Stream:
         """Take over `sock`, connected and non-blocking. It is paused at first, and never delays small writes (TCP_NODELAY).

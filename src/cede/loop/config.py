@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from cede.core.scheduler.coop import limit_of
+from cede.core.scheduler.ports import DriverPort
 from cede.core.task.factory import stock_task_factory
 
 NAMES = ("epoll", "selector")
@@ -39,6 +40,15 @@ def make_driver(name: str | None = None) -> Any:
     from cede.drivers.selector.driver import SelectorDriver
 
     return SelectorDriver()
+
+
+def as_driver(driver: Any) -> Any:
+    """`driver`, in a shell where it is a plain object. Raises TypeError for what is no driver."""
+    if isinstance(driver, DriverPort):
+        return driver
+    from cede.drivers.python_driver import shell_of  # seldom used, so loaded when it is
+
+    return shell_of(driver)
 
 
 def driver_names() -> list[str]:

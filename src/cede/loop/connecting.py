@@ -138,13 +138,13 @@ class ConnectingMixin(LoopMixin):
                 raise ValueError("path and sock can not be specified at the same time")
             path = os.fspath(path)
             made_here = True
-            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            made: Any = self.driver.make_socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)
             try:
-                sock.setblocking(False)
-                await self.sock_connect(sock, path)
+                await self.sock_connect(made, path)
             except BaseException:
-                sock.close()
+                made.close()
                 raise
+            sock = made
         elif sock is None:
             raise ValueError("no path and sock were specified")
         elif sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:

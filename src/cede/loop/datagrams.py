@@ -99,14 +99,13 @@ class DatagramsMixin(LoopMixin):
         first_error: OSError | None = None
         try:
             for (use_family, use_proto), (local_address, remote_address) in pairs:
-                sock = None
+                sock: Any = None
                 try:
-                    sock = socket.socket(use_family, socket.SOCK_DGRAM, use_proto)
+                    sock = self.driver.make_socket(use_family, socket.SOCK_DGRAM, use_proto)
                     if reuse_port:
                         set_reuse_port(sock)
                     if allow_broadcast:
                         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-                    sock.setblocking(False)
                     if local:
                         sock.bind(local_address)
                     if remote and not allow_broadcast:

@@ -13,7 +13,7 @@ from cede.core.scheduler.coop import Budget
 from cede.core.scheduler.kernel import COMPILED, Kernel
 from cede.core.scheduler.python_ports import clock_port, order_port
 from cede.loop.asyncgens import AsyncgensMixin
-from cede.loop.config import choose_limit, choose_task_factory, make_driver
+from cede.loop.config import as_driver, choose_limit, choose_task_factory, make_driver
 from cede.loop.connecting import ConnectingMixin
 from cede.loop.datagrams import DatagramsMixin
 from cede.loop.exception_handler import FailuresMixin
@@ -58,7 +58,8 @@ class EventLoop(  # type: ignore[misc]
 ):
     """An asyncio event loop with cede's own kernel, tasks, futures and transports.
 
-    driver: how it meets the world, or the name of that; by default the one that `cede.new_event_loop()` would choose.
+    driver: how it meets the world, or the name of that; by default the one that `cede.new_event_loop()` would choose. Any object with the
+    methods that `cede.drivers.python_driver` lists will do.
     tasks, fair: whose tasks it makes, and how many awaits these may do in a step, as `cede.new_event_loop()` takes it.
     clock, order: who says what time it is, and in which order the work of a turn runs; see `cede.core.scheduler.python_ports`.
     """
@@ -117,6 +118,8 @@ class EventLoop(  # type: ignore[misc]
         if driver is None or isinstance(driver, str):
             # Not before there is a loop: where both are garbage the collector sees the older one first, and the loop closes the driver.
             driver = make_driver(driver)
+        else:
+            driver = as_driver(driver)
         SocketTransfer.__init__(self, driver, order, clock)
         driver.attach(self)
         self._task_factory = task_factory

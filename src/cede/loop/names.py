@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from inspect import isawaitable
 from typing import Any
 
 from cede.core.task.wrap import wrap_future
@@ -33,6 +34,9 @@ class NamingMixin(LoopMixin):
         if answer is not None:
             return answer
         resolver.check_host(host)
+        told: Any = self.driver.resolve(host, port, family, type, proto, flags)
+        if told is not None:
+            return list(await told if isawaitable(told) else told)
         answer = resolver.answer_in_place(host, port, family, type, proto, flags)
         if answer is not None:
             return answer

@@ -165,7 +165,7 @@ class ServingMixin(LoopMixin):
         """A bound socket; None where this machine does not have the address or its family."""
         family, kind, proto, _, address = info
         try:
-            sock = socket.socket(family, kind, proto)
+            sock: socket.socket = self.driver.make_socket(family, kind, proto)
         except OSError:
             if self._debug:
                 logger.warning("create_server() failed to create socket.socket(%r, %r, %r)", family, kind, proto, exc_info=True)
@@ -228,7 +228,7 @@ class ServingMixin(LoopMixin):
         if path is not None:
             if sock is not None:
                 raise ValueError("path and sock can not be specified at the same time")
-            sock = _bind_unix(os.fspath(path))
+            sock = _bind_unix(self.driver, os.fspath(path))
         elif sock is None:
             raise ValueError("path was not specified, and no sock specified")
         elif sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
@@ -293,8 +293,8 @@ def _check_tls_arguments(ssl: Any, handshake: float | None, shutdown: float | No
         need_tls()  # now: when the first connection is accepted there may be no descriptors left
 
 
-def _bind_unix(path: Any) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _bind_unix(driver: Any, path: Any) -> socket.socket:
+    sock: socket.socket = driver.make_socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)
     try:
         remove_stale_socket(path)
         sock.bind(path)

@@ -21,7 +21,8 @@ _PLAIN = socket.socket
 _INTERNET = {socket.AF_INET, getattr(socket, "AF_INET6", socket.AF_INET)}
 
 # The property of socket.socket makes an enumeration member of the number each time.
-_family_of = vars(_PLAIN.__mro__[1])["family"].__get__
+_NATIVE: Any = _PLAIN.__mro__[1]
+_family_of = vars(_NATIVE)["family"].__get__
 
 
 class SocketsMixin(LoopMixin):
@@ -73,7 +74,7 @@ class SocketsMixin(LoopMixin):
             self._check_sock(sock)
         else:
             self._check_closed()
-        family = _family_of(sock)
+        family = _family_of(sock) if isinstance(sock, _NATIVE) else sock.family
         if family in _INTERNET and not is_numeric(address, family):
             return self._connect_by_name(sock, address)
         return self.driver.op_connect(sock, address)

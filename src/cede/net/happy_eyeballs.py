@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from cede.net.resolver.resolver import AddressInfo
 
 
-# Sockets are born non-blocking where the system knows how, which spares a call.
-NON_BLOCKING = getattr(socket, "SOCK_NONBLOCK", 0)
-
-
 def refuse_tls_socket(sock: Any) -> None:
     """Raises TypeError for an ``ssl.SSLSocket``: TLS is done above the socket here, on plain ones."""
     try:
@@ -55,12 +51,10 @@ async def connect_one(loop: Any, info: AddressInfo, local_infos: Sequence[Addres
     """
     family, kind, proto, _, address = info
     try:
-        sock = socket.socket(family=family, type=kind | NON_BLOCKING, proto=proto)
+        sock: Any = loop.driver.make_socket(family, kind, proto)
     except OSError as error:
         return error.with_traceback(None)
     try:
-        if not NON_BLOCKING:
-            sock.setblocking(False)
         if local_infos is not None:
             _bind_local(sock, family, local_infos)
         await loop.sock_connect(sock, address)
@@ -71,7 +65,7 @@ async def connect_one(loop: Any, info: AddressInfo, local_infos: Sequence[Addres
     except BaseException:
         sock.close()
         raise
-    return sock
+    return sock  # type: ignore[no-any-return]
 
 
 async def connect_in_turn(
