@@ -11,7 +11,7 @@ from typing import Any
 
 from cede.core.scheduler.coop import Budget
 from cede.core.scheduler.kernel import COMPILED, Kernel
-from cede.core.scheduler.python_ports import clock_port, order_port
+from cede.core.scheduler.python_ports import check_inbox, check_offload, clock_port, order_port
 from cede.loop.asyncgens import AsyncgensMixin
 from cede.loop.config import as_driver, choose_limit, choose_task_factory, make_driver
 from cede.loop.connecting import ConnectingMixin
@@ -61,7 +61,8 @@ class EventLoop(  # type: ignore[misc]
     driver: how it meets the world, or the name of that; by default the one that `cede.new_event_loop()` would choose. Any object with the
     methods that `cede.drivers.python_driver` lists will do.
     tasks, fair: whose tasks it makes, and how many awaits these may do in a step, as `cede.new_event_loop()` takes it.
-    clock, order: who says what time it is, and in which order the work of a turn runs; see `cede.core.scheduler.python_ports`.
+    clock, order, inbox, offload: who says what time it is, in which order the work of a turn runs, keeps what other threads post, and calls
+    what is not for the loop's thread; see `cede.core.scheduler.python_ports`.
     """
 
     # A loop has a dictionary as well, for whatever a program hangs on it. While that stays empty the interpreter looks a method up
@@ -80,6 +81,8 @@ class EventLoop(  # type: ignore[misc]
         "_given_executors",
         "_home_pid",
         "_name_pool",
+        "_offload",
+        "_offloaded",
         "_ready_to_close",
         "_remembered",
         "_servers",
@@ -97,6 +100,8 @@ class EventLoop(  # type: ignore[misc]
         fair: bool | int | None = None,
         clock: Any = None,
         order: Any = None,
+        inbox: Any = None,
+        offload: Any = None,
     ) -> None:
         self._asyncgens_shutdown_called = False
         self._default_executor = None
@@ -114,13 +119,16 @@ class EventLoop(  # type: ignore[misc]
             tell_uncompiled()
         task_factory = choose_task_factory(tasks)
         limit = choose_limit(fair)
-        clock, order = clock_port(clock), order_port(order)  # what is refused is refused before a driver is made
+        # What is refused is refused before a driver is made.
+        clock, order, inbox = clock_port(clock), order_port(order), check_inbox(inbox)
+        self._offload = check_offload(offload)
+        self._offloaded = {}
         if driver is None or isinstance(driver, str):
             # Not before there is a loop: where both are garbage the collector sees the older one first, and the loop closes the driver.
             driver = make_driver(driver)
         else:
             driver = as_driver(driver)
-        SocketTransfer.__init__(self, driver, order, clock)
+        SocketTransfer.__init__(self, driver, order, clock, inbox)
         driver.attach(self)
         self._task_factory = task_factory
         self._budget = Budget(self, limit) if limit else None

@@ -10,6 +10,7 @@ import traceback
 import warnings
 import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Future as ThreadFuture
 from typing import TYPE_CHECKING, Any
 
 from cede.core.interpreters import DAEMONS
@@ -58,6 +59,8 @@ class ExecutorMixin(LoopMixin):
             executor = self._default_executor
             if self._executor_shutdown_called:
                 raise RuntimeError("Executor shutdown has been called: the default executor takes no more work")
+            if executor is None and self._offload is not None:
+                return self._offload_job(func, *args)
             if executor is None:
                 executor = self._default_executor = LoopThreads(self)  # type: ignore[arg-type]
             if type(executor) is LoopThreads:
@@ -70,6 +73,19 @@ class ExecutorMixin(LoopMixin):
             except TypeError:
                 pass  # one that cannot be kept in a set is not looked after
         return asyncio.wrap_future(executor.submit(func, *args), loop=self)
+
+    def _offload_job(self, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Give a job to the offload port; it is not forgotten before it is over."""
+        job = self._submit_offload("job", func, *args)
+        self._offloaded[job] = None
+        job.add_done_callback(lambda done: self._offloaded.pop(done, None))
+        return asyncio.wrap_future(job, loop=self)
+
+    def _submit_offload(self, kind: str, function: Callable[..., Any], *args: Any) -> ThreadFuture[Any]:
+        job = self._offload.submit(kind, function, *args)
+        if not isinstance(job, ThreadFuture):
+            raise TypeError(f"offload.submit(kind, function, *args) must return a concurrent.futures.Future, got {job!r}")
+        return job
 
     def set_default_executor(self, executor: Any) -> None:
         """Have ``run_in_executor(None, ...)`` use `executor`. Raises TypeError if that is no ThreadPoolExecutor."""
@@ -85,18 +101,27 @@ class ExecutorMixin(LoopMixin):
         """
         executor = self._default_executor
         if not await self._end_default_executor(timeout):
+            busy = f"{len(self._offloaded)} jobs of the offload port" if executor is None else _describe_busy(executor)
             warnings.warn(
                 # asyncio's words first: programs filter on them
-                f"The executor did not finishing joining its threads within {timeout} seconds. Still busy: {_describe_busy(executor)}",
+                f"The executor did not finishing joining its threads within {timeout} seconds. Still busy: {busy}",
                 RuntimeWarning,
                 stacklevel=2,
             )
-            executor.shutdown(wait=False)
+            if executor is not None:
+                executor.shutdown(wait=False)
 
     async def _end_default_executor(self, timeout: float | None) -> bool:
         """Whether the threads of the default executor have ended within `timeout` seconds."""
         self._executor_shutdown_called = True
         executor = self._default_executor
+        if self._offloaded:
+            jobs = [asyncio.wrap_future(job, loop=self) for job in list(self._offloaded)]
+            for job in jobs:
+                job.add_done_callback(_look_at)
+            _, pending = await asyncio.wait(jobs, timeout=timeout)
+            if pending:
+                return False
         if executor is None:
             return True
         finished = self.new_waiter(executor)
@@ -130,6 +155,11 @@ class ExecutorMixin(LoopMixin):
         if self._default_executor is not None:
             self._default_executor.shutdown(wait=False)
             self._default_executor = None  # only now: a signal's handler may have raised, and another close() comes here again
+
+
+def _look_at(job: asyncio.Future[Any]) -> None:
+    if not job.cancelled():
+        job.exception()  # whoever asked for the job is told of it
 
 
 def _settle(future: asyncio.Future[None], error: Exception | None) -> None:

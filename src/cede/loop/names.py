@@ -71,6 +71,8 @@ class NamingMixin(LoopMixin):
         return await self._look_up(socket.getnameinfo, sockaddr, flags)
 
     def _look_up(self, function: Any, *args: Any) -> asyncio.Future[Any]:
+        if self._offload is not None:
+            return asyncio.wrap_future(self._submit_offload("name", function, *args), loop=self)
         pool = self._name_pool
         if pool is None:
             pool = self._name_pool = resolver.ResolverPool()

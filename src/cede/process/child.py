@@ -57,6 +57,9 @@ class Child:
         """
         self._loop = loop
         self.ended = ended
+        if loop._offload is not None:
+            loop._submit_offload("child", self._wait_in_thread)
+            return
         try:
             if _open_pidfd is None:
                 raise OSError("no pidfd on this system")

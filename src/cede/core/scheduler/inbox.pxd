@@ -32,6 +32,8 @@ cdef class Inbox:
     cpdef list take_all(self)
     cpdef awake(self)
     cdef bint spin(self, double seconds)
+    cdef Py_ssize_t drop(self) except -1
+    cdef int attach(self, object kernel) except -1
 
     cdef inline int let_take(self) except -1:
         cdef Py_ssize_t count = len(self.items)

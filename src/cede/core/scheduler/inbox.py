@@ -71,6 +71,16 @@ class Inbox:
 
     # let_take is inline, in inbox.pxd.
 
+    def drop(self) -> int:
+        """Forget what was posted. True: something was there."""
+        there = len(self.items)
+        self.items.clear()
+        return there
+
+    def attach(self, kernel: Any) -> int:
+        """Whose inbox it is."""
+        return 0
+
     def spin(self, seconds: float) -> bool:
         """Watch for a post for `seconds`, some microseconds, without the GIL and without sleeping. True if one came."""
         if cython.compiled:

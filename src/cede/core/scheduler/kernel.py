@@ -85,8 +85,8 @@ class Kernel(RunQueue):
             "watch_steps",
         )
 
-    def __init__(self, driver: DriverPort | None = None, order: Any = None, clock: Any = None) -> None:
-        RunQueue.__init__(self, driver, clock)
+    def __init__(self, driver: DriverPort | None = None, order: Any = None, clock: Any = None, inbox: Any = None) -> None:
+        RunQueue.__init__(self, driver, clock, inbox)
         self._order = order_port(order)
         self.steps = 0
         self.events = 0

@@ -20,7 +20,7 @@ from typing import Any
 
 from cede.core.scheduler.inbox import Inbox
 from cede.core.scheduler.ports import DriverPort, NoDriver
-from cede.core.scheduler.python_ports import clock_port
+from cede.core.scheduler.python_ports import clock_port, inbox_port
 from cede.core.scheduler.ready_queue import ReadyQueue
 from cede.core.scheduler.timers import Heap, TimerHandle
 from cede.core.task.handle import Handle, creation_stack
@@ -67,7 +67,7 @@ class RunQueue:
             "__dict__", "__weakref__", "_clock", "_debug", "_inbox", "_ready", "_state", "_thread_id", "_timers", "driver"
         )
 
-    def __init__(self, driver: DriverPort | None, clock: Any = None) -> None:
+    def __init__(self, driver: DriverPort | None, clock: Any = None, inbox: Any = None) -> None:
         self._clock = clock_port(clock)
         self.driver = NO_DRIVER if driver is None else driver
         if cython.compiled:
@@ -76,7 +76,8 @@ class RunQueue:
             self.spare_count = 0
         self._ready = ReadyQueue()
         self._timers = Heap()
-        self._inbox = Inbox(driver)
+        self._inbox = inbox_port(inbox, driver)
+        self._inbox.attach(self)
         self._debug = False
         self._state = OPEN
         self._thread_id = None
@@ -230,9 +231,12 @@ class RunQueue:
     def _take_posts(self) -> int:
         if not cython.compiled:
             # A signal handler runs where a call ends, and may raise there: at that point each post must be in exactly one place.
+            ring: Any = self._ready
+            if type(self._inbox) is not Inbox:
+                ring += self._inbox.take_all()
+                return 0
             self._inbox.pending = False
             items: Any = self._inbox.items
-            ring: Any = self._ready
             while items:
                 ring += (items[0],)
                 del items[0]
@@ -330,8 +334,7 @@ class RunQueue:
         for _ in range(DROPPED_AT_MOST):
             self._ready.clear()
             self._timers.clear()
-            self._inbox.items.clear()
-            if not (self._ready.size() or self._timers.size() or self._inbox.items):
+            if not (self._inbox.drop() or self._ready.size() or self._timers.size()):
                 break
         self.driver = NO_DRIVER
         self._inbox.driver = NO_DRIVER

@@ -30,8 +30,8 @@ class TaskKernel(Kernel):
     if not cython.compiled:
         __slots__ = places("_task_factory")
 
-    def __init__(self, driver: Any = None, order: Any = None, clock: Any = None) -> None:
-        Kernel.__init__(self, driver, order, clock)
+    def __init__(self, driver: Any = None, order: Any = None, clock: Any = None, inbox: Any = None) -> None:
+        Kernel.__init__(self, driver, order, clock, inbox)
         self._task_factory = None
 
     if cython.compiled:
