@@ -78,7 +78,7 @@ class Cluster:
         self.registered: Any = None  # the connection by which the scheduler got the leases
         self.registering: Any = None
         self.deaths: dict[str, Any] = {}  # job -> the future that tells of its worker's death
-        self.stopping: set[Any] = set()
+        self.stopping: dict[Any, None] = {}
         self.entered = False
         self.closed = False
         self.token: Any = None
@@ -273,8 +273,8 @@ class Cluster:
     async def stop(self, job: str, future: Any, getter: Any) -> None:
         """Have the job stopped, and wait until it is. Cancelled again, only the wait ends."""
         task = asyncio.ensure_future(self.stopped(job, future, getter))
-        self.stopping.add(task)
-        task.add_done_callback(self.stopping.discard)
+        self.stopping[task] = None
+        task.add_done_callback(self.stopping.pop)
         with Shelter():
             await asyncio.shield(task)
 
@@ -297,8 +297,8 @@ class Cluster:
         """The result is not wanted any more. Dask's own wait for it ends by that: cancelled half-way, it leaves errors nobody reads."""
         future.release()
         if not getter.done():
-            self.stopping.add(getter)
-            getter.add_done_callback(self.stopping.discard)
+            self.stopping[getter] = None
+            getter.add_done_callback(self.stopping.pop)
         getter.add_done_callback(read)
 
     def told(self, event: Any) -> None:

@@ -66,7 +66,7 @@ class Mapping:
         self.ordered = ordered
         self.loop = asyncio.get_running_loop()
         self.tasks: deque[Any] = deque()  # in order: those whose results were not read yet
-        self.running: set[Any] = set()
+        self.running: dict[Any, None] = {}
         self.done: deque[Any] = deque()  # as they come
         self.room: Any = None
         self.news: Any = None
@@ -91,7 +91,7 @@ class Mapping:
                 if source.stopping:
                     return  # an iterator may take a cancellation for no reason to stop
             task = self.loop.create_task(call(self.fn, row[0] if self.rows else row))
-            self.running.add(task)
+            self.running[task] = None
             if self.ordered:
                 self.tasks.append(task)
             task.add_done_callback(self.one_done)
@@ -103,7 +103,7 @@ class Mapping:
             await self.drained
 
     def one_done(self, task: Any) -> None:
-        self.running.discard(task)
+        self.running.pop(task, None)
         if not self.running and self.drained is not None and not self.drained.done():
             self.drained.set_result(None)
         if not self.ordered:

@@ -6,17 +6,17 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from cede.core.weak_ordered_set import WeakOrderedSet
 from cede.loop.mixin import LoopMixin
 
 if TYPE_CHECKING:
-    import weakref
-    from collections.abc import AsyncGenerator
+        from collections.abc import AsyncGenerator
 
 
 class AsyncgensMixin(LoopMixin):
     """What the interpreter's two hooks call, which are installed for as long as the loop runs."""
 
-    _asyncgens: weakref.WeakSet[AsyncGenerator[Any, Any]]
+    _asyncgens: WeakOrderedSet
     _asyncgens_dropped: dict[asyncio.Task[None], Any]  # those that nobody holds any more, by the task that closes them
     _asyncgens_shutdown_called = False
 

@@ -5,13 +5,13 @@ this one.
 from __future__ import annotations
 
 import asyncio
-import weakref
 from asyncio import coroutines
 from typing import Any
 
 from cede.core.scheduler.coop import Budget
 from cede.core.scheduler.kernel import COMPILED, Kernel
 from cede.core.scheduler.python_ports import check_inbox, check_offload, clock_port, order_port
+from cede.core.weak_ordered_set import WeakOrderedSet
 from cede.loop.asyncgens import AsyncgensMixin
 from cede.loop.config import as_driver, choose_limit, choose_task_factory, make_driver
 from cede.loop.connecting import ConnectingMixin
@@ -132,11 +132,11 @@ class EventLoop(  # type: ignore[misc]
         driver.attach(self)
         self._task_factory = task_factory
         self._budget = Budget(self, limit) if limit else None
-        self._asyncgens = weakref.WeakSet()
+        self._asyncgens = WeakOrderedSet()
         self._asyncgens_dropped = {}
-        self._children = set()
-        self._given_executors = weakref.WeakSet()
-        self._servers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._children = {}
+        self._given_executors = WeakOrderedSet()
+        self._servers = WeakOrderedSet()
         self._signal_handlers = {}
         self._signals_heard = {}
         self._signals_due = []

@@ -8,12 +8,12 @@ import sys
 import threading
 import traceback
 import warnings
-import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures import Future as ThreadFuture
 from typing import TYPE_CHECKING, Any
 
 from cede.core.interpreters import DAEMONS
+from cede.core.weak_ordered_set import WeakOrderedSet
 from cede.loop.mixin import LoopMixin
 from cede.loop.threads.executor import LoopThreads
 from cede.loop.unfinished import busy_threads
@@ -40,7 +40,7 @@ class ExecutorMixin(LoopMixin):
     _default_executor: Any = None
     _executor_shutdown_called = False
     # Those that were handed in by the program: where a shutdown looks for jobs that have not ended.
-    _given_executors: weakref.WeakSet[Any]
+    _given_executors: WeakOrderedSet
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Call ``func(*args)`` on a thread of `executor` (None: the default one) and return a future for what it

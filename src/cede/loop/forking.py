@@ -13,17 +13,17 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import weakref
 from asyncio import events
 from typing import Any
 
 from cede.core.scheduler import coop
 from cede.core.scheduler.run_queue import CLOSED, FORKED, OPEN
+from cede.core.weak_ordered_set import WeakOrderedSet
 from cede.drivers.contract import Owned
 from cede.loop.mixin import LoopMixin
 from cede.process.pipes import ChildInput
 
-_open_loops: weakref.WeakSet[Any] = weakref.WeakSet()
+_open_loops = WeakOrderedSet()
 
 
 def _finish_steps() -> None:
@@ -51,7 +51,7 @@ class ForkingMixin(LoopMixin):
     _home_pid = 0
     _ready_to_close = False
     _default_executor: Any
-    _servers: weakref.WeakSet[Any]
+    _servers: WeakOrderedSet
 
     def _register_for_fork(self) -> None:
         self._home_pid = os.getpid()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cede.core.scheduler.coop import Budget, GreedyPlace
+from cede.core.weak_ordered_set import WeakOrderedSet
 from cede.loop.mixin import LoopMixin
 from cede.loop.unfinished import open_transports
-
-if TYPE_CHECKING:
-    import weakref
 
 
 class LoopStatistics(NamedTuple):
@@ -48,8 +46,8 @@ class StatisticsMixin(LoopMixin):
     """Counts."""
 
     _budget: Budget | None
-    _servers: weakref.WeakSet[Any]
-    _children: set[Any]
+    _servers: WeakOrderedSet
+    _children: dict[Any, None]
     turns: int
     steps: int
     _batches: int

@@ -14,7 +14,6 @@ Each phase has at least a turn of the loop, even when the time is up.
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from cede.loop.unfinished import Cut, Unfinished, busy_threads, open_transports, unfinished_tasks
@@ -25,7 +24,7 @@ LOOK_EVERY = 0.02
 
 
 class Stopping:
-    """One shutdown of `loop`, which is to be over at `deadline` (of time.monotonic())."""
+    """One shutdown of `loop`, which is to be over at `deadline`, by the loop's clock."""
 
     def __init__(self, loop: Any, deadline: float) -> None:
         self.loop = loop
@@ -34,7 +33,7 @@ class Stopping:
 
     def left(self) -> float:
         """Seconds left, never below 0."""
-        return max(0.0, self.deadline - time.monotonic())
+        return max(0.0, self.deadline - self.loop.time())
 
     async def run(self) -> Unfinished:
         """All phases. Returns what was still at work when the time was up; empty where all ended."""
@@ -57,10 +56,10 @@ class Stopping:
         servers = list(self.loop._servers)
         for server in servers:
             server.close()
-        until = time.monotonic() + self.left() / 2
+        until = self.loop.time() + self.left() / 2
         while sum(map(self._close_idle, servers)):  # each of them, so no any()
             await asyncio.sleep(0)
-            if time.monotonic() >= until:
+            if self.loop.time() >= until:
                 return
             await asyncio.sleep(min(LOOK_EVERY, self.left()))
 
@@ -89,7 +88,7 @@ class Stopping:
             for task in tasks:
                 self._report(task)
             if pending:
-                return list(pending)
+                return [task for task in tasks if task in pending]
         return []
 
     def _report(self, task: Any) -> None:

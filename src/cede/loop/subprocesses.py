@@ -18,7 +18,7 @@ class ChildrenMixin(LoopMixin):
     """Starts child processes, and gives each a transport."""
 
     # Those that run: what they hold is given back when the loop closes, and in a forked child.
-    _children: set[Any]
+    _children: dict[Any, None]
 
     async def subprocess_shell(  # type: ignore[override]
         self,
@@ -102,7 +102,7 @@ class ChildrenMixin(LoopMixin):
         """Watch them no longer; they live on."""
         for child in list(self._children):
             child.release()
-            self._children.discard(child)
+            self._children.pop(child, None)
 
 
 def _told_of_pipes(stdin: Any, stdout: Any, stderr: Any) -> str:

@@ -145,6 +145,13 @@ def open_transports(loop: Any) -> list[Any]:
     return list({id(owner): owner for owner in owners if owner is not None}.values())
 
 
+def in_order(task: Any) -> tuple[int, str]:
+    """A key that sorts tasks in the order in which they were made, as far as their names are numbers."""
+    name = task.get_name()
+    return len(name), name
+
+
 def unfinished_tasks(loop: Any, but: Any = None) -> list[Any]:
     """Tasks of `loop` that are not done, `but` excepted."""
-    return [task for task in asyncio.all_tasks(loop) if task is not but and not task.done()]
+    # A set, in the order of addresses in memory: by their names, which are numbers where nobody gave them one, the order is the program's.
+    return [task for task in sorted(asyncio.all_tasks(loop), key=in_order) if task is not but and not task.done()]

@@ -85,20 +85,20 @@ class _Race:
     """The attempts of one `race`, and the guarantee that no socket of theirs is left behind."""
 
     def __init__(self) -> None:
-        self.pending: set[asyncio.Future[socket.socket | OSError]] = set()
+        self.pending: dict[asyncio.Future[socket.socket | OSError], None] = {}  # in the order in which they were begun
         self.winner: socket.socket | None = None
         self.errors: list[OSError] = []
         self.failure: BaseException | None = None
         self.over = False
 
     def begin(self, attempt: asyncio.Future[socket.socket | OSError]) -> None:
-        self.pending.add(attempt)
+        self.pending[attempt] = None
         attempt.add_done_callback(self._settle)
 
     def _settle(self, attempt: asyncio.Future[socket.socket | OSError]) -> None:
         # A done callback, not code after an await: it runs whatever becomes of the racing task, so an attempt
         # that connects in the very turn in which that task is cancelled leaks nothing.
-        self.pending.discard(attempt)
+        self.pending.pop(attempt, None)
         if attempt.cancelled():
             return
         failure = attempt.exception()

@@ -12,6 +12,8 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from cede.core.weak_ordered_set import WeakOrderedSet
+
 if TYPE_CHECKING:
     from cede.sync.limiter import CapacityLimiter
 
@@ -20,7 +22,7 @@ class LoopState:
     """Of one loop, to which it holds no reference."""
 
     def __init__(self) -> None:
-        self.pools: weakref.WeakSet[Any] = weakref.WeakSet()  # what a program makes, it keeps
+        self.pools = WeakOrderedSet()  # what a program makes, it keeps
         self.defaults: dict[type, Any] = {}
         self.places: dict[Any, CapacityLimiter] = {}
         self.closing: list[Any] = []  # pools that are asked to close and have not yet

@@ -14,7 +14,6 @@ import asyncio
 import functools
 import logging
 import os
-import time
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -147,13 +146,14 @@ class Pool:
                 f"{self!r} is full: {self._places.busy} calls are under way and {waiting} wait. Make it larger, have "
                 "callers wait for each other, or turn work away"
             )
+        loop = asyncio.get_running_loop()
         if self._alarm is None:
-            self._alarm = asyncio.get_running_loop().call_later(SATURATED_AFTER, self._look)
-        began = time.monotonic()
+            self._alarm = loop.call_later(SATURATED_AFTER, self._look)
+        began = loop.time()
         try:
             await self._places.wait(self._size, calling_line(function))
         finally:
-            waited = time.monotonic() - began
+            waited = loop.time() - began
             self._waits += 1
             self._waited += waited
             self._longest = max(self._longest, waited)
@@ -176,7 +176,7 @@ class Pool:
         loop = None if self._loop is None else self._loop()
         if not self._places.waiters or loop is None:
             return
-        now = time.monotonic()
+        now = loop.time()
         waits = now - self._places.waiters[0].since
         if waits >= SATURATED_AFTER and now - self._said >= SAY_EVERY:
             self._said = now
@@ -210,7 +210,7 @@ class Pool:
             refused=self._refused,
             longest_wait=self._longest,
             mean_wait=self._waited / self._waits if self._waits else 0.0,
-            waiting_since=time.monotonic() - waiters[0].since if waiters else 0.0,
+            waiting_since=waiters[0].future.get_loop().time() - waiters[0].since if waiters else 0.0,
             callers=tuple(self._callers()),
         )
 

@@ -19,10 +19,10 @@ import signal
 import socket
 import subprocess
 import sys
-import weakref
 from typing import Any
 
 from cede.core.task.operation import new_waiter
+from cede.core.weak_ordered_set import WeakOrderedSet
 from cede.offload import worker
 from cede.offload.errors import WorkerDied
 
@@ -36,7 +36,7 @@ LOOK_EVERY = 0.002
 WATCH_AFTER = 0.02
 
 _open_pidfd = getattr(os, "pidfd_open", None)
-_ours: weakref.WeakSet[Worker] = weakref.WeakSet()
+_ours = WeakOrderedSet()
 
 
 class Worker:
@@ -253,7 +253,7 @@ def preparation(name: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key in ("sys_path", "sys_argv") or key.startswith("init_main")}
 
 
-def end_all(workers: set[Worker]) -> None:
+def end_all(workers: dict[Worker, None]) -> None:
     """Kill them and wait for that."""
     left = list(workers)
     workers.clear()

@@ -35,7 +35,7 @@ class ProcessPool(Pool):
         super().__init__(size, name=name, queue=queue)
         self._started = 0
         self._idle: list[Worker] = []  # the one that was used last stands last
-        self._workers: set[Worker] = set()
+        self._workers: dict[Worker, None] = {}
         self._finalizer = weakref.finalize(self, end_all, self._workers)
 
     async def perform(self, function: Any, args: Any, kwargs: Any, over: Callable[[], object]) -> Any:
@@ -66,12 +66,12 @@ class ProcessPool(Pool):
             doer = self._idle.pop()
             if not doer.has_ended():
                 return doer
-            self._workers.discard(doer)  # it has died meanwhile, and no call with it
+            self._workers.pop(doer, None)  # it has died meanwhile, and no call with it
             doer.kill()
             doer.close()
         self._started += 1
         doer = Worker(f"cede-{self._name}-{self._started}")
-        self._workers.add(doer)
+        self._workers[doer] = None
         return doer
 
     async def _bury(self, doer: Worker, over: Callable[[], object], patience: float = 0.0) -> int | None:
@@ -84,7 +84,7 @@ class ProcessPool(Pool):
                 doer.kill()
                 await doer.gone(GOODBYE)
         finally:
-            self._workers.discard(doer)
+            self._workers.pop(doer, None)
             doer.kill()
             exitcode = doer.close()
             over()
@@ -101,9 +101,10 @@ class ProcessPool(Pool):
 
     def abandon(self) -> None:
         """Kill the processes. Those that work are given back by their calls, which are told by that."""
-        idle = set(self._idle)
+        idle = dict.fromkeys(self._idle)
         self._idle.clear()
-        self._workers.difference_update(idle)
+        for doer in idle:
+            self._workers.pop(doer, None)
         for doer in self._workers:
             doer.kill()
         end_all(idle)

@@ -71,7 +71,7 @@ class Child:
             threading.Thread(target=self._wait_in_thread, name=f"cede-waitpid-{self.pid}", daemon=DAEMONS).start()
         else:
             loop._add_reader(self._pidfd, self._told)
-            loop._children.add(self)
+            loop._children[self] = None
 
     # -- signals
 
@@ -183,6 +183,6 @@ class Child:
             pidfd, self._pidfd = self._pidfd, -1
         if pidfd >= 0:
             if loop is not None:
-                loop._children.discard(self)
+                loop._children.pop(self, None)
                 loop._remove_reader(pidfd)  # nothing on a closed loop
             os.close(pidfd)

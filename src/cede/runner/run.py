@@ -7,7 +7,6 @@ import functools
 import math
 import signal
 import threading
-import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cede.loop.event_loop import EventLoop
@@ -166,7 +165,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
 
     def _begin_to_stop(self) -> None:
         assert self._grace is not None
-        self._deadline = time.monotonic() + self._grace
+        self._deadline = self.get_loop().time() + self._grace
         if threading.current_thread() is threading.main_thread():
             self._watchdog = Watchdog(self._grace + LAST_CHANCE, self._leave_blocked_loop)
 

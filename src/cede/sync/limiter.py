@@ -10,7 +10,6 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 
 from cede.core.task.operation import new_waiter
@@ -25,7 +24,7 @@ class Waiter:
         self.future = future
         self.size = size
         self.caller = caller
-        self.since = time.monotonic()
+        self.since = future.get_loop().time()
 
 
 class CapacityLimiter:
@@ -44,7 +43,8 @@ class CapacityLimiter:
 
     async def wait(self, size: int, caller: str = "") -> float:
         """Wait for one of `size` places. Returns how many seconds that took."""
-        waiter = Waiter(new_waiter(asyncio.get_running_loop(), self), size, caller)
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(new_waiter(loop, self), size, caller)
         self.waiters.append(waiter)
         try:
             await waiter.future
@@ -55,7 +55,7 @@ class CapacityLimiter:
             elif not waiter.future.cancelled() and waiter.future.exception() is None:
                 self.leave()  # the place was ours, for a moment
             raise
-        return time.monotonic() - waiter.since
+        return loop.time() - waiter.since
 
     def leave(self) -> None:
         """A place is free again: whoever waits longest has it."""

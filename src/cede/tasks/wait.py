@@ -54,7 +54,7 @@ def ensure_future(coro_or_future: Any, *, loop: Any = None) -> Any:
 class Wait:
     """Waits for some of several futures."""
 
-    def __init__(self, futures: set[Any], return_when: str, loop: Any) -> None:
+    def __init__(self, futures: dict[Any, None], return_when: str, loop: Any) -> None:
         self.left = len(futures)
         self.return_when = return_when
         self.waiter = new_waiter(loop, self)
@@ -88,7 +88,7 @@ async def wait(fs: Any, *, timeout: float | None = None, return_when: str = ALL_
         raise ValueError("Set of Tasks/Futures is empty.")
     if return_when not in (FIRST_COMPLETED, FIRST_EXCEPTION, ALL_COMPLETED):
         raise ValueError(f"Invalid return_when value: {return_when}")
-    futures = set(fs)
+    futures = dict.fromkeys(fs)  # in the order of the caller
     if any(asyncio.iscoroutine(each) for each in futures):
         raise TypeError("Passing coroutines is forbidden, use tasks explicitly.")
     loop = events.get_running_loop()
@@ -104,13 +104,13 @@ async def wait(fs: Any, *, timeout: float | None = None, return_when: str = ALL_
         for future in futures:
             future.remove_done_callback(waiting.one_done)
     done = {future for future in futures if future.done()}
-    return done, futures - done
+    return done, {future for future in futures if future not in done}
 
 
 async def cancel_and_wait(future: Any) -> None:
     """Cancel a future and wait until it is done, whatever becomes of it."""
     loop = events.get_running_loop()
-    waiting = Wait({future}, ALL_COMPLETED, loop)
+    waiting = Wait({future: None}, ALL_COMPLETED, loop)
     future.add_done_callback(waiting.one_done)
     try:
         future.cancel()
@@ -131,14 +131,14 @@ class AsCompleted:
         self.waiters: deque[Any] = deque()
         self.timer: Any = None
         self.late = False
-        self.pending: set[Any] = set()
+        self.pending: dict[Any, None] = {}
         self.left = self.take(aws)
         if self.left and timeout is not None:
             self.timer = self.loop.call_later(timeout, self.time_is_up)
 
     def take(self, aws: Iterable[Any]) -> int:
         """Begin to wait for them. Returns how many there are."""
-        self.pending = {ensure_future(each, loop=self.loop) for each in set(aws)}
+        self.pending = dict.fromkeys(ensure_future(each, loop=self.loop) for each in dict.fromkeys(aws))
         for future in self.pending:
             future.add_done_callback(self.one_done)
         return len(self.pending)
@@ -189,7 +189,7 @@ class AsCompleted:
     def one_done(self, future: Any) -> None:
         if self.late:
             return
-        self.pending.discard(future)
+        self.pending.pop(future, None)
         self.ready.append(future)
         self.wake()
         if not self.pending and self.timer is not None:
@@ -220,7 +220,7 @@ class AsCompletedInTurn(AsCompleted):
 
     def __init__(self, aws: Iterable[Any], timeout: float | None, limit: int) -> None:
         self.unbegun: deque[Any] = deque()
-        self.begun: set[Any] = set()
+        self.begun: dict[Any, None] = {}
         CoroutineLimiter(limit, "as_completed()")  # says what is wrong with it
         self.limit = limit
         self.listener = functools.partial(tell_weakly, weakref.ref(self))
@@ -229,7 +229,7 @@ class AsCompletedInTurn(AsCompleted):
     def take(self, aws: Iterable[Any]) -> int:
         for each in dict.fromkeys(aws):
             if asyncio.isfuture(each):
-                self.pending.add(ensure_future(each, loop=self.loop))
+                self.pending[ensure_future(each, loop=self.loop)] = None
             elif asyncio.iscoroutine(each) or inspect.isawaitable(each):
                 self.unbegun.append(each)
             else:
@@ -244,13 +244,12 @@ class AsCompletedInTurn(AsCompleted):
         """Have as many at work as there may be."""
         while self.unbegun and len(self.begun) < self.limit:
             task = ensure_future(self.unbegun.popleft(), loop=self.loop)
-            self.begun.add(task)
-            self.pending.add(task)
+            self.begun[task] = self.pending[task] = None
             task.add_done_callback(self.listener)
 
     def one_done(self, future: Any) -> None:
         if future in self.begun:
-            self.begun.discard(future)
+            del self.begun[future]
             maker = self.awaiting_task
             if future.cancelled() and future.cancelling() and (maker is None or maker.done() or maker.cancelling()):
                 self.give_up()
