@@ -373,6 +373,25 @@ def test_an_error_in_a_protocol_ends_its_connection_alone() -> None:
     assert isinstance(report["exception"], ZeroDivisionError)
 
 
+@pytest.mark.parametrize("room", [b"read only", "text", 5, memoryview(b"1234")], ids=["bytes", "text", "number", "view"])
+def test_a_buffer_that_takes_nothing_ends_its_connection(room: Any) -> None:
+    pair = Pair()
+
+    class Refusing(BufferedClient):
+        def get_buffer(self, sizehint: int) -> Any:
+            return room
+
+    async def main(transport: Any, client: Client, end: Any) -> Any:
+        protocol = Refusing()
+        transport.set_protocol(protocol)
+        end.door.deliver(b"data")
+        await protocol.lost
+        return protocol.told[-1]
+
+    assert isinstance(pair.run(main), TypeError)
+    assert len(pair.reports) == 1
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_in_an_event_loses_none(kind: type[BaseException]) -> None:
     driver = MemoryDriver(Clock())

@@ -182,12 +182,15 @@ class PythonStream(Stream):
         if buffer is None or self.closed or not self.wanted & READ or not self.waiting or self.waiting[0][0] != DATA:
             return 0
         data = self.waiting[0][1]
-        with memoryview(buffer) as whole, whole.cast("B") as room:
-            count = min(len(data), len(room))
-            room[:count] = data[:count]
+        try:
+            with memoryview(buffer) as whole, whole.cast("B") as room:
+                count = min(len(data), len(room))
+                room[:count] = data[:count]
+            if not count:
+                raise RuntimeError("get_buffer() returned an empty buffer")
+        except (TypeError, ValueError, BufferError, RuntimeError) as error:
+            return sink.read_failed(error)
         buffer = None
-        if not count:
-            return sink.read_failed(RuntimeError("get_buffer() returned an empty buffer"))
         if count == len(data):
             del self.waiting[0]
         else:
