@@ -19,10 +19,10 @@ Steering = Generator[float | None, float, None]
 class Stillness(DriverPort):
     """A driver in whose world nothing happens: it never sleeps, and tells the loop that a turn is over."""
 
-    quiet = False  # compiled, this is a field; it is set again in __init__
+    idle = False  # compiled, this is a field; it is set again in __init__
 
     def __init__(self) -> None:
-        self.quiet = False  # to be asked before each turn
+        self.idle = False  # to be asked before each turn
         self.loop: VirtualLoop | None = None
 
     def wait(self, timeout: float) -> int:
