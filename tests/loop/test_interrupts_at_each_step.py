@@ -60,8 +60,8 @@ class Interrupter:
             # Its conditions lose their locks where they are interrupted, and nobody can start a thread without: that is Python's to mend.
             if frame.f_code not in STARTING:
                 return
-            # Nor does the lock come back that is taken there: from Python 3.14 on a `with` calls `__enter__`, and what is raised when that call
-            # ends comes before the block. Until then no call was seen there.
+            # Nor does the lock come back that is taken there: from Python 3.14 on a `with` calls `__enter__`, and what is raised when that
+            # call ends comes before the block. Until then no call was seen there.
             if getattr(argument, "__name__", None) == "__enter__":
                 return
             if argument is START:
