@@ -53,6 +53,11 @@ def several(callbacks: Any) -> Any:
     return [callbacks] if type(callbacks) is tuple else callbacks
 
 
+def call_in_vain(callback: Any, future: Any) -> None:
+    """Call what is not callable, so that the exception handler hears of it: `call_soon` refuses it, and callbacks behind it would not run."""
+    callback(future)
+
+
 def may_go_straight(kernel: Any) -> bool:
     """Whether `wake` may put a callback on the ring itself, without `call_soon`: nobody has replaced that method."""
     return (
@@ -307,7 +312,10 @@ class Future(OpenRunnable):
                 return 0
             self.callbacks = None
             for callback, context in callbacks:
-                self.loop.call_soon(callback, self, context=context)
+                if callable(callback):
+                    self.loop.call_soon(callback, self, context=context)
+                else:
+                    self.loop.call_soon(call_in_vain, callback, self, context=context)
         return 0
 
     # -- waiting
@@ -315,14 +323,15 @@ class Future(OpenRunnable):
     def add_done_callback(self, fn: Any, *, context: Any = None) -> None:
         """Call ``fn(future)`` from the loop when the future is done, in `context` (a copy of the current one by default).
 
-        Raises TypeError if `fn` is not callable: if that came up later, the callbacks behind it would not run.
+        If `fn` is not callable, the loop's exception handler hears of it when the future is done, as with asyncio.
         """
-        if not callable(fn):
-            raise TypeError(f"a callable object was expected by add_done_callback(), got {fn!r}")
         if context is None:
             context = copy_context()
         if self.state != PENDING:
-            self.loop.call_soon(fn, self, context=context)
+            if callable(fn):
+                self.loop.call_soon(fn, self, context=context)
+            else:
+                self.loop.call_soon(call_in_vain, fn, self, context=context)
             return
         if self.loop is None:
             self.need_loop()
