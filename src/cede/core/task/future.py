@@ -54,7 +54,7 @@ def several(callbacks: Any) -> Any:
 
 
 def call_in_vain(callback: Any, future: Any) -> None:
-    """Call what is not callable, so that the exception handler hears of it: `call_soon` refuses it, and callbacks behind it would not run."""
+    """Call what is not callable, so the exception handler hears of it: `call_soon` refuses it, and callbacks behind it would not run."""
     callback(future)
 
 
