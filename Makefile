@@ -137,12 +137,21 @@ demo: $(VENV)/.installed  ## chat server with 1,000 clients, on cede and on asyn
 	$(tell_uncompiled)
 	@"$(VENV)/bin/python" examples/demo/main.py $(ARGS)
 
-# The load of the web rows. Where it cannot be had they are left out, and say so.
-$(VENV)/.wrk: | $(VENV)/.python
-	@command -v wrk >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "== wrk, by apt" \
-		&& { apt-get install -y -qq wrk || { apt-get update -qq && apt-get install -y -qq wrk; }; } >/dev/null 2>&1; } \
-		|| echo "wrk is not installed: the web rows will be left out (on Debian and Ubuntu: apt install wrk)"
+# by_apt PROGRAM, WHAT THERE IS WITHOUT IT: a program that no wheel brings. Its package has the same name. Without it the rest runs all the same.
+define by_apt
+	@command -v $(1) >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "== $(1), by apt" \
+		&& { apt-get install -y -qq $(1) || { apt-get update -qq && apt-get install -y -qq $(1); }; } >/dev/null 2>&1; } \
+		|| echo "$(1) is not installed: $(2) (on Debian and Ubuntu: apt install $(1))"
 	@touch "$@"
+endef
+
+# The load of the web rows.
+%/.wrk: | %/.python
+	$(call by_apt,wrk,the web rows will be left out)
+
+# What shows that a driver in Python makes no system call.
+%/.strace: | %/.python
+	$(call by_apt,strace,the tests that look at system calls will be left out)
 
 .PHONY: bench
 bench: $(VENV)/.installed $(VENV)/.deps-bench $(VENV)/.wrk  ## measure cede beside its peers, write benchmarks/results
@@ -179,13 +188,13 @@ bench-compare: $(VENV)/.deps $(VENV)/.deps-bench $(VENV)/.wrk  ## measure what c
 test: compiled-test pure-test  ## the whole suite, on the compiled and on the pure install
 
 .PHONY: compiled-test
-compiled-test: $(VENV)/.installed  ## the suite on the compiled install
+compiled-test: $(VENV)/.installed $(VENV)/.strace  ## the suite on the compiled install
 	@echo "== tests, compiled"
 	$(tell_uncompiled)
 	@"$(VENV)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster $(ARGS)
 
 .PHONY: pure-test
-pure-test: $(PURE)/.installed  ## the suite on the pure install
+pure-test: $(PURE)/.installed $(PURE)/.strace  ## the suite on the pure install
 	@echo "== tests, pure"
 	@"$(PURE)/bin/python" $(PYTEST) --ignore tests/leaks --ignore tests/libraries --ignore tests/cluster $(ARGS)
 
